@@ -1,0 +1,1 @@
+"""Everything that burns CPU and GPU: a master becomes adaptive HLS."""

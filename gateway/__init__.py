@@ -1,0 +1,1 @@
+"""Everything that answers HTTP: the edge, the control plane and the pages."""

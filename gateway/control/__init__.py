@@ -1,0 +1,1 @@
+"""The control plane: accounts, titles, uploads, jobs and the right to watch."""

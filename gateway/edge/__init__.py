@@ -1,0 +1,1 @@
+"""Playback, the hot path: token, seat, bytes."""

@@ -1,0 +1,157 @@
+"""Every error Usher raises on purpose.
+
+    UsherError
+    ├── Refused                  the caller asked for something it cannot have; trying again changes nothing
+    │   ├── Invalid              the request itself is wrong, a field or its form
+    │   ├── Unauthenticated      nobody is logged in, or the session ended
+    │   ├── Forbidden            somebody is logged in and may not do this
+    │   ├── NotFound             no such thing, or not one this principal may know of
+    │   ├── Conflict             the thing is in a state that does not allow it
+    │   │   └── SeatsFull        every screen this right allows is in use
+    │   ├── Gone                 it was here and will not come back
+    │   ├── TooLarge             more bytes than the limit
+    │   ├── Unsupported          a media type or protocol version this route does not speak
+    │   ├── ChecksumMismatch     the bytes that came are not the bytes announced
+    │   ├── Locked               another request is writing the same thing now
+    │   └── TooMany              a rate limit, with the seconds to wait
+    ├── Retryable                something outside failed for now; a queue tries again
+    │   ├── StoreUnavailable     the bucket did not answer
+    │   └── Unavailable          a database, Redis or another process did not answer
+    └── Final                    something failed for good; a queue gives up and says why
+        ├── MasterRejected       the upload is not a video or sound the farm accepts
+        └── Misconfigured        a setting is missing or wrong; the process does not start
+
+Each carries what a person needs to act (`str(error)`) and ids, never an HTTP code: `gateway/control/problems.py`
+maps classes to codes. Words for people are in `str(error)`; `code` is stable and for machines.
+"""
+
+from __future__ import annotations
+
+
+class UsherError(Exception):
+    """The root; `code` names the case for machines, `details` holds ids and numbers."""
+
+    code = "error"
+
+    def __init__(self, words: str = "", /, *, code: str | None = None, **details: object) -> None:
+        super().__init__(words or (type(self).__doc__ or "").strip().splitlines()[0])
+        self.code = code or type(self).code
+        self.details = details
+
+
+class Refused(UsherError):
+    """The caller asked for something it cannot have."""
+
+    code = "refused"
+
+
+class Invalid(Refused):
+    """The request is wrong; the words say which field and what form is expected."""
+
+    code = "invalid"
+
+
+class Unauthenticated(Refused):
+    """Log in first."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Refused):
+    """This account may not do that."""
+
+    code = "forbidden"
+
+
+class NotFound(Refused):
+    """There is no such thing here."""
+
+    code = "not-found"
+
+
+class Conflict(Refused):
+    """The thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+
+class SeatsFull(Conflict):
+    """Every screen this right allows is in use; `details["sessions"]` lists them."""
+
+    code = "seats-full"
+
+
+class Gone(Refused):
+    """It was here and will not come back."""
+
+    code = "gone"
+
+
+class TooLarge(Refused):
+    """More bytes than the limit allows."""
+
+    code = "too-large"
+
+
+class Unsupported(Refused):
+    """This media type or protocol version is not spoken here."""
+
+    code = "unsupported"
+
+
+class ChecksumMismatch(Refused):
+    """The bytes that came are not the bytes announced."""
+
+    code = "checksum-mismatch"
+
+
+class Locked(Refused):
+    """Another request is writing this now."""
+
+    code = "locked"
+
+
+class TooMany(Refused):
+    """Too many requests; wait `retry_after_s`."""
+
+    code = "too-many"
+
+    def __init__(self, words: str = "", /, *, retry_after_s: int = 1, **details: object) -> None:
+        super().__init__(words or "Too many requests; wait a moment.", code=None, **details)
+        self.retry_after_s = retry_after_s
+
+
+class Retryable(UsherError):
+    """Something outside failed for now."""
+
+    code = "retryable"
+
+
+class StoreUnavailable(Retryable):
+    """The bucket did not answer."""
+
+    code = "store-unavailable"
+
+
+class Unavailable(Retryable):
+    """A part this needs did not answer; try again in a moment."""
+
+    code = "unavailable"
+
+
+class Final(UsherError):
+    """Something failed for good."""
+
+    code = "final"
+
+
+class MasterRejected(Final):
+    """The upload is not a video or sound the farm accepts."""
+
+    code = "master-rejected"
+
+
+class Misconfigured(Final):
+    """A setting is missing or wrong."""
+
+    code = "misconfigured"

@@ -1,0 +1,173 @@
+"""Settings: environment → one frozen struct a process, read once at its start.
+
+Each field is the variable `USHER_<FIELD>` and is documented where it stands; docs/reference/settings.md is made from
+these lines. A bad value stops the start with variable, value and the form that was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import Misconfigured
+
+PREFIX = "USHER_"
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[int, Meta(ge=0)]
+
+
+def doc(text: str, *, secret: bool = False) -> Meta:
+    """The documentation of a setting; a secret's value never reaches a log."""
+    return Meta(description=text, extra={"secret": secret})
+
+
+class Common(msgspec.Struct, frozen=True, kw_only=True):
+    """Read by every process."""
+
+    home: Annotated[Path, doc("folder of all state of this machine")] = Path(".usher")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], doc("least severe line that is logged")] = "info"
+    private_host: Annotated[str, doc("address of the private listener (/metrics, /healthz, /readyz)")] = "127.0.0.1"
+    private_port: Annotated[Port, doc("port of the private listener; 0 switches it off")] = 0
+    redis_url: Annotated[str, doc("Redis >= 7.0 or Valkey: seats, meters, limits", secret=True)] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    events_url: Annotated[str, doc("Redis of the event streams; empty: redis_url", secret=True)] = ""
+    bucket: Annotated[str, doc("where objects lie: a folder, or s3://name")] = ".usher/bucket"
+    s3_endpoint: Annotated[str, doc("address of an S3 server that is not AWS's")] = ""
+    s3_region: Annotated[str, doc("region of the S3 bucket")] = "us-east-1"
+    s3_access_key: Annotated[str, doc("S3 access key; empty: the SDK's own search", secret=True)] = ""
+    s3_secret_key: Annotated[str, doc("S3 secret key", secret=True)] = ""
+
+    @property
+    def events(self) -> str:
+        """The Redis of the event streams."""
+        return self.events_url or self.redis_url
+
+
+class EdgeSettings(Common, frozen=True, kw_only=True):
+    """The edge."""
+
+    jwks_url: Annotated[str, doc("control's key set; empty: only jwks_file")] = (
+        "http://127.0.0.1:8700/.well-known/jwks.json"
+    )
+    jwks_file: Annotated[Path, doc("last key set on disk, read at a start without control")] = Path(
+        ".usher/edge/jwks.json"
+    )
+    cache_ram_bytes: Annotated[int, Meta(ge=1 << 20), doc("RAM for immutable objects")] = 256 << 20
+    cors_origins: Annotated[str, doc("origins whose pages may fetch media, comma-separated, or *")] = "*"
+    trusted_proxies: Annotated[
+        str, doc("networks (CIDR, comma-separated) whose X-Forwarded-For counts; nobody's by default")
+    ] = ""
+    seats_policy: Annotated[Literal["refuse", "takeover_oldest"], doc("what a screen over the cap meets")] = "refuse"
+    seat_lease_s: Annotated[Seconds, doc("a seat is free this long after the last activity")] = 45
+    seat_renew_s: Annotated[Seconds, doc("activity renews a seat at most this often")] = 15
+    seat_outage_s: Annotated[Seconds, doc("running sessions play on this long while Redis is dead")] = 300
+    seat_open: Annotated[bool, doc("admit new sessions while Redis is dead")] = False
+
+
+class ControlSettings(Common, frozen=True, kw_only=True):
+    """The control plane, and the worker."""
+
+    database_url: Annotated[str, doc("Postgres >= 15", secret=True)] = "postgresql://127.0.0.1:5432/usher"
+    database_pool: Annotated[int, Meta(ge=1, le=200), doc("connections a process holds at most")] = 10
+    broker_url: Annotated[str, doc("Celery's broker; empty: redis_url", secret=True)] = ""
+    secrets_dir: Annotated[Path, doc("folder of secrets, one file each (session-hmac, playback-keys)")] = Path(
+        ".usher/secrets"
+    )
+    public_origin: Annotated[str, doc("address under which people reach control's pages")] = "http://127.0.0.1:8700"
+    edge_origin: Annotated[str, doc("address under which players reach the edge")] = "http://127.0.0.1:8701"
+    cors_origins: Annotated[str, doc("other origins whose pages may call /v1, comma-separated")] = ""
+    trusted_proxies: Annotated[
+        str, doc("networks (CIDR, comma-separated) whose X-Forwarded-For counts; nobody's by default")
+    ] = ""
+    session_token_ttl: Annotated[int, Meta(ge=60), doc("seconds a login lasts without activity")] = 14 * 86400
+    play_start_window_s: Annotated[int, Meta(ge=1, le=900), doc("seconds in which a play link must be started")] = 300
+    play_hard_end_s: Annotated[int, Meta(ge=60), doc("seconds after which a play link ends for good")] = 6 * 3600
+    screens: Annotated[int, Meta(ge=1, le=100), doc("screens a viewer may use at once")] = 2
+    beat_s: Annotated[int, Meta(ge=1), doc("seconds between the watch page's signs of life while it is paused")] = 15
+    upload_limit_bytes: Annotated[int, Meta(ge=1), doc("largest master, in bytes")] = 20 << 30
+    upload_expiry_s: Annotated[int, Meta(ge=60), doc("seconds after which an untouched upload is dropped")] = 86400
+    bot_check: Annotated[Literal["off", "pow", "turnstile"], doc("what register asks of a browser")] = "off"
+    turnstile_site_key: Annotated[str, doc("Turnstile's public key")] = ""
+    turnstile_secret: Annotated[str, doc("Turnstile's secret key", secret=True)] = ""
+    mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
+    limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
+    reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0
+
+
+class FarmSettings(Common, frozen=True, kw_only=True):
+    """A farm worker."""
+
+    broker_url: Annotated[str, doc("Celery's broker; empty: redis_url", secret=True)] = ""
+    scratch_dir: Annotated[Path, doc("folder for masters and chunks in work")] = Path(".usher/scratch")
+    ffmpeg: Annotated[str, doc("ffmpeg to run; empty: PATH if >= 5.1, else imageio-ffmpeg's")] = ""
+    encoder: Annotated[
+        Literal["auto", "x264", "nvenc"], doc("encoder class; auto proves NVENC by encoding one second")
+    ] = "auto"
+    chunk_deadline_s: Annotated[int, Meta(ge=10), doc("seconds one chunk may take at most")] = 6 * 3600
+    stall_s: Annotated[int, Meta(ge=1), doc("seconds without progress after which ffmpeg is stopped")] = 30
+    lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
+    threads: Annotated[int, Meta(ge=0), doc("threads of one ffmpeg; 0: ffmpeg decides")] = 0
+    concurrency: Annotated[int, Meta(ge=1), doc("chunks one worker makes at once")] = 1
+
+    @property
+    def broker(self) -> str:
+        """Celery's broker."""
+        return self.broker_url or self.redis_url
+
+
+Settings = TypeVar("Settings", bound=Common)
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def load(kind: type[Settings], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read `kind` from the environment. Raises Misconfigured with variable, value and expected form."""
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        if (text := environ.get(variable(name))) is None:
+            continue
+        try:
+            values[name] = msgspec.convert(text, hints[name], strict=False, dec_hook=_decode)
+        except (msgspec.ValidationError, ValueError) as error:
+            shown = "(secret)" if is_secret(kind, name) else repr(text)
+            raise Misconfigured(f"{variable(name)} is {shown}: {error}. It is: {description(kind, name)}.") from error
+    return kind(**values)
+
+
+def redacted(settings: Common) -> dict[str, str]:
+    """All values as text for the start log, secrets left out."""
+    return {
+        name: "(set)" if is_secret(type(settings), name) and getattr(settings, name) else str(getattr(settings, name))
+        for name in type(settings).__struct_fields__
+    }
+
+
+def description(kind: type[Common], name: str) -> str:
+    """The documentation of one setting."""
+    return str(next((m.description for m in _metas(kind, name) if m.description), ""))
+
+
+def is_secret(kind: type[Common], name: str) -> bool:
+    """Whether a setting's value must never be shown."""
+    return any((m.extra or {}).get("secret") for m in _metas(kind, name))
+
+
+def _metas(kind: type[Common], name: str) -> list[Meta]:
+    hint = get_type_hints(kind, include_extras=True)[name]
+    return [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta)]
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)

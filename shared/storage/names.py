@@ -1,0 +1,63 @@
+"""Names in the bucket: the one place that knows where a thing lies."""
+
+from __future__ import annotations
+
+
+def master(title: str, upload: str) -> str:
+    """The master as uploaded; never changes."""
+    return f"masters/{title}/{upload}"
+
+
+def upload_tail(upload: str) -> str:
+    """The bytes of an unfinished upload that do not fill a part yet; never under `masters/`."""
+    return f"uploads/{upload}/tail"
+
+
+def plan(version: str) -> str:
+    """The plan of a version as JSON, written once by the probe."""
+    return f"work/{version}/plan.json"
+
+
+def attempt(version: str, chunk: str, attempt_id: str) -> str:
+    """Prefix (no trailing slash) under which one attempt at one chunk writes; the edge never reads it."""
+    return f"work/{version}/{chunk}/{attempt_id}"
+
+
+def done(version: str, chunk: str) -> str:
+    """The marker that makes one attempt the result of a chunk; created on condition that none exists."""
+    return f"work/{version}/{chunk}/done.json"
+
+
+def version_prefix(title: str, version: str) -> str:
+    """Prefix of all published bytes of a version, with the trailing slash."""
+    return f"v/{title}/{version}/"
+
+
+def init(title: str, version: str, rendition: str) -> str:
+    """The fMP4 initialisation section of a rendition."""
+    return f"v/{title}/{version}/{rendition}/init.mp4"
+
+
+def segment(title: str, version: str, rendition: str, number: int, variant: str = "0") -> str:
+    """One media segment; numbers start at 0, the variant is `0` until forensic marks come."""
+    return f"v/{title}/{version}/{rendition}/{variant}/{number}.m4s"
+
+
+def media_playlist(title: str, version: str, rendition: str) -> str:
+    """The media playlist of a rendition."""
+    return f"v/{title}/{version}/{rendition}/index.m3u8"
+
+
+def ready(title: str, version: str) -> str:
+    """Exists only when all of the version is there."""
+    return f"v/{title}/{version}/ready.json"
+
+
+def poster(title: str, version: str) -> str:
+    """The still shown before play (JPEG)."""
+    return f"v/{title}/{version}/poster.jpg"
+
+
+def multivariant(title: str, edition: str, ceiling: str) -> str:
+    """The multivariant playlist that lists no rendition above `ceiling` (a height, or `audio`)."""
+    return f"v/{title}/e/{edition}/{ceiling}.m3u8"
