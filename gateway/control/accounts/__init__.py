@@ -1,0 +1,1 @@
+"""People: principals, accounts, logins, devices, resets."""

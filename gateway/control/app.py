@@ -1,0 +1,120 @@
+"""The control plane's ASGI app: the features' routes, the pages, and what wraps them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.control import openapi
+from gateway.control.accounts.routes import ROUTES as ACCOUNTS
+from gateway.control.catalogue.routes import ROUTES as CATALOGUE
+from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
+from gateway.control.flags.routes import ROUTES as FLAGS
+from gateway.control.headers import SecurityHeaders
+from gateway.control.jobs.routes import ROUTES as JOBS
+from gateway.control.limits import READ
+from gateway.control.portal.routes import ROUTES as PORTAL
+from gateway.control.problems import Problem
+from gateway.control.route import Call, Route
+from gateway.control.screenings.routes import ROUTES as SCREENINGS
+from gateway.control.sellers.routes import ROUTES as SELLERS
+from gateway.control.uploads.routes import ROUTES as UPLOADS
+from gateway.control.wiring import Wiring, wire
+from gateway.web.pages import not_found_page, page_routes
+from shared import log, private
+from shared.settings import ControlSettings, load
+
+VERSION = "1.0.0"
+TUS_HEADERS = ("Location", "Tus-Resumable", "Tus-Version", "Upload-Offset", "Upload-Length", "Upload-Expires")
+
+
+async def read_openapi(call: Call[None]) -> Response:
+    """This API as an OpenAPI 3.1 document."""
+    return Response(DOCUMENT, media_type="application/json", headers={"Cache-Control": "public, max-age=300"})
+
+
+async def read_health(call: Call[None]) -> dict[str, str]:
+    """Whether the control plane answers."""
+    return {"status": "ok"}
+
+
+OWN = [
+    Route(
+        method="GET", path="/v1/openapi.json", handler=read_openapi, limit=READ, login=False, stream=True, tag="about"
+    ),
+    Route(
+        method="GET",
+        path="/v1/healthz",
+        handler=read_health,
+        limit=READ,
+        login=False,
+        returns=dict[str, str],
+        tag="about",
+    ),
+]
+ROUTES: list[Route] = [
+    *ACCOUNTS,
+    *SELLERS,
+    *PORTAL,
+    *CATALOGUE,
+    *UPLOADS,
+    *JOBS,
+    *SCREENINGS,
+    *ENTITLEMENTS,
+    *FLAGS,
+    *OWN,
+]
+DOCUMENT = msgspec.json.encode(openapi.document(ROUTES, title="Usher", version=VERSION))
+
+
+def create_app(settings: ControlSettings | None = None) -> Starlette:
+    """The app; settings come from the environment unless a test hands them in."""
+    settings = settings or load(ControlSettings)
+    logger = log.set_up(settings, "control")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[Wiring]:
+        async with wire(settings) as wiring:
+            stop = private.start(settings, ready=lambda: None)
+            try:
+                yield wiring
+            finally:
+                stop()
+                logger.info("stop")
+
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return Starlette(
+        routes=[*(route.starlette() for route in ROUTES), *page_routes(settings)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: cast(Any, _http_error)},
+        middleware=[
+            Middleware(SecurityHeaders, settings=settings),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
+                allow_headers=["*"],
+                expose_headers=[*TUS_HEADERS, "RateLimit", "RateLimit-Policy", "Retry-After"],
+                max_age=600,
+            ),
+        ],
+    )
+
+
+async def _http_error(request: Request[Any], error: HTTPException) -> Response:
+    """What the router itself refuses (no such route, wrong method) as a problem or, outside /v1, as a page."""
+    if error.status_code == 404 and not request.url.path.startswith("/v1/"):
+        return await not_found_page(request)
+    problem = Problem("about:blank", error.detail, error.status_code, error.detail, f"http-{error.status_code}")
+    return Response(
+        msgspec.json.encode(problem), error.status_code, error.headers, media_type="application/problem+json"
+    )

@@ -1,0 +1,1 @@
+"""The catalogue: titles, their states, prices, windows and short ids."""

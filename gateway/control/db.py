@@ -1,0 +1,55 @@
+"""Postgres: one pool, and `begin()`, the transaction in which an action does its one thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Generic, TypeVar
+
+import asyncpg
+import msgspec
+
+from shared.errors import Unavailable
+
+Unit = TypeVar("Unit")
+Connection = asyncpg.pool.PoolConnectionProxy
+Begin = Callable[[], AbstractAsyncContextManager[Unit]]
+CONNECT_DEADLINE_S = 15
+
+
+async def open_pool(url: str, size: int) -> asyncpg.Pool:
+    """A pool whose connections speak JSON through msgspec; waits while Postgres is still starting."""
+    for attempt in range(CONNECT_DEADLINE_S * 4):
+        try:
+            return await asyncpg.create_pool(url, min_size=1, max_size=size, init=_init, command_timeout=15)
+        except (OSError, asyncpg.CannotConnectNowError):
+            if attempt == CONNECT_DEADLINE_S * 4 - 1:
+                raise
+            await asyncio.sleep(0.25)
+    raise AssertionError("unreachable")
+
+
+class Database(Generic[Unit]):
+    """Transactions on a pool; each yields the stores of all features on one connection."""
+
+    def __init__(self, pool: asyncpg.Pool, unit: Callable[[Connection], Unit]) -> None:
+        self.pool, self._unit = pool, unit
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Unit]:
+        """One transaction: committed at the end, rolled back on any error. Raises Unavailable without Postgres."""
+        try:
+            async with self.pool.acquire(timeout=5) as connection, connection.transaction():
+                yield self._unit(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            raise Unavailable("The database did not answer; try again in a moment.") from error
+
+
+async def _init(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=lambda text: msgspec.json.decode(text.encode()),
+    )

@@ -1,0 +1,1 @@
+"""Flags: switches with a percentage, seen everywhere within two seconds."""

@@ -1,0 +1,1 @@
+"""Jobs: a master becoming playable, as rows."""

@@ -1,0 +1,1 @@
+"""The portal: its name, looks and legal texts, and its first admin."""

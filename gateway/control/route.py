@@ -1,0 +1,181 @@
+"""A route of the API: what it takes, gives, costs and who may call it, on one line; decode → action → encode.
+
+A feature's `routes.py` holds handlers and a list `ROUTES`; `app.py` mounts the lists and `openapi.py` documents them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from gateway.control import auth
+from gateway.control.limits import Limit
+from gateway.control.problems import problem_response
+from shared import log
+from shared.errors import Forbidden, Invalid, TooLarge, Unauthenticated, Unsupported, UsherError
+from shared.metrics import ERRORS, HTTP_SECONDS
+from shared.network import client_address, place_of
+
+if TYPE_CHECKING:  # wiring imports the stores of features whose routes import this module
+    from gateway.control.wiring import Wiring
+
+Body = TypeVar("Body")
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: JSON bodies larger than this are refused before they are read.
+MAX_BODY_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Body]):
+    """One request as a handler sees it. `caller` is None where nobody is logged in and the route allows that."""
+
+    request: Request[Wiring]
+    body: Body
+    caller: auth.Principal | None
+    address: str
+
+    @property
+    def wiring(self) -> Wiring:
+        """What the lifespan built."""
+        return self.request.state
+
+    @property
+    def principal(self) -> auth.Principal:
+        """Who is logged in. Raises Unauthenticated for nobody and for guests."""
+        if self.caller is None or self.caller.kind == "guest":
+            raise Unauthenticated("Log in first.")
+        return self.caller
+
+    @property
+    def place(self) -> str:
+        """The network prefix the request came from (/24 or /48), never the whole address."""
+        return place_of(self.address)
+
+    def path(self, name: str) -> str:
+        """A path parameter."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str, default: str = "") -> str:
+        """A query parameter."""
+        return self.request.query_params.get(name, default)
+
+
+Handler = Callable[[Call[Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One documented endpoint. `stream` routes read and answer raw bytes themselves."""
+
+    method: str
+    path: str
+    handler: Handler
+    limit: Limit
+    body: Any = None
+    returns: Any = None
+    status: int = 200
+    login: bool = True
+    stream: bool = False
+    tag: str = ""
+    query: dict[str, str] = field(default_factory=dict)
+    problems: Sequence[int] = ()
+    max_body_bytes: int = MAX_BODY_BYTES
+    deprecated: date | None = None
+    sunset: date | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation id: the handler's name."""
+        return getattr(self.handler, "__name__", "handler")
+
+    @property
+    def summary(self) -> str:
+        """First line of the handler's docstring."""
+        return (self.handler.__doc__ or self.name).strip().splitlines()[0]
+
+    def starlette(self) -> StarletteRoute:
+        """The route as Starlette mounts it."""
+        return StarletteRoute(self.path, self._endpoint, methods=[self.method], name=self.name)
+
+    async def _endpoint(self, request: Request[Wiring]) -> Response:
+        started = time.perf_counter()
+        headers: dict[str, str] = self._life()
+        try:
+            response = await self._answer(request, headers)
+        except UsherError as error:
+            response = problem_response(error, headers)
+        except ClientDisconnect:
+            response = Response(status_code=499)
+        except Exception as error:  # the outermost loop: logged, counted, never shown
+            ERRORS.labels("control").inc()
+            log.get("control").error("unexpected", route=self.name, exc_info=error)
+            response = problem_response(UsherError("Something went wrong here; it has been logged."), headers)
+        HTTP_SECONDS.labels(self.name, f"{response.status_code // 100}xx").observe(time.perf_counter() - started)
+        return response
+
+    async def _answer(self, request: Request[Wiring], headers: dict[str, str]) -> Response:
+        wiring = request.state
+        address = client_address(request.scope, wiring["trusted_proxies"])
+        caller = await self._caller(request)
+        headers.update(
+            await wiring["limits"].take(
+                self.name,
+                self.limit,
+                address=address,
+                principal=caller.id if caller else "",
+                roles=[held.role for held in caller.assignments] if caller else [],
+            )
+        )
+        if self.login and (caller is None or caller.kind == "guest"):
+            raise Unauthenticated("Log in first.")
+        body = None if self.stream or self.body is None else await self._decode(request)
+        result = await self.handler(Call(request, body, caller, address))
+        return self._encode(result, headers)
+
+    async def _caller(self, request: Request[Wiring]) -> auth.Principal | None:
+        credential = auth.credential(request)
+        by_browser = credential is not None and credential.by_cookie and self.method not in SAFE
+        if by_browser and not auth.same_origin(request, request.state["settings"].public_origin):
+            raise Forbidden("This request came from another site.", code="cross-site")
+        return await request.state["finder"].find(credential.signed) if credential else None
+
+    async def _decode(self, request: Request[Wiring]) -> Any:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Unsupported("Send JSON, with Content-Type: application/json.")
+        data = bytearray()
+        async for piece in request.stream():
+            data += piece
+            if len(data) > self.max_body_bytes:
+                raise TooLarge(f"The body is larger than {self.max_body_bytes} bytes.")
+        try:
+            return msgspec.json.decode(data, type=self.body)
+        except msgspec.DecodeError as error:
+            raise Invalid(f"{error}.".replace("..", ".")) from error
+
+    def _encode(self, result: Any, headers: dict[str, str]) -> Response:
+        if isinstance(result, Response):
+            for name, value in headers.items():
+                result.headers.setdefault(name, value)
+            return result
+        headers.setdefault("Cache-Control", "no-store")
+        if result is None:
+            return Response(status_code=204 if self.status == 200 else self.status, headers=headers)
+        return Response(msgspec.json.encode(result), self.status, headers, media_type="application/json")
+
+    def _life(self) -> dict[str, str]:
+        """Deprecation (RFC 9745) and Sunset (RFC 8594) headers of a route on its way out."""
+        headers = {}
+        if self.deprecated:
+            headers["Deprecation"] = f"@{int(datetime(*self.deprecated.timetuple()[:3], tzinfo=UTC).timestamp())}"
+        if self.sunset:
+            headers["Sunset"] = format_datetime(datetime(*self.sunset.timetuple()[:3], tzinfo=UTC), usegmt=True)
+        return headers

@@ -1,0 +1,1 @@
+"""Screenings: from a right to watch to a playback token."""

@@ -1,0 +1,1 @@
+"""Sellers: who titles and balances belong to."""

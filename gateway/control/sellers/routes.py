@@ -1,0 +1,7 @@
+"""Routes of sellers."""
+
+from __future__ import annotations
+
+from gateway.control.route import Route
+
+ROUTES: list[Route] = []

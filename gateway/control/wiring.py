@@ -1,0 +1,97 @@
+"""What a control process is made of: built once in the lifespan, handed to handlers as `request.state`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+import asyncpg
+from redis.asyncio import Redis
+
+from gateway.control.accounts.finder import SessionFinder
+from gateway.control.accounts.store import AccountStore
+from gateway.control.auth import PrincipalFinder
+from gateway.control.catalogue.store import TitleStore
+from gateway.control.db import Begin, Connection, Database, open_pool
+from gateway.control.entitlements.store import EntitlementStore
+from gateway.control.flags.store import FlagStore
+from gateway.control.jobs.store import JobStore
+from gateway.control.limits import Limits
+from gateway.control.outbox import Outbox
+from gateway.control.portal.store import PortalStore
+from gateway.control.sellers.store import SellerStore
+from gateway.control.uploads.store import UploadStore
+from shared.clock import Clock, SystemClock
+from shared.flags import Flags
+from shared.network import Networks, parse_networks
+from shared.secrets import FolderSecrets, Secrets
+from shared.settings import ControlSettings
+from shared.storage import Bucket, open_bucket
+
+
+class Unit:
+    """The stores of all features on one connection, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.accounts = AccountStore(connection)
+        self.sellers = SellerStore(connection)
+        self.portal = PortalStore(connection)
+        self.catalogue = TitleStore(connection)
+        self.uploads = UploadStore(connection)
+        self.jobs = JobStore(connection)
+        self.entitlements = EntitlementStore(connection)
+        self.flags = FlagStore(connection)
+        self.outbox = Outbox(connection)
+
+
+class Wiring(TypedDict):
+    """All that handlers and the worker's loops may use."""
+
+    settings: ControlSettings
+    pool: asyncpg.Pool
+    begin: Begin[Unit]
+    redis: Redis
+    events: Redis
+    bucket: Bucket
+    secrets: Secrets
+    clock: Clock
+    limits: Limits
+    finder: PrincipalFinder
+    flags: Flags
+    trusted_proxies: Networks
+
+
+@asynccontextmanager
+async def wire(settings: ControlSettings, *, clock: Clock | None = None) -> AsyncIterator[Wiring]:
+    """Open everything, yield it, close it in reverse order."""
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await open_pool(settings.database_url, settings.database_pool))
+        redis = await _redis(stack, settings.redis_url)
+        events = await _redis(stack, settings.events)
+        bucket = open_bucket(settings)
+        stack.push_async_callback(bucket.close)
+        await bucket.check()
+        secrets = FolderSecrets(settings.secrets_dir)
+        begin = Database(pool, Unit).begin
+        yield Wiring(
+            settings=settings,
+            pool=pool,
+            begin=begin,
+            redis=redis,
+            events=events,
+            bucket=bucket,
+            secrets=secrets,
+            clock=clock,
+            limits=Limits(redis, scale=settings.limits_scale),
+            finder=SessionFinder(begin, secrets, clock),
+            flags=Flags(redis, clock),
+            trusted_proxies=parse_networks(settings.trusted_proxies),
+        )
+
+
+async def _redis(stack: AsyncExitStack, url: str) -> Redis:
+    client: Redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
+    stack.push_async_callback(client.aclose)
+    return client
