@@ -8,6 +8,11 @@ from typing import Protocol
 
 import msgspec
 
+#: Every part of a multipart upload but the last has at least this many bytes (S3's rule, held by all back ends).
+PART_MIN_BYTES = 5 << 20
+#: Part numbers end here.
+PART_LAST = 10_000
+
 
 class ObjectInfo(msgspec.Struct, frozen=True):
     """What the store knows of one object. `etag` is opaque, without quotes."""
@@ -27,7 +32,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Bucket(Protocol):
-    """Object storage with conditional create. Keys are relative, `/`-separated, no `..`, no leading slash.
+    """Object storage with conditional create. Keys are relative, `/`-separated, no `..`, no leading slash (rules.py).
 
     Every method raises `StoreUnavailable` when the store does not answer (after its own retries), `NotFound` for a
     missing key where a key is read, and `Invalid` for a key of wrong form. All are safe to repeat.
@@ -62,7 +67,7 @@ class Bucket(Protocol):
         ...
 
     async def copy(self, source: str, target: str) -> None:
-        """Copy within the store, replacing `target`."""
+        """Copy within the store, replacing `target`; objects up to 5 GiB."""
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -82,7 +87,7 @@ class Bucket(Protocol):
         ...
 
     async def multipart_complete(self, key: str, upload: str, parts: Sequence[Part]) -> ObjectInfo:
-        """Join the parts into the object at `key`."""
+        """Join the parts into the object at `key`; `NotFound` when the upload ended, so a repeat asks `head` first."""
         ...
 
     async def multipart_abort(self, key: str, upload: str) -> None:
