@@ -1,0 +1,22 @@
+# Thin wrappers; `python3 -m infra run|test|check` is the same without make.
+PYTHON ?= python3
+UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--generate-hashes --custom-compile-command "make lock"
+
+.PHONY: run test check lock
+
+run:
+	@$(PYTHON) -m infra run
+
+test:
+	@$(PYTHON) -m infra test
+
+check:
+	@$(PYTHON) -m infra check
+
+# The test lock is held to the run lock's very pins; the infra tools are apart from both.
+lock:
+	$(COMPILE) pyproject.toml --extra embedded -o requirements.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra test -c requirements.lock -o infra/requirements-test.lock
+	$(COMPILE) infra/requirements-infra.in -o infra/requirements-infra.lock

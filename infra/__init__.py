@@ -1,0 +1,1 @@
+"""Above everything: the two commands, the `usher` CLI, the local supervisor, migrations and deployment."""

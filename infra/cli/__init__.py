@@ -1,0 +1,24 @@
+"""The `usher` command: one module a group of subcommands, words instead of tracebacks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from infra.cli import parser
+from infra.stack.child import ChildDied
+from shared.errors import UsherError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status: 0 done, 1 refused with words, 2 a bad argument."""
+    options = parser.build().parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        return int(options.act(options))
+    except (UsherError, ChildDied) as error:
+        Console(stderr=True).print(str(error), markup=False, style="red", highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130

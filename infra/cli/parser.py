@@ -1,0 +1,108 @@
+"""The command line of `usher`: its subcommands, their arguments, and which function acts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from infra.cli import checks, doctor, flags, keys, people, start, titles, tokens
+
+Subparsers = argparse._SubParsersAction  # its only name
+
+
+def build() -> argparse.ArgumentParser:
+    """The whole parser."""
+    parser = argparse.ArgumentParser(prog="usher", description="Pay-per-view video that you host yourself.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _running(commands)
+    _titles(commands)
+    _tokens(commands)
+    _rest(commands)
+    return parser
+
+
+def _add(commands: Subparsers[argparse.ArgumentParser], name: str, act: object, words: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=words, description=words)
+    command.set_defaults(act=act)
+    return command
+
+
+def _group(commands: Subparsers[argparse.ArgumentParser], name: str, words: str) -> Subparsers[argparse.ArgumentParser]:
+    group = commands.add_parser(name, help=words, description=words)
+    return group.add_subparsers(required=True, metavar="ACTION")
+
+
+def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    run = _add(commands, "run", start.run, "start everything on this machine and print where it is")
+    run.add_argument("--ready-file", type=Path, metavar="F", help="write the table as JSON when everything answers")
+    run.add_argument("--no-demo", action="store_true", help="add no demo title")
+    run.add_argument("--no-accounts", action="store_true", help="make no accounts; the set-up page asks for the admin")
+    run.add_argument("--master", type=Path, default=os.environ.get("MASTER") or None, help="clip of the demo title")
+    run.add_argument("--only", default="", metavar="PARTS", help="postgres,valkey,control,worker,edge,farm")
+    test = _add(commands, "test", checks.test, "run the tests, the quick ones first")
+    test.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest")
+    _add(commands, "check", checks.check, "run linters, types, import contracts, house and unit tests")
+    _add(commands, "doctor", doctor.run, "say what is missing and the line that mends it")
+    _add(commands, "migrate", start.migrate, "bring the database to the newest schema")
+
+
+def _titles(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "title", "titles of the running Usher")
+    add = _add(group, "add", titles.add, "upload a master as a new title")
+    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("--title", required=True, metavar="T", help="its name")
+    add.add_argument("--price", type=price, default=Decimal(0), help="for instance 4.99; free without it")
+    add.add_argument("--seller", default="", metavar="HANDLE", help="whose it is; the first of yours without it")
+    add.add_argument("--publish", action="store_true", help="wait until it is ready and publish it")
+    _add(group, "ls", titles.ls, "list titles")
+    _add(group, "show", titles.show, "show one title and its jobs").add_argument("title", metavar="ID")
+
+
+def _tokens(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "token", "playback tokens")
+    mint = _add(group, "mint", tokens.mint, "sign a token for a title, past every entitlement")
+    mint.add_argument("title", metavar="TITLE", help="the title's internal id")
+    mint.add_argument("--sub", default="", help="pseudonym of who watches; a random one without it")
+    mint.add_argument("--screens", type=int, default=2)
+    mint.add_argument("--height", type=int, default=0, help="ceiling; 0: none")
+    mint.add_argument("--edition", default="", help="print the whole address of this edition's playlist")
+    inspect = _add(group, "inspect", tokens.inspect, "show what a token says, without checking it")
+    inspect.add_argument("token", metavar="TOKEN|URL")
+    explain = _add(group, "explain", tokens.explain, "walk the edge's checks and say which refuses and why")
+    explain.add_argument("token", metavar="TOKEN|URL")
+    explain.add_argument("--path", default="", help="what is asked for, where no URL is given: v/<title>/…")
+
+
+def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    rotate = _add(
+        _group(commands, "keys", "signing keys"), "rotate", keys.rotate, "next becomes current; a new next is made"
+    )
+    rotate.add_argument("--new", action="store_true", help="draw a whole new key set; running sessions end")
+    group = _group(commands, "flag", "switches")
+    _add(group, "ls", flags.ls, "list all flags")
+    put = _add(group, "set", flags.put, "switch a flag")
+    put.add_argument("name")
+    put.add_argument("state", choices=("on", "off"))
+    put.add_argument("--percent", type=percent, default=100, help="of subjects it is on for")
+    seed = _add(commands, "seed", people.seed, "make viewer accounts to try things with")
+    seed.add_argument("--users", type=int, default=10)
+
+
+def price(text: str) -> Decimal:
+    """A price with at most two decimals."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value < 0 or value != value.quantize(Decimal("0.01")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no price: expected something like 4.99")
+    return value
+
+
+def percent(text: str) -> int:
+    """0-100."""
+    if not text.isdigit() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage: expected 0 to 100")
+    return int(text)

@@ -1,0 +1,147 @@
+"""The demo title: a master given or drawn, uploaded, made ready and published through the API."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+import msgspec
+
+from infra import ffmpeg
+from infra.api import Api, Problem
+from infra.stack.accounts import SELLER
+from infra.stack.home import Home, write_private
+from infra.stack.supervisor import Say
+from shared.errors import Final, Misconfigured
+
+SECONDS, WIDTH, HEIGHT, RATE = 12, 1280, 720, 30
+POLL_S = 0.25
+#: Drifting colour, a clock-like test card in the corner to see time and frames pass, and a soft chord.
+PICTURE = (
+    f"gradients=s=640x360:r={RATE}:d={SECONDS}:n=4:speed=0.012:seed=7"
+    ":c0=0x1b1035:c1=0x5b2a86:c2=0xe0557b:c3=0xf7b267[sky];"
+    f"[sky]scale={WIDTH}:{HEIGHT}:flags=bicubic,vignette=angle=0.6[back];"
+    f"testsrc2=s=320x180:r={RATE}:d={SECONDS},pad=328:188:4:4:white[card];"
+    "[back][card]overlay=x=W-w-48:y=H-h-48+10*sin(t*1.6),"
+    f"fade=in:d=0.6,fade=out:st={SECONDS - 0.8}:d=0.8,format=yuv420p[v]"
+)
+SOUND = (
+    "aevalsrc=exprs='0.11*sin(2*PI*220*t)+0.08*sin(2*PI*277.18*t)+0.07*sin(2*PI*329.63*t)*(0.6+0.4*sin(2*PI*0.5*t))'"
+    f":s=48000:d={SECONDS},afade=in:d=0.8,afade=out:st={SECONDS - 1}:d=1[a]"
+)
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    """The demo title as it stands."""
+
+    title: str
+    short_id: str
+    name: str
+    state: str
+    watch_path: str
+
+
+async def make(home: Home, *, master: Path | None, environ: Mapping[str, str], say: Say) -> Demo | None:
+    """The demo title, published; made at the first start, found again at later ones. None when nobody may make it."""
+    credentials = home.read_credentials()
+    if not credentials or "seller" not in credentials.sessions:
+        return None
+    api = Api(credentials.origin, credentials.sessions["seller"].bearer)
+    try:
+        title = await _find(api, home) or await _upload(api, home, master=master, environ=environ, say=say)
+        return await _publish(api, title, say=say)
+    except Problem as problem:
+        if problem.status != 401:
+            raise
+        say("The demo seller's session has ended, so the demo title is left as it is.")
+        return None
+
+
+async def _find(api: Api, home: Home) -> str | None:
+    kept = home.folder / "demo-title"
+    if not kept.exists():
+        return None
+    try:
+        return str((await asyncio.to_thread(api.get, f"titles/{kept.read_text().strip()}"))["id"])
+    except Problem as problem:
+        if problem.status == 404:
+            return None
+        raise
+
+
+async def _upload(api: Api, home: Home, *, master: Path | None, environ: Mapping[str, str], say: Say) -> str:
+    drawn = master or home.folder / "demo.mp4"
+    if not master:
+        say("drawing a demo clip")
+        await asyncio.to_thread(draw, drawn, ffmpeg.find(environ))
+    about = {"seller": SELLER["handle"], "name": _name(master), "kind": kind_of(drawn), "price_minor": 0}
+    title = str((await asyncio.to_thread(api.post, "titles", about))["id"])
+    say(f"uploading {drawn.name}")
+    await asyncio.to_thread(api.upload, drawn, {"title": title, "filename": drawn.name})
+    write_private(home.folder / "demo-title", title.encode())
+    if not master:
+        drawn.unlink()
+    return title
+
+
+async def _publish(api: Api, title: str, *, say: Say) -> Demo:
+    """Wait until the farm has made it, then put it on show."""
+    said = False
+    while (told := await asyncio.to_thread(api.get, f"titles/{title}"))["state"] in ("draft", "processing"):
+        jobs = (await asyncio.to_thread(api.get, f"titles/{title}/jobs"))["items"]
+        if jobs and jobs[0]["state"] in ("failed", "cancelled"):
+            raise Final(f"The demo title could not be made: {jobs[0]['last_error']}")
+        if not said:
+            say("the farm makes the demo title playable")
+            said = True
+        await asyncio.sleep(POLL_S)
+    if told["state"] == "ready":
+        await asyncio.to_thread(api.post, f"titles/{title}/publish")
+        told = await asyncio.to_thread(api.get, f"titles/{title}")
+    return Demo(
+        title=told["id"],
+        short_id=told["short_id"],
+        name=told["name"],
+        state=told["state"],
+        watch_path=told["watch_url"].removeprefix(api.origin),
+    )
+
+
+def _name(master: Path | None) -> str:
+    return master.stem.replace("_", " ").replace("-", " ").strip()[:80] or "Demo" if master else "Colours in motion"
+
+
+def kind_of(file: Path) -> str:
+    """Whether a master is a video or sound alone. Raises Misconfigured when it is neither."""
+    try:
+        with av.open(str(file)) as container:
+            pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+            return "video" if pictures else "audio"
+    except (av.error.FFmpegError, OSError) as error:
+        raise Misconfigured(f"{file} is no video or sound that can be read: {error}") from error
+
+
+def draw(file: Path, program: str) -> None:
+    """Make the demo master. Blocks a few seconds."""
+    filters = f"{PICTURE};{SOUND}"
+    inputs = ("-filter_complex", filters, "-map", "[v]", "-map", "[a]")
+    picture = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18")
+    sound = ("-c:a", "aac", "-b:a", "160k")
+    command = (
+        program,
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-y",
+        *inputs,
+        *picture,
+        *sound,
+        "-movflags",
+        "+faststart",
+    )
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True)
+    if done.returncode:
+        raise Misconfigured(f"{program} could not draw the demo clip: {done.stderr.strip()}")
