@@ -59,6 +59,8 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
         ".usher/edge/jwks.json"
     )
     cache_ram_bytes: Annotated[int, Meta(ge=1 << 20), doc("RAM for immutable objects")] = 256 << 20
+    origin_timeout_s: Annotated[int, Meta(ge=1), doc("seconds the edge waits for one object of the bucket")] = 10
+    jwks_refresh_s: Annotated[int, Meta(ge=1), doc("seconds between two reads of the key set")] = 60
     cors_origins: Annotated[str, doc("origins whose pages may fetch media, comma-separated, or *")] = "*"
     trusted_proxies: Annotated[
         str, doc("networks (CIDR, comma-separated) whose X-Forwarded-For counts; nobody's by default")
@@ -93,10 +95,14 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     upload_limit_bytes: Annotated[int, Meta(ge=1), doc("largest master, in bytes")] = 20 << 30
     upload_expiry_s: Annotated[int, Meta(ge=60), doc("seconds after which an untouched upload is dropped")] = 86400
     bot_check: Annotated[Literal["off", "pow", "turnstile"], doc("what register asks of a browser")] = "off"
+    bot_check_bits: Annotated[
+        int, Meta(ge=1, le=32), doc("zero bits a proof of work begins with; one more doubles the work")
+    ] = 16
     turnstile_site_key: Annotated[str, doc("Turnstile's public key")] = ""
     turnstile_secret: Annotated[str, doc("Turnstile's secret key", secret=True)] = ""
     mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
     limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
+    lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0
 
 
@@ -114,6 +120,7 @@ class FarmSettings(Common, frozen=True, kw_only=True):
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     threads: Annotated[int, Meta(ge=0), doc("threads of one ffmpeg; 0: ffmpeg decides")] = 0
     concurrency: Annotated[int, Meta(ge=1), doc("chunks one worker makes at once")] = 1
+    masters_quota_bytes: Annotated[int, Meta(ge=1), doc("bytes of masters a machine keeps in scratch_dir")] = 64 << 30
 
     @property
     def broker(self) -> str:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.control import openapi
+from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
@@ -31,6 +32,7 @@ from gateway.control.uploads.routes import ROUTES as UPLOADS
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
 from shared import log, private
+from shared.clock import Clock
 from shared.settings import ControlSettings, load
 
 VERSION = "1.0.0"
@@ -76,14 +78,16 @@ ROUTES: list[Route] = [
 DOCUMENT = msgspec.json.encode(openapi.document(ROUTES, title="Usher", version=VERSION))
 
 
-def create_app(settings: ControlSettings | None = None) -> Starlette:
-    """The app; settings come from the environment unless a test hands them in."""
+def create_app(
+    settings: ControlSettings | None = None, *, clock: Clock | None = None, passwords: Passwords | None = None
+) -> Starlette:
+    """The app; settings come from the environment, clock and password hashing are real, unless a test hands them in."""
     settings = settings or load(ControlSettings)
     logger = log.set_up(settings, "control")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Wiring]:
-        async with wire(settings) as wiring:
+        async with wire(settings, clock=clock, passwords=passwords) as wiring:
             stop = private.start(settings, ready=lambda: None)
             try:
                 yield wiring

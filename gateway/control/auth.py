@@ -12,16 +12,20 @@ from shared.errors import Forbidden, Unauthenticated
 
 SESSION_COOKIE = "usher_session"
 GLOBAL = "global"
+#: The roles of which one must be left: of the platform, and of a seller.
+ADMIN, OWNER = "admin", "owner"
 
 #: What each role may do. `title:*` means every verb on titles.
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
-    "moderator": frozenset({"title:read", "title:takedown", "job:read", "account:read"}),
+    "moderator": frozenset({"title:read", "title:watch", "title:takedown", "job:read", "account:read"}),
     "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read"}),
     "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "audit:read", "flag:read"}),
     "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*"}),
-    "editor": frozenset({"seller:read", "title:read", "title:write", "title:upload", "title:publish", "job:*"}),
-    "uploader": frozenset({"seller:read", "title:read", "title:upload", "job:read"}),
+    "editor": frozenset(
+        {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "job:*"}
+    ),
+    "uploader": frozenset({"seller:read", "title:read", "title:watch", "title:upload", "job:read"}),
 }
 #: Verbs a seller's role never gives, whatever its pattern says: they are the platform's.
 PLATFORM_ONLY = frozenset({"title:takedown"})

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
 
+from gateway.control.accounts.adapters.attempts import FailedLogins
+from gateway.control.accounts.adapters.bots import open_bot_check
+from gateway.control.accounts.adapters.mail import FolderMailer
+from gateway.control.accounts.adapters.passwords import Argon2
 from gateway.control.accounts.finder import SessionFinder
+from gateway.control.accounts.model import Attempts, BotCheck, Mailer, Passwords
+from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
@@ -19,6 +26,7 @@ from gateway.control.flags.store import FlagStore
 from gateway.control.jobs.store import JobStore
 from gateway.control.limits import Limits
 from gateway.control.outbox import Outbox
+from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
 from gateway.control.sellers.store import SellerStore
 from gateway.control.uploads.store import UploadStore
@@ -60,11 +68,19 @@ class Wiring(TypedDict):
     finder: PrincipalFinder
     flags: Flags
     trusted_proxies: Networks
+    sessions: Sessions
+    passwords: Passwords
+    attempts: Attempts
+    bots: BotCheck
+    mailer: Mailer
+    portal: PortalReader
 
 
 @asynccontextmanager
-async def wire(settings: ControlSettings, *, clock: Clock | None = None) -> AsyncIterator[Wiring]:
-    """Open everything, yield it, close it in reverse order."""
+async def wire(
+    settings: ControlSettings, *, clock: Clock | None = None, passwords: Passwords | None = None
+) -> AsyncIterator[Wiring]:
+    """Open everything, yield it, close it in reverse order. Tests hand in a clock they move and a faster hash."""
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(settings.database_url, settings.database_pool))
@@ -75,6 +91,7 @@ async def wire(settings: ControlSettings, *, clock: Clock | None = None) -> Asyn
         await bucket.check()
         secrets = FolderSecrets(settings.secrets_dir)
         begin = Database(pool, Unit).begin
+        sessions = Sessions(secrets, clock, settings.session_token_ttl)
         yield Wiring(
             settings=settings,
             pool=pool,
@@ -85,9 +102,15 @@ async def wire(settings: ControlSettings, *, clock: Clock | None = None) -> Asyn
             secrets=secrets,
             clock=clock,
             limits=Limits(redis, scale=settings.limits_scale),
-            finder=SessionFinder(begin, secrets, clock),
+            finder=SessionFinder(begin, sessions),
             flags=Flags(redis, clock),
             trusted_proxies=parse_networks(settings.trusted_proxies),
+            sessions=sessions,
+            passwords=passwords or Argon2(),
+            attempts=FailedLogins(redis),
+            bots=open_bot_check(settings, redis, secrets, clock),
+            mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
+            portal=PortalReader(begin, clock),
         )
 
 
@@ -95,3 +118,7 @@ async def _redis(stack: AsyncExitStack, url: str) -> Redis:
     client: Redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _sender(settings: ControlSettings) -> str:
+    return f"no-reply@{urlsplit(settings.public_origin).hostname or 'localhost'}"

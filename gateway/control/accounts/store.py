@@ -1,12 +1,274 @@
-"""SQL of accounts, logins, password resets and roles."""
+"""SQL of principals, accounts, logins, password resets and roles."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from gateway.control.accounts.model import RESETS_OPEN, Account, Browser, Device, Found, Session, fold
+from gateway.control.auth import Assignment, Principal
 from gateway.control.db import Connection
+from shared.errors import Conflict
+
+ADD_PRINCIPAL = """
+insert into principal (id, kind, sub) values ($1, $2, $3)
+"""
+ADD_ACCOUNT = """
+insert into account (principal, email, email_folded, username, username_folded, password_hash)
+values ($1, $2, $3, $4, $5, $6)
+"""
+CHANGE_ACCOUNT = """
+update account set email = $2, email_folded = $3, username = $4, username_folded = $5, password_hash = $6
+where principal = $1
+"""
+RENEW = """
+update account set password_hash = $2 where principal = $1 returning true
+"""
+ACCOUNT_OF = """
+select principal, email, username, password_hash from account where principal = $1
+"""
+BY_EMAIL = """
+select principal, email, username, password_hash from account where email_folded = $1
+"""
+BY_USERNAME = """
+select principal, email, username, password_hash from account where username_folded = $1
+"""
+#: Keeps the password from changing until a login that it opened is written.
+HOLD = """
+select true from account where principal = $1 and password_hash = $2 for share
+"""
+ADD_LOGIN = """
+insert into login (id, public_id, principal, device, name, place, created_at, last_seen, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+"""
+FIND = """
+select p.id, p.kind, p.sub, l.public_id, l.device, l.last_seen,
+       coalesce((select jsonb_agg(jsonb_build_array(a.role, a.scope) order by a.scope, a.role)
+                 from assignment a where a.principal = p.id), '[]') as assignments
+from login l join principal p on p.id = l.principal
+where l.id = $1 and l.expires_at > $2 and p.deleted_at is null
+"""
+TOUCH = """
+update login set last_seen = $2, expires_at = $3 where id = $1
+"""
+DEVICES = """
+select public_id, name, place, last_seen from login where principal = $1 and expires_at > $2 order by last_seen desc
+"""
+END_SESSION = """
+delete from login where id = $1
+"""
+END_LOGIN = """
+delete from login where principal = $1 and public_id = $2 returning true
+"""
+END_BROWSER = """
+delete from login where principal = $1 and device = $2
+"""
+END_LOGINS = """
+delete from login where principal = $1 and public_id <> $2
+"""
+ADD_RESET = """
+insert into password_reset (token_hash, principal, expires_at)
+select $1, $2, $3
+where (select count(*) from password_reset where principal = $2 and used_at is null and expires_at > $4) < $5
+returning true
+"""
+USE_RESET = """
+update password_reset set used_at = $2 where token_hash = $1 and used_at is null and expires_at > $2
+returning principal
+"""
+END_RESETS = """
+delete from password_reset where principal = $1 and used_at is null
+"""
+ASSIGN = """
+insert into assignment (principal, role, scope) values ($1, $2, $3) on conflict do nothing returning true
+"""
+UNASSIGN = """
+delete from assignment where principal = $1 and role = $2 and scope = $3 returning true
+"""
+#: Locked, so that of two who leave at once one sees that the other went.
+HOLDERS = """
+select principal from assignment where role = $1 and scope = $2 order by principal for update
+"""
+DELETE_ACCOUNT = """
+delete from account where principal = $1
+"""
+DELETE_ASSIGNMENTS = """
+delete from assignment where principal = $1
+"""
+DELETE_PRINCIPAL = """
+update principal set deleted_at = $2 where id = $1
+"""
+#: Everything that hangs on a person, for the person.
+PERSON = {
+    "principal": "select id, kind, sub, created_at from principal where id = $1",
+    "account": "select email, username, created_at from account where principal = $1",
+    "devices": "select public_id as id, name, place, created_at, last_seen from login where principal = $1",
+    "roles": "select role, scope, created_at from assignment where principal = $1 order by scope, role",
+    "entitlements": """
+        select scope, kind, created_at, ends_at, revoked_at from entitlement where principal = $1 order by created_at
+        """,
+    "uploads": """
+        select id, title, filename, size_bytes, state, created_at, completed_at from upload
+        where principal = $1 order by created_at
+        """,
+    "actions": "select at, action, object, place from audit where actor = $1 order by seq",
+}
+SWEEP_LOGINS = """
+delete from login where expires_at <= $1
+"""
+SWEEP_RESETS = """
+delete from password_reset where expires_at <= $1
+"""
+TAKEN = {
+    "account_email_folded_key": ("An account with this e-mail exists.", "email-taken"),
+    "account_username_folded_key": ("This user name is taken.", "username-taken"),
+}
 
 
 class AccountStore:
-    """Rows of accounts, logins, password resets and roles, on the connection of the running transaction."""
+    """Rows of principals, accounts, logins, resets and roles, on the connection of the running transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def add_principal(self, principal: Principal) -> None:
+        """A new principal without account, login or role."""
+        await self._connection.execute(ADD_PRINCIPAL, principal.id, principal.kind, principal.sub)
+
+    async def add_account(self, account: Account) -> None:
+        """Its account. Raises Conflict for an e-mail or user name that is taken."""
+        await self._write_account(ADD_ACCOUNT, account)
+
+    async def change_account(self, account: Account) -> None:
+        """Replace what can change. Raises Conflict for an e-mail or user name that is taken."""
+        await self._write_account(CHANGE_ACCOUNT, account)
+
+    async def set_password(self, principal: str, password_hash: str) -> bool:
+        """Replace a password; False when the account is gone."""
+        return bool(await self._connection.fetchval(RENEW, principal, password_hash))
+
+    async def account_of(self, principal: str) -> Account | None:
+        """The account of a principal."""
+        return _account(await self._connection.fetchrow(ACCOUNT_OF, principal))
+
+    async def by_login(self, folded: str) -> Account | None:
+        """The account with this e-mail or user name."""
+        return _account(await self._connection.fetchrow(BY_EMAIL if "@" in folded else BY_USERNAME, folded))
+
+    async def principal_named(self, folded: str) -> str | None:
+        """The principal with this user name."""
+        found = _account(await self._connection.fetchrow(BY_USERNAME, folded))
+        return found.principal if found else None
+
+    async def hold(self, principal: str, password_hash: str) -> bool:
+        """Whether this is still the password; it stays so until the transaction ends."""
+        return bool(await self._connection.fetchval(HOLD, principal, password_hash))
+
+    async def add_login(
+        self, session: Session, public_id: str, *, principal: str, browser: Browser, at: datetime, until: datetime
+    ) -> None:
+        """A login that begins."""
+        await self._connection.execute(
+            ADD_LOGIN, session.id, public_id, principal, browser.device, browser.name, browser.place, at, until
+        )
+
+    async def find(self, session: bytes, at: datetime) -> Found | None:
+        """The principal of a session that runs, with its roles."""
+        row = await self._connection.fetchrow(FIND, session, at)
+        if row is None:
+            return None
+        roles = tuple(Assignment(role, scope) for role, scope in row["assignments"])
+        principal = Principal(row["id"], row["kind"], row["sub"], roles, row["public_id"], row["device"])
+        return Found(principal, row["last_seen"])
+
+    async def touch(self, session: bytes, *, at: datetime, until: datetime) -> None:
+        """A session was used."""
+        await self._connection.execute(TOUCH, session, at, until)
+
+    async def devices(self, principal: str, current: str, at: datetime) -> list[Device]:
+        """Logins that run, the last seen first."""
+        return [
+            Device(row["public_id"], row["name"], row["place"], row["last_seen"], row["public_id"] == current)
+            for row in await self._connection.fetch(DEVICES, principal, at)
+        ]
+
+    async def end_session(self, session: bytes) -> None:
+        """End one session, if it runs."""
+        await self._connection.execute(END_SESSION, session)
+
+    async def end_login(self, principal: str, public_id: str) -> bool:
+        """End one login of a principal; whether there was one."""
+        return bool(await self._connection.fetchval(END_LOGIN, principal, public_id))
+
+    async def end_browser(self, principal: str, device: str) -> None:
+        """End what a principal left open in one browser."""
+        await self._connection.execute(END_BROWSER, principal, device)
+
+    async def end_logins(self, principal: str, *, but: str = "") -> None:
+        """End all logins of a principal, but one."""
+        await self._connection.execute(END_LOGINS, principal, but)
+
+    async def add_reset(self, token_hash: bytes, principal: str, *, at: datetime, until: datetime) -> bool:
+        """A reset link; False when too many of this account are open."""
+        return bool(await self._connection.fetchval(ADD_RESET, token_hash, principal, until, at, RESETS_OPEN))
+
+    async def use_reset(self, token_hash: bytes, at: datetime) -> str | None:
+        """Use a reset link up, and end its principal's others; None when it is none, used or over."""
+        row = await self._connection.fetchrow(USE_RESET, token_hash, at)
+        if row is None:
+            return None
+        await self._connection.execute(END_RESETS, row["principal"])
+        return str(row["principal"])
+
+    async def assign(self, principal: str, role: str, scope: str) -> bool:
+        """Give a role; False when it was held."""
+        return bool(await self._connection.fetchval(ASSIGN, principal, role, scope))
+
+    async def unassign(self, principal: str, role: str, scope: str) -> bool:
+        """Take a role; False when it was not held."""
+        return bool(await self._connection.fetchval(UNASSIGN, principal, role, scope))
+
+    async def holders(self, role: str, scope: str) -> list[str]:
+        """Who holds a role, locked until the transaction ends."""
+        return [row["principal"] for row in await self._connection.fetch(HOLDERS, role, scope)]
+
+    async def person(self, principal: str) -> Mapping[str, Any]:
+        """Everything stored about a person, by subject."""
+        return {
+            subject: [dict(row) for row in await self._connection.fetch(query, principal)]
+            for subject, query in PERSON.items()
+        }
+
+    async def anonymise(self, principal: str, at: datetime) -> None:
+        """Drop all that tells who a principal was; the pseudonym stays, for what others hold of it."""
+        await self.end_logins(principal)
+        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_ACCOUNT):
+            await self._connection.execute(query, principal)
+        await self._connection.execute(DELETE_PRINCIPAL, principal, at)
+
+    async def sweep(self, at: datetime) -> None:
+        """Drop logins and reset links that are over."""
+        await self._connection.execute(SWEEP_LOGINS, at)
+        await self._connection.execute(SWEEP_RESETS, at)
+
+    async def _write_account(self, query: str, account: Account) -> None:
+        try:
+            await self._connection.execute(
+                query,
+                account.principal,
+                account.email,
+                fold(account.email),
+                account.username,
+                fold(account.username),
+                account.password_hash,
+            )
+        except asyncpg.UniqueViolationError as error:
+            words, code = TAKEN[str(error.constraint_name)]
+            raise Conflict(words, code=code) from error
+
+
+def _account(row: asyncpg.Record | None) -> Account | None:
+    return Account(row["principal"], row["email"], row["username"], row["password_hash"]) if row else None

@@ -1,7 +1,75 @@
-"""Routes of portal."""
+"""Routes of the portal: its settings and its set-up."""
 
 from __future__ import annotations
 
-from gateway.control.route import Route
+import msgspec
+from starlette.responses import Response
 
-ROUTES: list[Route] = []
+from gateway.control.accounts import actions as people
+from gateway.control.accounts.model import DEVICE_COOKIE, Me, browser, session_cookies
+from gateway.control.limits import AUTH, READ, WRITE
+from gateway.control.portal import actions
+from gateway.control.portal.model import MAX_BODY_BYTES, Furnishing, Portal, SettingUp
+from gateway.control.route import Call, Route
+
+
+async def read_portal(call: Call[None]) -> Portal:
+    """Name, looks, fee and legal texts of this portal."""
+    return await call.wiring["portal"].read()
+
+
+async def change_portal(call: Call[Furnishing]) -> Portal:
+    """Change settings of the portal; what is left out stays."""
+    async with call.wiring["begin"]() as unit:
+        portal = await actions.furnish(
+            call.body, by=call.principal, place=call.place, portal=unit.portal, outbox=unit.outbox
+        )
+    call.wiring["portal"].forget()
+    return portal
+
+
+async def set_up(call: Call[SettingUp]) -> Response:
+    """Name the portal and become its first admin, while it has none."""
+    wiring, request = call.wiring, call.request
+    password_hash = await wiring["passwords"].hash(call.body.password)
+    async with wiring["begin"]() as unit:
+        opened = await actions.set_up(
+            call.body,
+            password_hash,
+            browser=browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place),
+            portal=unit.portal,
+            accounts=unit.accounts,
+            outbox=unit.outbox,
+            sessions=wiring["sessions"],
+        )
+        me = await people.me(opened.principal, accounts=unit.accounts, sellers=unit.sellers)
+    wiring["portal"].forget()
+    response = Response(msgspec.json.encode(me), 201, {"Cache-Control": "no-store"}, "application/json")
+    for cookie in session_cookies(opened, secure=wiring["settings"].public_origin.startswith("https:")):
+        response.headers.append("Set-Cookie", cookie)
+    return response
+
+
+ROUTES: list[Route] = [
+    Route(method="GET", path="/v1/portal", handler=read_portal, limit=READ, login=False, returns=Portal),
+    Route(
+        method="PUT",
+        path="/v1/portal",
+        handler=change_portal,
+        limit=WRITE,
+        body=Furnishing,
+        returns=Portal,
+        max_body_bytes=MAX_BODY_BYTES,
+    ),
+    Route(
+        method="POST",
+        path="/v1/setup",
+        handler=set_up,
+        limit=AUTH,
+        login=False,
+        body=SettingUp,
+        returns=Me,
+        status=201,
+        problems=(409,),
+    ),
+]

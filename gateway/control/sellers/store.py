@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
+from gateway.control.auth import OWNER
 from gateway.control.db import Connection
+from gateway.control.sellers.model import Member, Membership, Seller
+
+ADD = """
+insert into seller (id, name, handle, handle_folded) values ($1, $2, $3, lower($3))
+on conflict (handle_folded) do nothing returning true
+"""
+BY_HANDLE = """
+select id, name, handle from seller where handle_folded = lower($1)
+"""
+MEMBERSHIPS = """
+select s.id, s.name, s.handle, a.role from assignment a join seller s on a.scope = 'partner:' || s.id
+where a.principal = $1 and a.scope like 'partner:%' order by s.name, s.id
+"""
+MEMBERS = """
+select c.username, a.role from assignment a join account c on c.principal = a.principal
+where a.scope = 'partner:' || $1 order by a.role = $2 desc, c.username_folded
+"""
+ROLES_OF = """
+select role from assignment where scope = 'partner:' || $1 and principal = $2
+"""
+ONLY_OWNER_WITH_TITLES = """
+select s.id, s.name, s.handle from assignment a join seller s on a.scope = 'partner:' || s.id
+where a.principal = $1 and a.role = $2
+  and not exists (select from assignment o where o.scope = a.scope and o.role = $2 and o.principal <> $1)
+  and exists (select from title t where t.seller = s.id and t.state = 'published')
+order by s.name
+"""
+LOCK = """
+select true from seller where id = $1 for update
+"""
 
 
 class SellerStore:
@@ -10,3 +41,34 @@ class SellerStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def add(self, seller: Seller) -> bool:
+        """A new seller; False when the handle is taken."""
+        return bool(await self._connection.fetchval(ADD, seller.id, seller.name, seller.handle))
+
+    async def by_handle(self, handle: str) -> Seller | None:
+        """The seller with this handle, in any case of letters."""
+        row = await self._connection.fetchrow(BY_HANDLE, handle)
+        return Seller(row["id"], row["name"], row["handle"]) if row else None
+
+    async def lock(self, seller: str) -> None:
+        """Nobody else changes its members until the transaction ends."""
+        await self._connection.execute(LOCK, seller)
+
+    async def memberships(self, principal: str) -> list[Membership]:
+        """The sellers a principal belongs to."""
+        rows = await self._connection.fetch(MEMBERSHIPS, principal)
+        return [Membership(row["id"], row["name"], row["handle"], row["role"]) for row in rows]
+
+    async def members(self, seller: str) -> list[Member]:
+        """Who belongs to a seller, owners first."""
+        return [Member(row["username"], row["role"]) for row in await self._connection.fetch(MEMBERS, seller, OWNER)]
+
+    async def roles_of(self, seller: str, principal: str) -> list[str]:
+        """The roles a principal has with a seller; one at most, as far as routes gave them."""
+        return [row["role"] for row in await self._connection.fetch(ROLES_OF, seller, principal)]
+
+    async def only_owner_with_titles(self, principal: str) -> list[Seller]:
+        """Sellers with published titles that nobody else owns."""
+        rows = await self._connection.fetch(ONLY_OWNER_WITH_TITLES, principal, OWNER)
+        return [Seller(row["id"], row["name"], row["handle"]) for row in rows]

@@ -1,0 +1,1 @@
+"""What accounts reach outside the database: password hashing, mail, counters, checks for bots."""

@@ -1,0 +1,79 @@
+"""Sellers as values: requests and answers, the roles of their members, and the ports the actions need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+#: `$` alone would let one newline pass at the end.
+Handle = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*$(?!\n)", min_length=3, max_length=32)]
+SellerName = Annotated[str, Meta(max_length=60, pattern=r"^[^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?$(?!\n)")]
+SellerRole = Literal["owner", "editor", "uploader"]
+
+
+class Founding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A new seller; its handle stands in addresses."""
+
+    name: SellerName
+    handle: Handle
+
+
+class Joining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The role a member is to have; it replaces the one before."""
+
+    role: SellerRole
+
+
+class Seller(msgspec.Struct, frozen=True):
+    """Who titles and balances belong to."""
+
+    id: str
+    name: str
+    handle: str
+
+    @property
+    def seller(self) -> str:
+        """A seller belongs to itself: what `can` compares."""
+        return self.id
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """A seller as one of its members sees it."""
+
+    id: str
+    name: str
+    handle: str
+    role: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A member as the seller's owners see it."""
+
+    username: str
+    role: str
+
+
+class Members(msgspec.Struct, frozen=True):
+    """All members of a seller, owners first."""
+
+    items: Sequence[Member]
+
+
+class SellerRows(Protocol):
+    """What the actions ask of the sellers' rows."""
+
+    async def add(self, seller: Seller) -> bool: ...
+    async def by_handle(self, handle: str) -> Seller | None: ...
+    async def lock(self, seller: str) -> None: ...
+    async def memberships(self, principal: str) -> list[Membership]: ...
+    async def members(self, seller: str) -> list[Member]: ...
+    async def roles_of(self, seller: str, principal: str) -> list[str]: ...
+    async def only_owner_with_titles(self, principal: str) -> list[Seller]: ...
+
+
+def scope_of(seller: str) -> str:
+    """The scope in which a seller's members hold their roles."""
+    return f"partner:{seller}"

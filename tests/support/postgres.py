@@ -1,0 +1,93 @@
+"""A real Postgres for tests: one cluster a session, one database a test, cloned from a migrated template."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from infra.migrate import migrate
+from infra.stack import postgres
+from infra.stack.postgres import Cluster
+from tests.support.ports import free_base
+
+TEMPLATE = "template_usher"
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A running cluster that keeps nothing, with a migrated template; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="usher-postgres-"))
+    # Postgres may run as another user than root.
+    folder.chmod(0o711)
+    made = Cluster(
+        folder=folder / "data",
+        port=free_base(1),
+        admin_password="admin",
+        password="usher",
+        settings=postgres.UNSAFE,
+    )
+    bin_folder = postgres.binaries()
+    who = postgres.identity(bin_folder, folder)
+    postgres.make(made, bin_folder, who)
+    spec = postgres.spec(made, bin_folder, who, dict(os.environ))
+    with (folder / "log").open("ab") as log:
+        server = subprocess.Popen(
+            spec.argv,
+            cwd=spec.cwd,
+            stdout=log,
+            stderr=log,
+            user=spec.user,
+            extra_groups=[] if spec.user else None,
+            start_new_session=True,
+        )
+    try:
+        asyncio.run(_make_template(made))
+        yield made
+    finally:
+        server.send_signal(spec.stop_signal)
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _make_template(made: Cluster) -> None:
+    await postgres.make_database(made)
+    async with _connected(made.url) as connection:
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    async with _connected(_url(made, TEMPLATE)) as connection:
+        await migrate(connection)
+
+
+@contextlib.asynccontextmanager
+async def database(made: Cluster, *, migrated: bool = True) -> AsyncIterator[str]:
+    """The address of a database of the test's own, dropped after it. An empty one when not `migrated`."""
+    name = f"test_{secrets.token_hex(6)}"
+    template = TEMPLATE if migrated else "template1"
+    async with _connected(made.url) as connection:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield _url(made, name)
+        finally:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _url(made: Cluster, name: str) -> str:
+    return urlsplit(made.url)._replace(path=f"/{name}").geturl()
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await postgres.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
