@@ -45,6 +45,7 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
     test.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest")
     _add(commands, "check", checks.check, "run linters, types, import contracts, house and unit tests")
     _add(commands, "doctor", doctor.run, "say what is missing and the line that mends it")
+    _add(commands, "docs", start.docs, "rewrite the pages of docs/ that are made from the code")
     _add(commands, "migrate", start.migrate, "bring the database to the newest schema")
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra import migrate as migrations
+from infra import reference
 from infra.cli.session import home
 from infra.stack import plan, postgres
 from infra.stack.run import Options, Ready, say
@@ -68,3 +69,9 @@ async def _migrate(url: str) -> list[str]:
         return await migrations.migrate(connection)
     finally:
         await connection.close()
+
+
+def docs(_: argparse.Namespace) -> int:
+    """Rewrite the pages of docs/ that are made from the code."""
+    Console(highlight=False).print("\n".join(f"wrote {name}" for name in reference.write()) or "All pages are current.")
+    return 0
