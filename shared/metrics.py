@@ -42,6 +42,8 @@ EDGE_CACHE = _gauge("usher_edge_cache", "cache lookups since start, by outcome",
 EDGE_CACHE_BYTES = _gauge("usher_edge_cache_bytes", "bytes held in RAM")
 EDGE_SEATS = _gauge("usher_edge_sessions", "sessions this edge serves now")
 EDGE_REFUSED = _gauge("usher_edge_refused", "refusals since start, by reason", ("reason",))
+EDGE_ACTIVITY = _gauge("usher_edge_activity", "signs of life of seated sessions since start, by source", ("source",))
+EDGE_EVENTS_LOST = _gauge("usher_edge_events_lost", "events dropped since start because Redis was away too long")
 EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")
 EDGE_REDIS_UP = _gauge("usher_edge_redis_up", "1 while Redis answers the edge")
 

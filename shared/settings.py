@@ -105,6 +105,11 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0
 
+    @property
+    def broker(self) -> str:
+        """Celery's broker."""
+        return self.broker_url or self.redis_url
+
 
 class FarmSettings(Common, frozen=True, kw_only=True):
     """A farm worker."""

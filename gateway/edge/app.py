@@ -1,0 +1,58 @@
+"""The edge as an ASGI application: one prefix test sends media to the raw handler and the rest to Starlette."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from gateway.edge import wiring
+from gateway.edge.replies import Receive, Send
+from shared import log
+from shared.settings import EdgeSettings, load
+
+_PREFIXES = ("/t/", "/v/")
+
+
+class Application:
+    """The outermost callable."""
+
+    def __init__(self, settings: EdgeSettings, *, now: Callable[[], float], tick: Callable[[], float]) -> None:
+        self._settings, self._now, self._tick = settings, now, tick
+        self.edge: wiring.Edge | None = None
+        self._rest = Starlette(routes=[Route("/healthz", _healthz)], lifespan=self._lifespan)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.edge is not None and scope["path"].startswith(_PREFIXES):
+            await self.edge.playback(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        async with wiring.running(self._settings, now=self._now, tick=self._tick) as self.edge:
+            yield
+        self.edge = None
+
+
+def create_app(
+    settings: EdgeSettings | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+    tick: Callable[[], float] = time.monotonic,
+) -> Application:
+    """The application granian serves (`--factory`). Without `settings` they are read from the environment."""
+    if settings is None:
+        settings = load(EdgeSettings)
+        log.set_up(settings, "edge")
+    return Application(settings, now=now, tick=tick)
+
+
+async def _healthz(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok\n")

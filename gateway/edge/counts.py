@@ -1,0 +1,36 @@
+"""What the edge counts on its hot path: plain ints, handed to Prometheus when it asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from shared import metrics
+
+
+class Counts:
+    """Counters since the start. Written by the event loop alone, read by the scrape's thread."""
+
+    def __init__(self) -> None:
+        self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self.refused: defaultdict[str, int] = defaultdict(int)
+        self.cache: defaultdict[str, int] = defaultdict(int)
+        self.activity: defaultdict[str, int] = defaultdict(int)
+        self.bytes_sent = 0
+        self.events_lost = 0
+
+    def export(self, *, cache_bytes: int, sessions: int, keys_age_s: float, redis_up: bool) -> None:
+        """Set the gauges. `dict(...)` first: a key may be added while this runs."""
+        for (kind, status), count in dict(self.requests).items():
+            metrics.EDGE_REQUESTS.labels(kind, str(status)).set(count)
+        for code, count in dict(self.refused).items():
+            metrics.EDGE_REFUSED.labels(code).set(count)
+        for outcome, count in dict(self.cache).items():
+            metrics.EDGE_CACHE.labels(outcome).set(count)
+        for activity, count in dict(self.activity).items():
+            metrics.EDGE_ACTIVITY.labels(activity).set(count)
+        metrics.EDGE_BYTES.set(self.bytes_sent)
+        metrics.EDGE_CACHE_BYTES.set(cache_bytes)
+        metrics.EDGE_SEATS.set(sessions)
+        metrics.EDGE_KEYS_AGE.set(keys_age_s)
+        metrics.EDGE_REDIS_UP.set(int(redis_up))
+        metrics.EDGE_EVENTS_LOST.set(self.events_lost)

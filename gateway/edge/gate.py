@@ -1,0 +1,257 @@
+"""The gate: what makes a playback token and a path acceptable, as named steps in a fixed order. Pure.
+
+`admit` runs them and raises at the first that fails; `explain` walks them for people. Seat and start window come
+after, in seats.py, since only they need to know what runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import jwt
+import msgspec
+
+from gateway.edge import resolve
+from gateway.edge.keyring import PublicKey
+from gateway.edge.refusals import Refusal
+from shared.tokens import AUDIENCE, ISSUER, MAX_TOKEN_LENGTH, Claims, container
+
+_PART = re.compile(r"[A-Za-z0-9_-]+\Z")
+_SCOPE = re.compile(r"v/[A-Za-z0-9_-]+/\Z")
+_SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
+_SUBJECT = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+_BINDINGS = ("off", "soft", "hard")
+#: Reserved names under `/t/<token>/` that any valid token may use.
+RESERVED: Final = ("end", "beat")
+_JWS = jwt.PyJWS(algorithms=["ES256"])
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JOSE header: nothing but these, so no `crit`, `jwk`, `jku` or `b64` is ever looked at."""
+
+    alg: str
+    kid: str
+    typ: str = "JWT"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One check as `explain` tells it."""
+
+    name: str
+    ok: bool
+    words: str
+
+
+class _Check(msgspec.Struct):
+    """What the steps know so far."""
+
+    token: str
+    path: str
+    keys: Mapping[str, PublicKey]
+    now: float
+    device: str = ""
+    key: PublicKey | None = None
+    payload: bytes = b""
+    claims: Claims | None = None
+
+
+def verify(token: str, keys: Mapping[str, PublicKey]) -> Claims:
+    """The claims of a genuine, well-formed token, whatever it opens. Raises Refusal."""
+    check = _Check(token, "", keys, 0.0)
+    for _, step in _GENUINE:
+        step(check)
+    return _claims(check)
+
+
+def permit(claims: Claims, path: str, *, now: float, device: str = "") -> None:
+    """Whether these claims open `path` now. Raises Refusal. Runs at every request, so it costs little."""
+    if now >= claims.hmx:
+        raise Refusal("over")
+    if path in RESERVED:
+        return
+    _under_scope(claims, path)
+    _under_ceiling(claims, path)
+    _bound(claims, device)
+
+
+def admit(token: str, path: str, keys: Mapping[str, PublicKey], *, now: float, device: str = "") -> Claims:
+    """`verify` and `permit` at once: the claims, or the Refusal of the first step that fails."""
+    claims = verify(token, keys)
+    permit(claims, path, now=now, device=device)
+    return claims
+
+
+def explain(token: str, path: str, keys: Mapping[str, PublicKey], *, now: float, device: str = "") -> list[Step]:
+    """The steps in order with what each found; the last one listed is the one that refuses, if any does.
+
+    `path` may be empty: then only the token is looked at.
+    """
+    check = _Check(token, path, keys, now, device)
+    told: list[Step] = []
+    for name, step in STEPS:
+        if not path and name in _OF_THE_PATH:
+            continue
+        try:
+            told.append(Step(name, True, step(check)))
+        except Refusal as refusal:
+            told.append(Step(name, False, f"{refusal.status} {refusal.code}: {refusal}"))
+            break
+    return told
+
+
+def _claims(check: _Check) -> Claims:
+    if check.claims is None:
+        raise AssertionError("the steps that read the claims come after the one that sets them")
+    return check.claims
+
+
+def _length(check: _Check) -> str:
+    if not check.token:
+        raise Refusal("token-missing")
+    if len(check.token) > MAX_TOKEN_LENGTH:
+        raise Refusal("token-malformed", f"This token is longer than {MAX_TOKEN_LENGTH} characters.")
+    return f"{len(check.token)} characters"
+
+
+def _form(check: _Check) -> str:
+    parts = check.token.split(".")
+    if len(parts) != 3:
+        raise Refusal("token-malformed", "This token does not have three parts.")
+    _, check.payload, _ = (_canonical(part) for part in parts)
+    return "three canonical base64url parts"
+
+
+def _canonical(part: str) -> bytes:
+    """The bytes of base64url that has exactly one spelling: no padding, no stray bits (RFC 7515, 2)."""
+    if not _PART.match(part):
+        raise Refusal("token-malformed", "A part of this token is not base64url.")
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        raise Refusal("token-malformed", "A part of this token is cut.") from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode():
+        raise Refusal("token-malformed", "A part of this token has stray bits.")
+    return raw
+
+
+def _key(check: _Check) -> str:
+    try:
+        header = msgspec.json.decode(_canonical(check.token.partition(".")[0]), type=Header)
+    except msgspec.DecodeError:
+        raise Refusal("token-malformed", "The header of this token is not the expected one.") from None
+    key = check.keys.get(header.kid)
+    if key is None:
+        raise Refusal("token-unknown-key")
+    if header.alg != key.alg or header.typ != "JWT":
+        raise Refusal("token-forged", "This token names another algorithm than its key.")
+    check.key = key
+    return f"key {key.kid}, {key.alg}"
+
+
+def _signature(check: _Check) -> str:
+    key = check.key
+    if key is None:
+        raise AssertionError("the step that finds the key comes first")
+    try:
+        _JWS.decode_complete(check.token, key.public, algorithms=[key.alg])
+    except jwt.InvalidTokenError:
+        raise Refusal("token-forged") from None
+    return "genuine"
+
+
+def _says(check: _Check) -> str:
+    try:
+        check.claims = msgspec.json.decode(check.payload, type=Claims)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refusal("token-claims") from None
+    return f"token {check.claims.jti} of session {check.claims.sid}"
+
+
+def _names(check: _Check) -> str:
+    claims = _claims(check)
+    sound = (
+        claims.iss == ISSUER
+        and claims.aud == AUDIENCE
+        and claims.cdniv == 1
+        and _SCOPE.match(claims.scope) is not None
+        and claims.cdniuc == container(claims.scope)
+        and _SESSION.match(claims.sid) is not None
+        and _SUBJECT.match(claims.sub) is not None
+        and claims.b in _BINDINGS
+        and claims.cap >= 1
+        and claims.q >= 0
+    )
+    if not sound:
+        raise Refusal("token-claims")
+    return f"issuer {claims.iss}, audience {claims.aud}, container {claims.scope}"
+
+
+def _hard_end(check: _Check) -> str:
+    claims = _claims(check)
+    if check.now >= claims.hmx:
+        raise Refusal("over")
+    return f"plays for {claims.hmx - check.now:.0f} s more at most"
+
+
+def _scope(check: _Check) -> str:
+    _under_scope(_claims(check), check.path)
+    return f"{check.path} is under {_claims(check).scope}"
+
+
+def _under_scope(claims: Claims, path: str) -> None:
+    """The scope ends with a slash, so `v/1/` does not open `v/10/`."""
+    if not path.startswith(claims.scope):
+        raise Refusal("scope" if path.startswith("v/") else "not-found")
+
+
+def _ceiling(check: _Check) -> str:
+    _under_ceiling(_claims(check), check.path)
+    return f"ceiling {_claims(check).q or 'none'}"
+
+
+def _under_ceiling(claims: Claims, path: str) -> None:
+    if claims.q and resolve.height(path) > claims.q:
+        raise Refusal("ceiling")
+
+
+def _binding(check: _Check) -> str:
+    _bound(_claims(check), check.device)
+    return f"binding {_claims(check).b}"
+
+
+def _bound(claims: Claims, device: str) -> None:
+    """Hard binding refuses what is known to be another device; a player that names none is not refused here."""
+    if claims.b == "hard" and device and claims.d and device != claims.d:
+        raise Refusal("binding")
+
+
+def _start_window(check: _Check) -> str:
+    left = _claims(check).exp - check.now
+    if left <= 0:
+        return "over: only a session that has started already may take a seat"
+    return f"a session may start for {left:.0f} s more"
+
+
+_Walk = tuple[tuple[str, Callable[[_Check], str]], ...]
+_GENUINE: Final[_Walk] = (
+    ("length", _length),
+    ("form", _form),
+    ("key", _key),
+    ("signature", _signature),
+    ("claims", _says),
+    ("names", _names),
+)
+_OF_THE_PATH: Final = ("scope", "ceiling", "binding")
+#: The order of checks; seat and start window follow in seats.py.
+STEPS: Final[_Walk] = (
+    *_GENUINE,
+    ("hard end", _hard_end),
+    ("scope", _scope),
+    ("ceiling", _ceiling),
+    ("binding", _binding),
+    ("start window", _start_window),
+)

@@ -1,0 +1,160 @@
+"""What the edge is made of while it runs: connections, background work and the playback handler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.edge.cache import Cache
+from gateway.edge.clients import networks
+from gateway.edge.counts import Counts
+from gateway.edge.journal import Journal
+from gateway.edge.keyring import Keyring
+from gateway.edge.origin import Origin, store_of
+from gateway.edge.playback import Playback
+from gateway.edge.replies import Cors
+from gateway.edge.revocations import Revocations
+from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
+from gateway.edge.verified import Failures, Verified
+from gateway.edge.watch import Watch
+from shared import log, private
+from shared.seats import Seats
+from shared.settings import EdgeSettings
+
+#: Connections to Redis that requests share; more wait for one.
+CONNECTIONS = 32
+SWEEP_S = 5.0
+
+
+class Edge:
+    """One running edge: its parts, and whether it should get new viewers."""
+
+    def __init__(self, settings: EdgeSettings, *, now: Callable[[], float], tick: Callable[[], float]) -> None:
+        self.settings, self.now, self.tick = settings, now, tick
+        self.is_draining = False
+        self.counts = Counts()
+        self.redis, self.events = _redis(settings.redis_url), _redis(settings.events)
+        self.keyring = Keyring(settings.jwks_url, settings.jwks_file, tick=tick)
+        self.verified = Verified(self.keyring, Failures(tick=tick))
+        self.keyring.on_drop = self.verified.forget
+        self.journal = Journal(self.events, now=now, counts=self.counts)
+        self.revocations = Revocations()
+        self.seats = LocalSeats(
+            Seats(self.redis, lease_s=settings.seat_lease_s, policy=settings.seats_policy),
+            settings,
+            revocations=self.revocations,
+            journal=self.journal,
+            counts=self.counts,
+            edge=socket.gethostname(),
+            now=now,
+            tick=tick,
+        )
+        self.watch = Watch(self.redis, self.seats, self.revocations, tick=tick)
+        self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s)
+        self.cache = Cache(self.origin, budget_bytes=settings.cache_ram_bytes, tick=tick)
+        self.playback = Playback(
+            self.verified,
+            self.seats,
+            self.cache,
+            cors=Cors(settings.cors_origins),
+            trusted=networks(settings.trusted_proxies),
+            counts=self.counts,
+            now=now,
+            is_draining=lambda: self.is_draining,
+        )
+
+    def not_ready(self) -> str | None:
+        """Why no new viewer should be sent here; None: they may come. Redis away is no reason: runners play on."""
+        if self.is_draining:
+            return "draining"
+        return None if self.keyring.keys else "no keys known yet"
+
+    def collect(self) -> None:
+        """Hand the counts to the gauges."""
+        self.counts.export(
+            cache_bytes=self.cache.bytes_held,
+            sessions=len(self.seats),
+            keys_age_s=self.keyring.age_s(),
+            redis_up=self.seats.is_redis_up() and self.watch.is_connected,
+        )
+
+    def drain(self) -> None:
+        """Take no new connections from the balancer: not ready, and each answer closes its connection."""
+        self.is_draining = True
+
+    async def sweep(self) -> None:
+        """Forget, for ever, what has ended."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.seats.sweep()
+            self.revocations.sweep(self.now())
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: EdgeSettings, *, now: Callable[[], float] = time.time, tick: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Edge]:
+    """An edge that works: keys from disk at once, the rest in the background. Ends with its tasks and connections."""
+    edge = Edge(settings, now=now, tick=tick)
+    edge.keyring.load()
+    work = [
+        _outlive(edge.keyring.keep_fresh(settings.jwks_refresh_s)),
+        _outlive(edge.watch.run()),
+        _outlive(edge.journal.run()),
+        _outlive(edge.sweep()),
+    ]
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.drain)
+    stop = private.start(settings, ready=edge.not_ready, collect=edge.collect)
+    try:
+        yield edge
+    finally:
+        await asyncio.to_thread(stop)
+        await _end(work)
+        await edge.journal.flush()
+        await edge.redis.aclose()
+        await edge.events.aclose()
+        await edge.origin.close()
+
+
+def _outlive(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that must not end by itself; when it does, that is logged, for the edge would go deaf or blind."""
+    task = asyncio.create_task(work)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.get("edge").error("background work ended", words=repr(error))
+
+    task.add_done_callback(ended)
+    return task
+
+
+async def _end(work: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until it helps: the Redis client swallows a cancellation that meets an answer."""
+    running = set(work)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.1)
+
+
+def _redis(url: str) -> Redis:
+    """A client that fails fast: one try more for a connection that died while it was idle."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        socket_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return Redis.from_pool(pool)

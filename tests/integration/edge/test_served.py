@@ -1,0 +1,130 @@
+"""The edge as it runs: a granian child, settings from the environment, HTTP over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared import keys, tokens
+from tests.support.edge import MASTER, SEGMENT, SEGMENT_BYTES, claims, until
+
+PORT, PRIVATE = 21010, 21011
+
+
+class Served:
+    """A granian child and the keys it trusts."""
+
+    def __init__(self, process: subprocess.Popen[bytes], key_set: keys.KeySet, log: Path) -> None:
+        self.process, self._key_set, self.log = process, key_set, log
+
+    def token(self) -> str:
+        return tokens.mint(claims(time.time()), keys.signing_key(self._key_set))
+
+    def get(self, path: str, port: int = PORT, **headers: str) -> http.client.HTTPResponse:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        link.request("GET", path, headers=headers)
+        answer = link.getresponse()
+        answer.content = answer.read()  # type: ignore[attr-defined]
+        link.close()
+        return answer
+
+
+@pytest.fixture
+async def served(folder: Path, redis_url: str) -> Iterator[Served]:  # type: ignore[misc]
+    key_set = keys.new_key_set()
+    (folder / "jwks.json").write_bytes(msgspec.json.encode(keys.jwks(key_set)))
+    environment = {
+        **os.environ,
+        "USHER_REDIS_URL": redis_url,
+        "USHER_BUCKET": str(folder / "bucket"),
+        "USHER_JWKS_URL": "",
+        "USHER_JWKS_FILE": str(folder / "jwks.json"),
+        "USHER_PRIVATE_PORT": str(PRIVATE),
+    }
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--port", str(PORT)]
+    command += ["--no-ws", "--log-level", "warning", "--workers-kill-timeout", "5", "gateway.edge.app:create_app"]
+    log = folder / "edge.log"
+    # SIGUSR1 is for the worker; the parent must not die of it when the whole group gets it.
+    with log.open("wb") as out:
+        process = await asyncio.to_thread(
+            subprocess.Popen,
+            ["sh", "-c", 'trap "" USR1; exec "$@"', "edge", *command],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    child = Served(process, key_set, log)
+
+    async def ready() -> bool:
+        try:
+            return (await asyncio.to_thread(child.get, "/readyz", PRIVATE)).status == 200
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            return False
+
+    try:
+        await until(ready, deadline_s=20)
+        yield child
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+
+
+async def test_media_is_served_over_http(served: Served) -> None:
+    token = served.token()
+    whole = served.get(f"/t/{token}/{SEGMENT}")
+    part = served.get(f"/t/{token}/{SEGMENT}", Range="bytes=1000-200999")
+    playlist = served.get(f"/t/{token}/{MASTER}?CMCD=x")
+    assert (whole.status, whole.content) == (200, SEGMENT_BYTES)  # type: ignore[attr-defined]
+    assert (part.status, part.content) == (206, SEGMENT_BYTES[1000:201000])  # type: ignore[attr-defined]
+    assert (playlist.status, served.get("/healthz").status) == (200, 200)
+    assert served.get(f"/t/{token[:-4]}AAAA/{SEGMENT}").status == 401
+    metrics = served.get("/metrics", PRIVATE).content.decode()  # type: ignore[attr-defined]
+    assert 'usher_edge_requests{kind=".m4s",status="200"} 1.0' in metrics
+    assert "usher_edge_redis_up 1.0" in metrics
+
+
+async def test_a_client_that_leaves_half_way_does_no_harm(served: Served) -> None:
+    token = served.token()
+    for _ in range(20):
+        link = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+        link.request("GET", f"/t/{token}/{SEGMENT}")
+        link.getresponse().read(10)
+        link.close()
+    assert served.get(f"/t/{token}/{SEGMENT}").content == SEGMENT_BYTES  # type: ignore[attr-defined]
+
+
+async def test_a_draining_edge_is_not_ready_and_closes_connections(served: Served) -> None:
+    token = served.token()
+    assert served.get(f"/t/{token}/{MASTER}").getheader("connection") != "close"
+    os.killpg(served.process.pid, signal.SIGUSR1)
+
+    async def draining() -> bool:
+        return (await asyncio.to_thread(served.get, "/readyz", PRIVATE)).status == 503
+
+    await until(draining)
+    answer = served.get(f"/t/{token}/{MASTER}")
+    assert (answer.status, answer.getheader("connection")) == (200, "close")
+
+
+async def test_no_token_reaches_the_log(served: Served) -> None:
+    token = served.token()
+    served.get(f"/t/{token}/{SEGMENT}")
+    served.get(f"/t/{token[:-9]}/{MASTER}")
+    served.get(f"/t/{token}/v/%00/x.m3u8")
+    served.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(served.process.wait, 15) == 0
+    text = served.log.read_text()
+    assert '"event": "start"' in text
+    assert token[10:40] not in text
