@@ -1,4 +1,4 @@
-"""Real parts for tests: Postgres, Valkey, a bucket folder, and control running on them. Each starts when first asked for."""
+"""Real parts for tests: Postgres, Valkey, a bucket folder, and control on them; each starts when first asked for."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from infra.stack.postgres import Cluster
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.support.control import Control, control_settings, running_control
-from tests.support.ports import free_port
-from tests.support.postgres import database, postgres
+from tests.support.ports import free_base
+from tests.support.postgres import cluster, database
 from tests.support.valkey import Valkey, valkey
 
 
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[Cluster]:
     """One Postgres for all tests."""
-    with postgres() as cluster:
-        yield cluster
+    with cluster() as made:
+        yield made
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def database_url(postgres_cluster: Cluster) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Valkey]:
     """One Valkey for all tests."""
-    with valkey(free_port()) as server:
+    with valkey(free_base(1)) as server:
         yield server
 
 

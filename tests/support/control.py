@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import msgspec
 from argon2 import PasswordHasher
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control.accounts import actions as people
 from gateway.control.accounts.adapters.passwords import Argon2
@@ -27,13 +27,15 @@ PASSWORD = "correct horse battery"
 class Control:
     """A running app. `http` is one browser; `browser()` makes others, each with cookies of its own."""
 
-    def __init__(self, settings: ControlSettings, clock: ManualClock, wiring: Wiring, http: httpx2.AsyncClient) -> None:
-        self.settings, self.clock, self.wiring, self.http = settings, clock, wiring, http
+    def __init__(self, app: ASGIApp, settings: ControlSettings, clock: ManualClock, wiring: Wiring) -> None:
+        self.settings, self.clock, self.wiring = settings, clock, wiring
+        self._app = app
+        self.http = self.browser()
 
     def browser(self, address: str = "127.0.0.1", **headers: str) -> httpx2.AsyncClient:
-        """Another browser, at another address if one is given."""
-        client = self.http._transport.app  # type: ignore[attr-defined]
-        return _browser(client, self.settings, address, headers)
+        """Another browser, at another address if one is given; nothing of it needs closing."""
+        transport = httpx2.ASGITransport(app=cast(Any, self._app), client=(address, 40000))
+        return httpx2.AsyncClient(transport=transport, base_url=self.settings.public_origin, headers=headers)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """What the database holds."""
@@ -71,18 +73,13 @@ async def running_control(settings: ControlSettings, clock: ManualClock) -> Asyn
     """The app, started; its passwords are hashed with the cheapest argon2id."""
     cheap = Argon2(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     app = create_app(settings, clock=clock, passwords=cheap)
-    async with app.router.lifespan_context(app) as wiring:
+    async with app.router.lifespan_context(app) as state:
+        wiring = cast(Wiring, state)
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(wiring)}, receive, send)
 
-        async with _browser(with_state, settings, "127.0.0.1", {}) as http:
-            yield Control(settings, clock, wiring, http)
-
-
-def _browser(app: Any, settings: ControlSettings, address: str, headers: dict[str, str]) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=app, client=(address, 40000))
-    return httpx2.AsyncClient(transport=transport, base_url=settings.public_origin, headers=headers)
+        yield Control(with_state, settings, clock, wiring)
 
 
 async def register(http: httpx2.AsyncClient, name: str) -> dict[str, Any]:
