@@ -16,7 +16,9 @@
     │   └── TooMany              a rate limit, with the seconds to wait
     ├── Retryable                something outside failed for now; a queue tries again
     │   ├── StoreUnavailable     the bucket did not answer
-    │   └── Unavailable          a database, Redis or another process did not answer
+    │   ├── Unavailable          a database, Redis or another process did not answer
+    │   ├── EncodeFailed         an attempt at a chunk gave no result; another may
+    │   └── Stopped              the work was told to stop before it was done
     └── Final                    something failed for good; a queue gives up and says why
         ├── MasterRejected       the upload is not a video or sound the farm accepts
         └── Misconfigured        a setting is missing or wrong; the process does not start
@@ -137,6 +139,18 @@ class Unavailable(Retryable):
     """A part this needs did not answer; try again in a moment."""
 
     code = "unavailable"
+
+
+class EncodeFailed(Retryable):
+    """The encoder ended without a result."""
+
+    code = "encode-failed"
+
+
+class Stopped(Retryable):
+    """The work was told to stop."""
+
+    code = "stopped"
 
 
 class Final(UsherError):

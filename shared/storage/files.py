@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -330,11 +331,14 @@ def _join(path: Path, sources: Sequence[Path]) -> None:
 def _make_folders(folder: Path) -> None:
     if folder.is_dir():
         return
-    if folder.exists():
-        raise NotADirectoryError(20, "a file stands where a folder is needed")
-    _make_folders(folder.parent)
-    with contextlib.suppress(FileExistsError):
+    if folder != folder.parent:
+        _make_folders(folder.parent)
+    try:
         folder.mkdir()
+    except FileExistsError:
+        if folder.is_dir():  # somebody else was quicker
+            return
+        raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder is needed") from None
     _sync_folder(folder.parent)
 
 

@@ -1,0 +1,85 @@
+"""`python -m farm`: a worker with its private listener. SIGTERM stops ffmpeg politely and frees leases."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+from billiard import process as pool
+from celery import signals
+
+from farm import gpu
+from farm.app import create_app
+from farm.engine import Engine, find
+from shared import jobs, log, private
+from shared.errors import Misconfigured
+from shared.settings import FarmSettings, load
+
+
+class _State:
+    """What the readiness answer knows."""
+
+    def __init__(self) -> None:
+        self.up, self.stopping = False, False
+
+    def on_ready(self, **_: Any) -> None:
+        self.up = True
+
+    def on_stop(self, **_: Any) -> None:
+        """The worker got SIGTERM: pass it on, so that what is in work stops now."""
+        self.stopping = True
+        for child in pool.active_children():
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGTERM)
+
+    def why_not(self) -> str | None:
+        if self.stopping:
+            return "stopping"
+        return None if self.up else "not connected to the broker yet"
+
+
+def main() -> int:
+    """Run until SIGTERM. 2 where settings or machine do not allow a start."""
+    try:
+        settings = load(FarmSettings)
+        logger = log.set_up(settings, "farm")
+        engine = asyncio.run(find(settings))
+    except Misconfigured as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logger.info("engine", ffmpeg=engine.ffmpeg, build=engine.build, encoder=engine.encoder.name, gpus=len(gpu.gpus()))
+    return _serve(settings, engine)
+
+
+def _serve(settings: FarmSettings, engine: Engine) -> int:
+    state = _State()
+    signals.worker_ready.connect(state.on_ready, weak=False)
+    signals.worker_shutting_down.connect(state.on_stop, weak=False)
+    stop = private.start(settings, ready=state.why_not)
+    queues = ",".join(dict.fromkeys((engine.encoder.queue, jobs.CPU_QUEUE)))
+    app = create_app(settings, lambda: engine)
+    try:
+        app.worker_main(
+            [
+                "worker",
+                "--queues",
+                queues,
+                "--loglevel",
+                "WARNING",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                "--hostname",
+                f"farm-{os.getpid()}@%h",
+            ]
+        )
+    finally:
+        stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

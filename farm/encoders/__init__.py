@@ -1,0 +1,21 @@
+"""Encoder classes, by name; an unknown name stops the start."""
+
+from __future__ import annotations
+
+from farm.encoders.base import Encoder
+from farm.encoders.nvenc import NVENC
+from farm.encoders.x264 import X264
+from shared.errors import Misconfigured
+
+ENCODERS: dict[str, Encoder] = {"x264": X264, "nvenc": NVENC}
+
+
+def encoder(name: str) -> Encoder:
+    """The encoder class of that name. Raises Misconfigured."""
+    try:
+        return ENCODERS[name]
+    except KeyError:
+        raise Misconfigured(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}") from None
+
+
+__all__ = ["ENCODERS", "Encoder", "encoder"]

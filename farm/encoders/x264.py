@@ -1,0 +1,23 @@
+"""x264: capped CRF at veryfast, the class every machine has."""
+
+from __future__ import annotations
+
+from farm.encoders.base import CPU_QUEUE, Encoder, Options, capped, gop
+from farm.grid import Grid
+from shared.ladder import Rendition
+
+
+def options(rendition: Rendition, grid: Grid) -> Options:
+    """Scene cuts off: keyframes lie on the grid and nowhere else."""
+    return {
+        "vcodec": "libx264",
+        "preset": "veryfast",
+        "profile:v": "high",
+        "crf": rendition.crf,
+        "sc_threshold": 0,
+        **gop(grid),
+        **capped(rendition),
+    }
+
+
+X264 = Encoder("x264", "libx264", CPU_QUEUE, options)

@@ -1,0 +1,105 @@
+"""Local copies of masters: fetched once a machine however many workers want one, within a quota."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from shared.errors import StoreUnavailable
+from shared.storage import Bucket
+
+#: Seconds between two tries at a lock that another process holds.
+RETRY_S = 0.1
+_BLOCK = 1 << 20
+
+
+class Masters:
+    """A folder of masters. A lock file beside each: exclusive while it is fetched or removed, shared in use."""
+
+    def __init__(self, folder: Path, quota_bytes: int) -> None:
+        self._folder, self._quota_bytes = folder, quota_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.asynccontextmanager
+    async def local(self, bucket: Bucket, key: str, sha256: str = "") -> AsyncIterator[Path]:
+        """The master's local copy, there for the length of the block; checked against `sha256` when it is fetched.
+
+        Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum.
+        """
+        path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+        with _opened(path.with_suffix(".lock")) as lock:
+            await _take(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                await self._make_room(bucket, key)
+                await bucket.fetch(key, path)
+                await _verify(path, sha256)
+            os.utime(path)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if not path.exists():
+                raise StoreUnavailable("the local copy was removed in the same moment; try again", key=key)
+            yield path
+
+    async def _make_room(self, bucket: Bucket, key: str) -> None:
+        info = await bucket.head(key)
+        have = sorted(self._copies(), key=lambda path: path.stat().st_mtime)
+        over = sum(path.stat().st_size for path in have) + (info.size_bytes if info else 0) - self._quota_bytes
+        for path in have:
+            if over <= 0:
+                return
+            size = path.stat().st_size
+            over -= size if _removed(path) else 0
+
+    def drop(self, key: str) -> None:
+        """Remove the copy of a master unless somebody reads it now."""
+        _removed(self._folder / hashlib.sha256(key.encode()).hexdigest()[:32])
+
+    def _copies(self) -> Iterator[Path]:
+        return (path for path in self._folder.iterdir() if len(path.name) == 32 and path.is_file())
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file. Blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+async def _verify(path: Path, sha256: str) -> None:
+    if sha256 and (found := await asyncio.to_thread(sha256_of, path)) != sha256:
+        await asyncio.to_thread(path.unlink)
+        raise StoreUnavailable("the master that was fetched has another checksum", expected=sha256, found=found)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+async def _take(file: int, how: int) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(RETRY_S)
+
+
+def _removed(path: Path) -> bool:
+    """Whether the copy is gone; one in use stays. Its lock file stays too, or two could hold it at once."""
+    with _opened(path.with_suffix(".lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+        return True

@@ -1,0 +1,62 @@
+"""What a worker tells control: messages on FARM_STREAM. One that cannot be sent is logged, never fatal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.events import FARM_STREAM, STREAM_LENGTH
+from shared.jobs import Message, Progress
+from shared.log import get
+
+#: Seconds between two progress messages of a chunk.
+EVERY_S = 0.5
+#: Seconds after which Redis counts as away.
+REDIS_TIMEOUT_S = 1.0
+
+
+def connect(url: str) -> Redis:
+    """A client of the event streams that gives up quickly."""
+    return Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+
+
+async def send(redis: Redis, message: Message) -> bool:
+    """Send one message; False where Redis did not take it. The truth is in the bucket, so nothing is lost for good."""
+    try:
+        await redis.xadd(FARM_STREAM, {"e": msgspec.json.encode(message)}, maxlen=STREAM_LENGTH, approximate=True)
+    except (RedisError, OSError) as error:
+        get("farm").warning("message not sent", kind=type(message).__name__, why=str(error))
+        return False
+    return True
+
+
+class ProgressFeed:
+    """The progress of a chunk: fractions that only grow, sent at most twice a second, the last one always."""
+
+    def __init__(self, redis: Redis, job: str, chunk: str, renditions: tuple[str, ...]) -> None:
+        self._redis, self._job, self._chunk = redis, job, chunk
+        self._at = dict.fromkeys(renditions, 0.0)
+        self._sent: dict[str, float] = {}
+        self._speed = 0.0
+
+    def update(self, fractions: Mapping[str, float], speed: float) -> None:
+        """Take what is known now; an older or smaller figure changes nothing."""
+        for name, fraction in fractions.items():
+            self._at[name] = max(self._at[name], min(1.0, round(fraction, 4)))
+        self._speed = speed
+
+    async def flush(self) -> None:
+        """Send if anything changed."""
+        if self._at != self._sent:
+            self._sent = dict(self._at)
+            await send(self._redis, Progress(self._job, self._chunk, dict(self._at), round(self._speed, 2)))
+
+    async def keep_sending(self) -> None:
+        """Flush every half second until cancelled."""
+        while True:
+            await self.flush()
+            await asyncio.sleep(EVERY_S)

@@ -1,0 +1,198 @@
+"""The only place that starts a process: one ffmpeg, with progress, deadline, stall watchdog, and a polite stop.
+
+ffmpeg reads hostile files, so it runs in its own session and folder with a bare environment and resource limits, and
+dies with this process (PR_SET_PDEATHSIG), however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from shared.errors import EncodeFailed, Stopped
+
+#: Seconds between SIGTERM and SIGKILL.
+POLITE_S = 1.5
+#: Seconds between two looks at the watchdogs.
+LOOK_S = 0.2
+#: Lines of stderr kept for the error.
+LAST_LINES = 12
+_LINE_BYTES = 500
+_PR_SET_PDEATHSIG = 1
+#: What ffmpeg may see of our environment: where programs and a GPU driver are.
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one ffmpeg may use; 0 bytes: no bound."""
+
+    deadline_s: float
+    stall_s: float
+    memory_bytes: int = 0
+    file_bytes: int = 0
+    files: int = 256
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A report of ffmpeg: frames of picture and seconds written, and the multiple of real time."""
+
+    frame: int = 0
+    seconds: float = 0.0
+    speed: float = 0.0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+async def run(
+    argv: Sequence[str],
+    folder: Path,
+    limits: Limits,
+    *,
+    on_progress: OnProgress = lambda _: None,
+    stop: asyncio.Event | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> list[str]:
+    """Run to the end and give ffmpeg's last lines.
+
+    Raises EncodeFailed (exit code, stall, deadline; `details["lines"]` are ffmpeg's last words) and Stopped (`stop`
+    was set). Nothing of the process group is left when it returns or is cancelled.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=folder,
+        env={name: environ[name] for name in _KEPT if name in environ} | {"LC_ALL": "C", "HOME": str(folder)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_confinement(limits),
+    )
+    watch = _Watch(limits, on_progress)
+    readers = [asyncio.create_task(watch.read(process.stdout)), asyncio.create_task(watch.keep(process.stderr))]
+    ended = asyncio.create_task(process.wait())
+    try:
+        while not (await asyncio.wait({ended}, timeout=LOOK_S))[0]:
+            if stop is not None and stop.is_set():
+                raise Stopped("the worker was told to stop")
+            watch.check()
+        await asyncio.wait(readers, timeout=LOOK_S)
+        if process.returncode:
+            raise EncodeFailed(_why(process.returncode, watch.last), lines=list(watch.last))
+        return list(watch.last)
+    except EncodeFailed as error:
+        error.details["lines"] = list(watch.last)
+        raise
+    finally:
+        await _end(process.pid, ended)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+
+class _Watch:
+    """What is known of a running ffmpeg, and whether it has stood still or worked for too long."""
+
+    def __init__(self, limits: Limits, on_progress: OnProgress) -> None:
+        self._limits, self._tell = limits, on_progress
+        self._now = asyncio.get_running_loop().time
+        self._began = self._moved = self._now()
+        self._seen: tuple[int, float, str] | None = None
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+
+    def check(self) -> None:
+        now = self._now()
+        if now - self._began > self._limits.deadline_s:
+            raise EncodeFailed(f"not done after {self._limits.deadline_s:.0f} s", code="deadline")
+        if now - self._moved > self._limits.stall_s:
+            raise EncodeFailed(f"no progress for {self._limits.stall_s:.0f} s", code="stalled")
+
+    async def read(self, stream: asyncio.StreamReader | None) -> None:
+        """Progress reports: `key=value` lines, each report closed by `progress=`; other lines are kept as words."""
+        report: dict[str, str] = {}
+        async for line in _lines(stream):
+            key, is_report, value = line.partition("=")
+            if not is_report:
+                self.last.append(line[:_LINE_BYTES])
+            report[key.strip()] = value.strip()
+            if key == "progress":
+                self._report(report)
+
+    def _report(self, report: dict[str, str]) -> None:
+        frame, micros = (_number(report.get(key, "")) for key in ("frame", "out_time_us"))
+        found = Progress(int(frame), micros / 1e6, _number(report.get("speed", "").rstrip("x")))
+        if (seen := (found.frame, found.seconds, report.get("total_size", ""))) != self._seen:
+            self._seen, self._moved = seen, self._now()
+            self._tell(found)
+
+    async def keep(self, stream: asyncio.StreamReader | None) -> None:
+        async for line in _lines(stream):
+            self.last.append(line[:_LINE_BYTES])
+
+
+def _number(text: str) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 0.0
+
+
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
+    """Lines of any length; one over 64 KiB is broken up."""
+    rest = b""
+    while stream is not None and (block := await stream.read(1 << 16)):
+        *whole, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
+        for line in [*whole, *([rest] if len(rest) > 1 << 16 else [])]:
+            if line:
+                yield line.decode("utf-8", "replace")
+        rest = b"" if len(rest) > 1 << 16 else rest
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _why(code: int, last: deque[str]) -> str:
+    if code < 0:
+        return f"ffmpeg was ended by {signal.Signals(-code).name}"
+    return f"ffmpeg gave up ({code}): {last[-1] if last else 'no word'}"
+
+
+async def _end(group: int, ended: asyncio.Task[int]) -> None:
+    """SIGTERM to the group, a moment, SIGKILL; also for what an ended ffmpeg left behind."""
+    if not ended.done():
+        _signal(group, signal.SIGTERM)
+        await asyncio.wait({ended}, timeout=POLITE_S)
+    _signal(group, signal.SIGKILL)
+    await asyncio.shield(ended)
+
+
+def _signal(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _confinement(limits: Limits) -> Callable[[], None]:
+    """What the child does between fork and exec; the library is loaded before, since a fork may not."""
+    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
+    bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, limits.files)]
+    if limits.memory_bytes:
+        bounds.append((resource.RLIMIT_AS, limits.memory_bytes))
+    if limits.file_bytes:
+        bounds.append((resource.RLIMIT_FSIZE, limits.file_bytes))
+
+    def confine() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        for kind, most in bounds:
+            resource.setrlimit(kind, (most, most))
+
+    return confine
