@@ -18,7 +18,7 @@ FILES = {
     "hls.js/dist/hls.min.mjs": "hls.mjs",
     "hls.js/dist/hls.worker.js": "hls.worker.js",
     "hls.js/LICENSE": "hls.LICENSE",
-    "media-chrome/dist/iife/index.js": "media-chrome.js",
+    "media-chrome/dist/iife/all.js": "media-chrome.js",
     "media-chrome/LICENSE": "media-chrome.LICENSE",
     "tus-js-client/dist/tus.min.js": "tus.js",
     "tus-js-client/LICENSE": "tus.LICENSE",

@@ -1,0 +1,79 @@
+// The API as pages use it: one call, one kind of error, and the words for it.
+
+/** An answer that was not 2xx, or no answer at all (`status` 0). */
+export class Problem extends Error {
+  constructor(status, body = {}, retryAfter = 0) {
+    super(words(status, body));
+    this.status = status;
+    this.code = body.code ?? (status ? `http-${status}` : "network");
+    this.details = { field: FIELD.exec(body.detail ?? "")?.[1], ...body.details };
+    this.retryAfter = retryAfter;
+  }
+}
+
+const WORDS = {
+  0: "There is no connection to the server. Check your network, then try again.",
+  400: "The server did not understand this. Load the page again and retry.",
+  401: "You are not logged in any more. Log in, then try again.",
+  403: "This account may not do that.",
+  404: "This does not exist (any more), or it is not yours.",
+  409: "That is not possible just now.",
+  410: "This is gone.",
+  413: "That is too large.",
+  415: "This kind of file is not supported.",
+  423: "Somebody else is changing this right now. Try again in a moment.",
+  429: "That was too often. Wait a moment, then try again.",
+};
+
+/** The field a decoder complains of: `… - at `$.username`` . */
+const FIELD = /\s-\sat\s`\$\.(\w+)[^`]*`/;
+
+function words(status, body) {
+  if (FIELD.test(body.detail ?? "")) return `“${FIELD.exec(body.detail)[1].replaceAll("_", " ")}” does not have the right form.`;
+  if (typeof body.detail === "string" && body.detail) return body.detail;
+  if (WORDS[status]) return WORDS[status];
+  return status >= 500 ? "The server has a problem right now. Try again in a moment." : "That did not work.";
+}
+
+/** Turn a response that is not 2xx into a Problem. */
+export async function problemOf(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // not JSON: the status has to do
+  }
+  return new Problem(response.status, body ?? {}, Number(response.headers.get("Retry-After")) || 0);
+}
+
+/** Call `/v1/<path>`; resolves to the decoded answer, or null for 204. Rejects with a Problem. */
+export async function api(method, path, body) {
+  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  let response;
+  try {
+    response = await fetch(`/v1/${path}`, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+    });
+  } catch {
+    throw new Problem(0);
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response.status === 204 || response.headers.get("Content-Length") === "0" ? null : response.json();
+}
+
+/** Every page of a cursor listing, as one list; `limit` pages at most. */
+export async function all(path, limit = 20) {
+  const items = [];
+  let cursor = "";
+  for (let page = 0; page < limit; page += 1) {
+    const mark = path.includes("?") ? "&" : "?";
+    const answer = await api("GET", cursor ? `${path}${mark}cursor=${encodeURIComponent(cursor)}` : path);
+    items.push(...answer.items);
+    cursor = answer.next;
+    if (!cursor) break;
+  }
+  return items;
+}

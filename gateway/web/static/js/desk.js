@@ -1,0 +1,238 @@
+// One title's desk: its file and the work on it, name, price and words, publishing, who may watch.
+import { api } from "./api.js";
+import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
+import { follow, jobView, RUNNING } from "./jobs.js";
+import { stateBadge } from "./states.js";
+import { drop, transferView } from "./transfer-view.js";
+import { Transfer, transfers } from "./uploads.js";
+import { ago, amount, minorOf, percent, size, spoken } from "./words.js";
+
+/** The desk of `title`: its elements, and what begins once they are on the page. */
+export function desk(title, { settings, reload }) {
+  const media = h("section", { class: "panel stack", "aria-labelledby": "d-media" }, h("h2", { id: "d-media" }, "File"));
+  const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload));
+  const right = h("div", { class: "desk-column" }, publishPanel(title, settings, reload), viewersPanel(title));
+  const back = h("a", { class: "crumb", href: "/studio", "data-inside": "" }, icon("back"), "All titles");
+  const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), stateBadge(title)));
+  return {
+    children: [head, takedown(title), h("div", { class: "desk" }, left, right)].filter(Boolean),
+    begin: (signal) => mediaPanel(media, title, { signal, reload }),
+  };
+}
+
+function takedown(title) {
+  if (!title.takedown) return null;
+  const { reason, notice: words } = title.takedown;
+  return notice("bad", h("strong", {}, "This title was taken down. "), words || "", reason && reason !== words ? ` Reason: ${reason}` : "", " Nobody can watch it meanwhile.");
+}
+
+async function mediaPanel(panel, title, { signal, reload }) {
+  const content = h("div", { class: "stack" });
+  panel.append(content);
+  const sending = transfers.get(title.id);
+  if (sending) {
+    showTransfer(content, sending, { signal, reload });
+    return;
+  }
+  const { items } = await api("GET", `titles/${title.id}/jobs`);
+  const job = items[0];
+  if (job && RUNNING.has(job.state)) followJob(content, job, { signal, reload });
+  else showFile(content, title, job, { signal, reload });
+}
+
+function followJob(content, job, { signal, reload }) {
+  content.replaceChildren(jobView(job));
+  const stop = follow(job.id, (now) => {
+    if (signal.aborted) return;
+    content.replaceChildren(jobView(now));
+    if (!RUNNING.has(now.state)) reload();
+  });
+  signal.addEventListener("abort", stop);
+}
+
+async function showFile(content, title, job, { signal, reload }) {
+  const parts = [];
+  if (job?.state === "failed" || job?.state === "cancelled") parts.push(jobView(job));
+  const facts = [
+    title.duration_s ? spoken(title.duration_s) : null,
+    title.sound_only ? "sound" : title.height ? `up to ${title.height}p` : null,
+    title.ceilings?.length > 1 ? `${title.ceilings.length} sizes` : null,
+  ].filter(Boolean);
+  if (facts.length) parts.push(h("p", { class: "row" }, icon(title.sound_only ? "sound" : "film"), facts.join(" · ")));
+  const waiting = title.upload ?? (await waitingUpload(title));
+  if (waiting) {
+    const share = percent(waiting.offset / (waiting.size_bytes || 1));
+    parts.push(notice("warn", `The upload stopped at ${share} of ${size(waiting.size_bytes)}. Choose the same file again and it goes on from there.`));
+  }
+  if (title.kind === "series" || title.kind === "season") parts.push(h("p", { class: "muted" }, "This title holds others and has no file of its own."));
+  else parts.push(zone(title, waiting, content, { signal, reload }));
+  content.replaceChildren(...parts);
+}
+
+/** A single title does not tell of its upload; the studio's listing does. */
+async function waitingUpload(title) {
+  if (title.state !== "draft") return null;
+  const { items } = await api("GET", "studio/titles?limit=50");
+  return items.find((one) => one.id === title.id)?.upload ?? null;
+}
+
+function zone(title, waiting, content, { signal, reload }) {
+  const words = waiting ? "Drop the same file to go on" : title.duration_s ? "Drop a file to replace it" : "Drop the file here";
+  const take = (file) => {
+    const transfer = new Transfer(title.id, file);
+    transfer.start();
+    showTransfer(content, transfer, { signal, reload });
+  };
+  return drop(words, take, { small: true });
+}
+
+function showTransfer(content, transfer, { signal, reload }) {
+  content.replaceChildren(transferView(transfer, signal));
+  transfer.addEventListener("change", () => {
+    if (signal.aborted) return;
+    if (transfer.state === "done") {
+      content.replaceChildren(h("p", { class: "muted", role: "status" }, "The file is complete. Looking for a free worker …"));
+      setTimeout(reload, 300);
+    } else if (transfer.state === "cancelled") reload();
+  }, { signal });
+}
+
+function aboutPanel(title, reload) {
+  const name = h("input", { name: "name", required: true, maxlength: "200", value: title.name });
+  const description = h("textarea", { name: "description", maxlength: "5000", rows: "6", value: title.description });
+  const price = h("input", { name: "price", inputmode: "decimal", placeholder: "0", value: title.price_minor ? amount(title.price_minor, title.currency) : "" });
+  const form = h(
+    "form",
+    { class: "panel stack", novalidate: true },
+    h("h2", {}, "About"),
+    h("div", { class: "notice notice-bad", role: "alert", "data-problem": "", hidden: true }),
+    field("Name", name),
+    field("Description", description, "What people read before they decide."),
+    field(`Price in ${title.currency}`, price, "Empty or 0: everybody may watch it for free."),
+    h("div", {}, h("button", { class: "button button-main", type: "submit" }, "Save")),
+  );
+  onSubmit(form, async (values) => {
+    const priceMinor = values.price.trim() ? minorOf(values.price, title.currency) : 0;
+    if (priceMinor === null) {
+      throw Object.assign(new Error(`“${values.price}” is not a price in ${title.currency}. Write it like ${amount(499, title.currency)}.`), { code: "invalid", details: { field: "price" } });
+    }
+    await api("PATCH", `titles/${title.id}`, { name: values.name.trim(), description: values.description, price_minor: priceMinor });
+    toast("Saved.");
+    await reload();
+  });
+  return form;
+}
+
+const ADVICE = {
+  draft: "Upload a file first. As soon as it is ready you can publish it.",
+  processing: "The versions are being made. You can publish as soon as they are ready.",
+  ready: "Everything is ready. Publishing puts it on the front page.",
+  published: "It is on the front page.",
+  archived: "It is off the front page and nobody finds it. Publish it to bring it back.",
+};
+
+function publishPanel(title, settings, reload) {
+  const trouble = h("div", { role: "alert" });
+  const act = (verb, done) => async (event) => {
+    trouble.replaceChildren();
+    await busy(event.currentTarget, async () => {
+      try {
+        await api("POST", `titles/${title.id}/${verb}`);
+        toast(done);
+        await reload();
+      } catch (problem) {
+        trouble.replaceChildren(notice("bad", problem.message));
+      }
+    });
+  };
+  const archive = act("archive", "Taken off the front page.");
+  const buttons = {
+    ready: h("button", { class: "button button-main", type: "button", onclick: act("publish", "Published.") }, "Publish"),
+    archived: h("button", { class: "button button-main", type: "button", onclick: act("publish", "Published.") }, "Publish again"),
+    published: h("button", { class: "button", type: "button", onclick: async (event) => {
+      const target = event.currentTarget;
+      if (await confirmed("Take it off the front page?", "Nobody finds it any more until you publish it again.", "Take it off")) await archive({ currentTarget: target });
+    } }, "Take off the front page"),
+  };
+  const showing = title.state === "published" || title.state === "ready";
+  const look = showing ? h("a", { class: "button", href: title.watch_url }, icon("play"), title.state === "published" ? "Watch page" : "Preview") : null;
+  const links = title.state === "published" ? copyLine(settings.origin + title.watch_url) : null;
+  return h(
+    "section",
+    { class: "panel stack", "aria-labelledby": "d-publish" },
+    h("h2", { id: "d-publish" }, "Publish"),
+    h("p", { class: "muted" }, ADVICE[title.state] ?? ""),
+    trouble,
+    h("div", { class: "row" }, buttons[title.state] ?? null, look),
+    links,
+  );
+}
+
+function copyLine(address) {
+  const shown = h("input", { class: "input", readonly: true, value: address, "aria-label": "Link to the watch page" });
+  const copy = h("button", { class: "button", type: "button", "aria-label": "Copy the link" }, icon("copy"));
+  copy.addEventListener("click", async () => {
+    shown.select();
+    try {
+      await navigator.clipboard.writeText(address);
+      toast("The link is copied.");
+    } catch {
+      toast("The link is selected: copy it with the keyboard.");
+    }
+  });
+  return h("div", { class: "copy-line" }, shown, copy);
+}
+
+function viewersPanel(title) {
+  const list = h("ul", { class: "list", id: "viewers" });
+  const input = h("input", { name: "username", required: true, autocapitalize: "none", autocomplete: "off", spellcheck: "false" });
+  const form = h(
+    "form",
+    { class: "stack", novalidate: true },
+    h("div", { class: "notice notice-bad", role: "alert", "data-problem": "", hidden: true }),
+    field("User name", input),
+    h("div", {}, h("button", { class: "button", type: "submit" }, "Let them watch")),
+  );
+  const load = async () => {
+    try {
+      const { items } = await api("GET", `titles/${title.id}/viewers`);
+      const rows = items.map((viewer) => viewerRow(title, viewer, load));
+      list.replaceChildren(...(rows.length ? rows : [h("li", { class: "muted" }, "Nobody yet.")]));
+    } catch (problem) {
+      list.replaceChildren(h("li", { class: "muted" }, problem.message));
+    }
+  };
+  onSubmit(form, async ({ username }) => {
+    try {
+      await api("PUT", `titles/${title.id}/viewers/${encodeURIComponent(username.trim())}`);
+    } catch (problem) {
+      if (problem.status === 404) problem.message = `Nobody here is called “${username.trim()}”. Check the spelling.`;
+      throw problem;
+    }
+    input.value = "";
+    await load();
+    toast(`${username.trim()} may watch it now.`);
+  });
+  load();
+  return h(
+    "section",
+    { class: "panel stack", "aria-labelledby": "d-viewers" },
+    h("h2", { id: "d-viewers" }, "Viewers you let in"),
+    h("p", { class: "muted" }, title.price_minor ? "They watch without paying." : "This title is free: everybody may watch it anyway."),
+    form,
+    list,
+  );
+}
+
+function viewerRow(title, viewer, load) {
+  const remove = h("button", { class: "button button-small", type: "button", "aria-label": `Remove ${viewer.username}` }, "Remove");
+  remove.addEventListener("click", () => busy(remove, async () => {
+    try {
+      await api("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
+      await load();
+    } catch (problem) {
+      toast(problem.message);
+    }
+  }));
+  return h("li", {}, h("span", {}, viewer.username, " ", h("span", { class: "small muted" }, viewer.since ? `since ${ago(viewer.since)}` : "")), remove);
+}

@@ -1,0 +1,96 @@
+// A job as people follow it: the step it is at, how far each rendition is, and what went wrong.
+import { api } from "./api.js";
+import { h, notice } from "./dom.js";
+import { percent } from "./words.js";
+
+const STEPS = [
+  ["queued", "Waiting its turn"],
+  ["probing", "Looking at the file"],
+  ["encoding", "Making the versions"],
+  ["finalising", "Checking and packing"],
+];
+export const RUNNING = new Set(STEPS.map(([state]) => state));
+
+/** One line about a job. */
+export function jobLine(job) {
+  if (job.state === "done") return "Ready to watch";
+  if (job.state === "failed") return job.last_error || "It did not work";
+  if (job.state === "cancelled") return "Cancelled";
+  const words = STEPS.find(([state]) => state === job.state)?.[1] ?? job.state;
+  return job.state === "encoding" ? `${words}, ${percent(job.progress)}` : words;
+}
+
+/** A fresh element that shows `job`. */
+export function jobView(job) {
+  if (job.state === "failed") {
+    return notice("bad", h("strong", {}, "The file could not be made playable. "), job.last_error || "Nothing more is known.", " You can upload another file below.");
+  }
+  if (job.state === "cancelled") return notice("warn", "The work on this file was cancelled.");
+  if (job.state === "done") return notice("good", "Every version is ready.");
+  const now = STEPS.findIndex(([state]) => state === job.state);
+  const steps = STEPS.map(([, words], index) => {
+    const attributes = { class: index < now ? "done" : index === now ? "now" : null, "aria-current": index === now ? "step" : null };
+    return h("li", attributes, words);
+  });
+  const speed = job.state === "encoding" && job.speed ? h("p", { class: "small muted figures" }, `At ${job.speed.toFixed(1)} times playing speed.`) : null;
+  return h("div", { class: "stack" }, h("ol", { class: "steps" }, steps), overall(job), renditions(job.renditions ?? {}), speed);
+}
+
+function overall(job) {
+  if (job.state === "queued" || job.state === "probing") return h("progress", { "aria-label": "Progress" });
+  return h("progress", { max: 1, value: job.progress, "aria-label": `Progress ${percent(job.progress)}` });
+}
+
+function renditions(fractions) {
+  const names = Object.keys(fractions).sort((a, b) => (Number(b) || 0) - (Number(a) || 0));
+  if (!names.length) return null;
+  return h(
+    "dl",
+    { class: "renditions" },
+    names.map((name) => {
+      const label = renditionName(name);
+      return h(
+        "div",
+        {},
+        h("dt", {}, label),
+        h("dd", {}, h("progress", { max: 1, value: fractions[name], "aria-label": label })),
+        h("dd", {}, percent(fractions[name])),
+      );
+    }),
+  );
+}
+
+function renditionName(name) {
+  if (/^\d+$/.test(name)) return `${name}p`;
+  if (name.startsWith("audio") || name === "sound") return "Sound";
+  return name === "poster" ? "Poster" : name;
+}
+
+/** Call `show(job)` with each state of a job until it ends; answers how to stop. By SSE, by asking where that fails. */
+export function follow(id, show) {
+  let timer = 0;
+  let source = null;
+  const stop = () => {
+    source?.close();
+    clearTimeout(timer);
+  };
+  const take = (job) => {
+    if (!RUNNING.has(job.state)) stop();
+    show(job);
+  };
+  const poll = async () => {
+    try {
+      const job = await api("GET", `jobs/${id}`);
+      if (RUNNING.has(job.state)) timer = setTimeout(poll, 3000);
+      take(job);
+    } catch {
+      timer = setTimeout(poll, 6000);
+    }
+  };
+  source = new EventSource(`/v1/jobs/${id}/events`);
+  source.addEventListener("job", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) poll();
+  });
+  return stop;
+}

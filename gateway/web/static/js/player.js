@@ -1,0 +1,118 @@
+// One film in one media element: hls.js where it can, the browser's own HLS else; signs of life; freeing the seat.
+import { Problem, problemOf } from "./api.js";
+import { loadChrome } from "./chrome.js";
+import { Renditions } from "./renditions.js";
+
+/** A film paused longer than this lets its seat go; it takes one again when it plays on. */
+const HOLD_PAUSED_MS = 30 * 60_000;
+/** Network errors hls.js may try to mend by itself before the viewer hears of them. */
+const TRIES = 3;
+
+/** Fetch a playlist once to learn what the edge says, as a Problem; null when it answers well. */
+export async function ask(url) {
+  try {
+    const response = await fetch(url, { cache: "no-store" });
+    return response.ok ? null : await problemOf(response);
+  } catch {
+    return new Problem(0);
+  }
+}
+
+/**
+ * Build the player from a template and start `play.url`. `onRefused(problem)` is called when it cannot go on.
+ * Answers `{media, stop}`; `stop` takes all of it away and frees the seat.
+ */
+export async function mount(stage, template, play, { startAt, onRefused }) {
+  const [{ default: Hls }] = await Promise.all([import("../vendor/hls.mjs"), loadChrome()]);
+  const parts = document.importNode(template.content, true);
+  const controller = parts.querySelector("media-controller");
+  const media = parts.querySelector("[slot=media]");
+  const leave = new AbortController();
+  const release = Hls.isSupported()
+    ? viaHls(Hls, media, play.url, { startAt, onRefused })
+    : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
+  stage.append(parts);
+  signsOfLife(media, play.player, { onRefused, signal: leave.signal });
+  await started(media);
+  return {
+    media,
+    controller,
+    stop() {
+      leave.abort();
+      release();
+      controller.remove();
+      navigator.sendBeacon(`${play.player.base_url}/end`);
+    },
+  };
+}
+
+async function started(media) {
+  try {
+    await media.play();
+  } catch {
+    // the browser wants another press; the controls are there for it
+  }
+}
+
+function viaHls(Hls, media, url, { startAt, onRefused }) {
+  let tries = 0;
+  const workerPath = new URL("../vendor/hls.worker.js", import.meta.url).href;
+  const hls = new Hls({ workerPath, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true });
+  const renditions = new Renditions(hls);
+  if (media instanceof HTMLVideoElement) media.videoRenditions = renditions;
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
+    if (levels.length > 1) renditions.fill(levels);
+  });
+  hls.on(Hls.Events.FRAG_BUFFERED, () => {
+    tries = 0;
+  });
+  hls.on(Hls.Events.ERROR, async (_, data) => {
+    if (!data.fatal) return;
+    tries += 1;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && tries <= TRIES) {
+      hls.recoverMediaError();
+      return;
+    }
+    hls.stopLoad();
+    const problem = await ask(url);
+    if (!problem && tries <= TRIES) hls.startLoad();
+    else onRefused(problem ?? new Problem(data.response?.code ?? 0));
+  });
+  hls.loadSource(url);
+  hls.attachMedia(media);
+  return () => hls.destroy();
+}
+
+function natively(media, url, { startAt, onRefused, signal }) {
+  media.src = url;
+  media.addEventListener("loadedmetadata", () => {
+    if (startAt) media.currentTime = startAt;
+  }, { once: true, signal });
+  media.addEventListener("error", async () => {
+    onRefused((await ask(url)) ?? new Problem(500, { detail: "This browser cannot play the film." }));
+  }, { signal });
+  return () => {
+    media.removeAttribute("src");
+    media.load();
+  };
+}
+
+/** A beat each `beat_s` keeps the seat while nothing is fetched; leaving the page frees it. */
+function signsOfLife(media, { beat_s: every, base_url: base }, { onRefused, signal }) {
+  let pausedAt = media.paused ? Date.now() : 0;
+  media.addEventListener("pause", () => { pausedAt = Date.now(); }, { signal });
+  media.addEventListener("play", () => { pausedAt = 0; }, { signal });
+  const beat = async () => {
+    if (media.ended || (pausedAt && Date.now() - pausedAt > HOLD_PAUSED_MS)) return;
+    try {
+      const response = await fetch(`${base}/beat`, { method: "POST", keepalive: true });
+      if (response.status === 410 || (response.status === 409 && !media.paused)) onRefused(await problemOf(response));
+    } catch {
+      // no network: playing on from the buffer is fine, and the player says so when it runs dry
+    }
+  };
+  const timer = setInterval(beat, every * 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  addEventListener("pagehide", () => navigator.sendBeacon(`${base}/end`), { signal });
+  media.addEventListener("ended", () => navigator.sendBeacon(`${base}/end`), { signal });
+}

@@ -1,0 +1,62 @@
+// What stands over the picture when a film cannot play: which words, which sign, which way on.
+
+const LOGIN = { label: "Log in", href: () => `/login?next=${encodeURIComponent(location.pathname)}` };
+const JOIN = { label: "Create an account", href: () => `/register?next=${encodeURIComponent(location.pathname)}` };
+const DEVICES = { label: "Manage devices", href: () => "/account" };
+const RETRY = { label: "Try again", retry: true };
+const HERE = { label: "Play here", retry: true };
+const BROWSE = { label: "See what is showing", href: () => "/" };
+
+const ENTITLEMENT = {
+  "not-ready": ["clock", "Not ready yet", "This title is still being prepared. Come back in a little while."],
+  "outside-window": ["clock", "Not showing now", "This title can only be watched at certain times, and now is not one of them."],
+  "not-yet": ["clock", "Not showing yet", "This title opens later. Come back then."],
+  over: ["clock", "No longer showing", "The time in which this title could be watched is over."],
+  blocked: ["lock", "Not available to you", "The seller does not offer this title to your account."],
+};
+
+/** `{sign, heading, words, ways, wait}` for a Problem of `/play`, of a playlist or of the network. */
+export function refusal(problem) {
+  const { status, code } = problem;
+  if (status === 0) return say("wifi-off", "No connection", "Check your network. The film goes on where it stopped.", [RETRY], 10);
+  if (status === 401) return say("person", "Log in to watch", "You need an account for this title. Creating one takes a minute.", [LOGIN, JOIN]);
+  if (status === 403 && code.startsWith("entitlement-")) return entitlement(code.slice("entitlement-".length), problem);
+  if (status === 403) return say("lock", "Not allowed", problem.message, [RETRY, BROWSE]);
+  if (status === 404) return say("film", "This title is not here", "It may have been withdrawn by its seller.", [BROWSE]);
+  if (status === 409) return full(problem);
+  if (status === 410) return gone(problem);
+  if (status === 429) return say("clock", "A short break, please", "That were too many requests at once. The film goes on in a moment.", [RETRY], problem.retryAfter || 5);
+  if (status === 503) return say("clock", "One moment", "The server is busy. We try again by ourselves.", [RETRY], problem.retryAfter || 3);
+  if (status >= 500) return say("alert", "The server has a problem", "It is not you. Please try again in a moment.", [RETRY], 10);
+  return say("alert", "The film stopped", problem.message, [RETRY]);
+}
+
+function say(sign, heading, words, ways, wait = 0, screens = []) {
+  return { sign, heading, words, ways, wait, screens };
+}
+
+function entitlement(reason, problem) {
+  const known = ENTITLEMENT[reason];
+  if (known) return say(...known, [BROWSE]);
+  if (reason === "takedown") return gone(problem);
+  return say("lock", "You have not bought this title", "This account has no right to watch it. If you have bought it with another account, log in with that one.", [
+    { ...LOGIN, label: "Use another account" },
+    BROWSE,
+  ]);
+}
+
+function full(problem) {
+  const screens = Array.isArray(problem.details.sessions) ? problem.details.sessions : [];
+  const words = screens.length
+    ? "Stop the film on one of these screens, wait a few seconds, then try again."
+    : "Stop the film on another screen, wait a few seconds, then try again.";
+  return say("screen", "All your screens are in use", words, [RETRY, DEVICES], 0, screens);
+}
+
+function gone(problem) {
+  const { code } = problem;
+  if (/taken-?over/.test(code)) return say("screen", "Playing on another screen", "The film was started somewhere else, so it stopped here.", [HERE, DEVICES]);
+  if (/take-?down|taken-?down/.test(code)) return say("flag", "This title was taken down", problem.details.notice || problem.message, [BROWSE]);
+  if (/revoked|shared/.test(code)) return say("lock", "This link was stopped", "It was used in too many places at once. If that was not you, look at your devices.", [HERE, DEVICES]);
+  return say("clock", "This showing is over", problem.message, [HERE, BROWSE]);
+}

@@ -1,0 +1,16 @@
+// The states of a title as a badge says them.
+import { h } from "./dom.js";
+
+const STATES = {
+  draft: ["Draft", ""],
+  processing: ["Being made", "badge-warn"],
+  ready: ["Ready to publish", "badge-good"],
+  published: ["Published", "badge-good"],
+  archived: ["Archived", ""],
+};
+
+export function stateBadge(title) {
+  if (title.takedown) return h("span", { class: "badge badge-bad" }, "Taken down");
+  const [words, kind] = STATES[title.state] ?? [title.state, ""];
+  return h("span", { class: `badge ${kind}` }, words);
+}

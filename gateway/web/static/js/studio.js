@@ -1,0 +1,166 @@
+// The studio: become a seller, the list of titles, new titles by dropping a file. One module shows the list and a title's
+// desk, so that moving between them does not stop an upload.
+import { all, api } from "./api.js";
+import { field, h, icon, notice, onSubmit } from "./dom.js";
+import { follow, jobLine, RUNNING } from "./jobs.js";
+import { desk } from "./desk.js";
+import { stateBadge } from "./states.js";
+import { drop, transferView } from "./transfer-view.js";
+import { Transfer, transfers } from "./uploads.js";
+import { handleOf, percent, price } from "./words.js";
+
+const room = document.getElementById("studio");
+const settings = { currency: room.dataset.currency, feeBp: Number(room.dataset.feeBp), origin: room.dataset.origin };
+let me = null;
+/** What has to end when another view comes: job streams, listeners. */
+let leave = new AbortController();
+
+function view(...children) {
+  leave.abort();
+  leave = new AbortController();
+  room.replaceChildren(...children);
+  return leave.signal;
+}
+
+async function route() {
+  try {
+    me ??= await api("GET", "me");
+    const id = /^\/studio\/([^/]+)$/.exec(location.pathname)?.[1];
+    if (id) await showDesk(id);
+    else if (me.sellers.length) await showTitles();
+    else showWelcome();
+  } catch (problem) {
+    const retry = h("button", { class: "button", type: "button", onclick: route }, "Try again");
+    view(h("h1", {}, "Studio"), notice("bad", problem.message), h("div", {}, retry));
+    if (problem.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+    else if (!problem.code) throw problem;
+  }
+}
+
+function go(path) {
+  history.pushState(null, "", path);
+  route().then(() => {
+    scrollTo(0, 0);
+    document.getElementById("main").focus({ preventScroll: true });
+  });
+}
+
+function showWelcome() {
+  const name = h("input", { name: "name", required: true, maxlength: "60", autocomplete: "organization" });
+  const handle = h("input", { name: "handle", required: true, minlength: "3", maxlength: "32", pattern: "[A-Za-z0-9]+(-[A-Za-z0-9]+)*", autocapitalize: "none", spellcheck: "false" });
+  let touched = false;
+  name.addEventListener("input", () => {
+    if (!touched) handle.value = handleOf(name.value);
+  });
+  handle.addEventListener("input", () => {
+    touched = true;
+  });
+  const fee = settings.feeBp ? `The portal keeps ${settings.feeBp / 100}\u00a0% of each sale; the rest is yours.` : "The portal takes no fee.";
+  const form = h(
+    "form",
+    { class: "panel stack", novalidate: true },
+    h("div", { class: "notice notice-bad", role: "alert", "data-problem": "", hidden: true }),
+    field("Your name as a seller", name, "Stands beside your titles: a studio, a band, or your own name."),
+    field("Handle", handle, "3 to 32 letters, digits and hyphens. It becomes your address here."),
+    h("div", {}, h("button", { class: "button button-main", type: "submit" }, "Become a seller")),
+  );
+  onSubmit(form, async (values) => {
+    await api("POST", "sellers", { name: values.name.trim(), handle: values.handle.trim() });
+    me = null;
+    await route();
+  });
+  view(
+    h("div", { class: "narrow stack-wide" }, h("div", { class: "stack" }, h("h1", {}, "Show your work"), h("p", { class: "muted" }, `Upload a film or a recording, set a price, and say who may watch. ${fee}`)), form),
+  );
+  name.focus();
+}
+
+async function showTitles() {
+  const titles = await all("studio/titles?limit=50");
+  const problem = h("div", { role: "alert" });
+  const seller = sellerChoice();
+  const zone = drop("Drop a video or sound file here", async (file) => {
+    problem.replaceChildren();
+    try {
+      await begin(file, seller.value);
+    } catch (error) {
+      problem.replaceChildren(notice("bad", error.message));
+    }
+  });
+  const shown = titles.length ? h("ul", { class: "titles" }) : nothingYet();
+  const signal = view(
+    h("div", { class: "spread" }, h("h1", {}, "Studio"), me.sellers.length > 1 ? h("div", {}, seller) : h("span", { class: "muted" }, me.sellers[0].name)),
+    h("section", { class: "stack", "aria-label": "New title" }, zone, problem),
+    h("section", { class: "stack", "aria-label": "Your titles" }, h("h2", {}, "Your titles"), shown),
+  );
+  if (titles.length) shown.append(...titles.map((title) => titleRow(title, signal)));
+}
+
+function sellerChoice() {
+  const choice = h("select", { class: "input", "aria-label": "Seller" });
+  choice.append(...me.sellers.map((seller) => h("option", { value: seller.handle }, seller.name)));
+  return choice;
+}
+
+function nothingYet() {
+  return h("div", { class: "empty" }, icon("film"), h("h3", {}, "No titles yet"), h("p", {}, "Drop your first file above. It stays a draft that only you see until you publish it."));
+}
+
+async function begin(file, seller) {
+  const kind = file.type.startsWith("audio/") ? "audio" : "video";
+  const name = file.name.replace(/\.[^.]*$/, "").replace(/[_.]+/g, " ").trim() || "Untitled";
+  const title = await api("POST", "titles", { seller, name: name.slice(0, 200), kind });
+  new Transfer(title.id, file).start();
+  go(`/studio/${title.id}`);
+}
+
+function titleRow(title, signal) {
+  const line = h("div", { class: "foot-line" });
+  const wide = h("div", { class: "wide", hidden: true });
+  const say = (job) => {
+    const running = job && RUNNING.has(job.state);
+    const waiting = title.upload ? `Upload stopped at ${percent(title.upload.offset / (title.upload.size_bytes || 1))}` : null;
+    const words = running || job?.state === "failed" ? jobLine(job) : waiting;
+    line.replaceChildren(...[stateBadge(title), h("span", { class: "figures" }, price(title.price_minor, title.currency)), words ? h("span", {}, words) : null].filter(Boolean));
+    wide.hidden = !(running && job.state === "encoding");
+    if (!wide.hidden) wide.replaceChildren(h("progress", { max: 1, value: job.progress, "aria-label": `Progress of ${title.name}` }));
+  };
+  say(title.job);
+  const sending = transfers.get(title.id);
+  if (sending) {
+    wide.hidden = false;
+    wide.replaceChildren(transferView(sending, signal));
+  } else if (title.job && RUNNING.has(title.job.state)) {
+    const stop = follow(title.job.id, async (job) => {
+      if (job.state === "done") Object.assign(title, await api("GET", `titles/${title.id}`));
+      say(job);
+    });
+    signal.addEventListener("abort", stop);
+  }
+  const link = h("a", { href: `/studio/${title.id}`, "data-inside": "" }, title.name);
+  return h("li", { class: "title-row" }, thumb(title), h("div", { class: "body" }, h("h3", {}, link), line), wide);
+}
+
+function thumb(title) {
+  if (title.poster_url) return h("div", { class: "poster" }, h("img", { src: title.poster_url, alt: "", loading: "lazy" }));
+  return h("div", { class: "poster poster-blank tint-4", "aria-hidden": "true" }, icon(title.kind === "audio" ? "sound" : "film"));
+}
+
+async function showDesk(id) {
+  const title = await api("GET", `titles/${id}`);
+  const content = desk(title, { settings, reload: route });
+  const signal = view(...content.children);
+  content.begin(signal);
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[data-inside]") : null;
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+});
+addEventListener("popstate", route);
+// A file that misses the zone must not replace the page.
+for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
+
+route();

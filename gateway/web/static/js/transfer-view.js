@@ -1,0 +1,65 @@
+// What shows an upload: the zone a file is dropped into, and a running transfer with pause and resume.
+import { h, icon, notice } from "./dom.js";
+import { percent, remaining, size } from "./words.js";
+
+const TYPES = "video/*,audio/*,.mkv,.mov,.mp4,.webm,.avi,.ts,.mts,.m2ts,.mxf,.mp3,.m4a,.wav,.flac,.ogg,.opus";
+
+/** A drop zone that also opens the file picker; `take(file)` gets the file. */
+export function drop(words, take, { small = false, label = "Choose a file" } = {}) {
+  const input = h("input", { type: "file", accept: TYPES, hidden: true });
+  const button = h("button", { class: "button button-main", type: "button", onclick: () => input.click() }, label);
+  const zone = h(
+    "div",
+    { class: small ? "drop drop-small" : "drop", "data-drop": "" },
+    icon("upload"),
+    h("h2", {}, words),
+    small ? null : h("p", { class: "muted" }, "It stays a draft that only you see until you publish it."),
+    input,
+    button,
+  );
+  input.addEventListener("change", () => {
+    if (input.files.length) take(input.files[0]);
+    input.value = "";
+  });
+  zone.addEventListener("dragover", () => zone.classList.add("over"));
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    zone.classList.remove("over");
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+  });
+  return zone;
+}
+
+/** A transfer with its bar and buttons; follows it until `signal` aborts. */
+export function transferView(transfer, signal) {
+  const bar = h("progress", { max: transfer.file.size || 1, value: transfer.sent, "aria-label": `Upload of ${transfer.file.name}` });
+  const line = h("span", { class: "small muted figures", role: "status" });
+  const toggle = h("button", { class: "button button-small", type: "button" });
+  const cancel = h("button", { class: "button button-small button-quiet", type: "button", onclick: () => transfer.cancel() }, "Cancel");
+  const trouble = h("div", {});
+  toggle.addEventListener("click", () => (transfer.state === "sending" ? transfer.pause() : transfer.start()));
+  const draw = () => {
+    bar.value = transfer.sent;
+    const share = percent(transfer.sent / (transfer.file.size || 1));
+    const sums = `${size(transfer.sent)} of ${size(transfer.file.size)} · ${share}`;
+    const state = { sending: remaining(transfer.remaining), paused: "paused", failed: "stopped", done: "sent" }[transfer.state];
+    line.textContent = [sums, state].filter(Boolean).join(" · ");
+    const sending = transfer.state === "sending";
+    const words = sending ? "Pause" : "Resume";
+    if (toggle.dataset.words !== words) toggle.replaceChildren(icon(sending ? "pause" : "resume"), words);
+    toggle.dataset.words = words;
+    toggle.hidden = transfer.state === "done";
+    cancel.hidden = transfer.state === "done";
+    trouble.replaceChildren(...(transfer.words ? [notice("bad", transfer.words)] : []));
+  };
+  transfer.addEventListener("change", draw, { signal });
+  draw();
+  return h(
+    "div",
+    { class: "stack", "data-transfer": "" },
+    h("div", { class: "spread" }, h("strong", {}, `Sending ${transfer.file.name}`), h("div", { class: "row" }, toggle, cancel)),
+    bar,
+    line,
+    trouble,
+  );
+}
