@@ -10,12 +10,13 @@ from typing import Generic, TypeVar
 import asyncpg
 import msgspec
 
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 
 Unit = TypeVar("Unit")
 Connection = asyncpg.pool.PoolConnectionProxy
 Begin = Callable[[], AbstractAsyncContextManager[Unit]]
 CONNECT_DEADLINE_S = 15
+UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeEncodeError)
 
 
 async def open_pool(url: str, size: int) -> asyncpg.Pool:
@@ -38,12 +39,17 @@ class Database(Generic[Unit]):
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Unit]:
-        """One transaction: committed at the end, rolled back on any error. Raises Unavailable without Postgres."""
+        """One transaction: committed at the end, rolled back on any error.
+
+        Raises Unavailable without Postgres, and Invalid for text that Postgres cannot hold (a zero byte).
+        """
         try:
             async with self.pool.acquire(timeout=5) as connection, connection.transaction():
                 yield self._unit(connection)
         except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             raise Unavailable("The database did not answer; try again in a moment.") from error
+        except UNSTORABLE as error:
+            raise Invalid("The request holds a character that cannot be part of a text.") from error
 
 
 async def _init(connection: asyncpg.Connection) -> None:

@@ -82,6 +82,16 @@ async def running_control(settings: ControlSettings, clock: ManualClock) -> Asyn
         yield Control(with_state, settings, clock, wiring)
 
 
+async def post(http: httpx2.AsyncClient, path: str, **body: Any) -> httpx2.Response:
+    """POST a JSON body to /v1/<path>."""
+    return await http.post(f"/v1/{path}", json=body)
+
+
+def code_of(answer: httpx2.Response) -> tuple[int, str]:
+    """Status and code of a problem."""
+    return answer.status_code, answer.json()["code"]
+
+
 async def register(http: httpx2.AsyncClient, name: str) -> dict[str, Any]:
     """Make the account `name` with PASSWORD, logged in in this browser; its Me."""
     body = {"email": f"{name}@example.org", "username": name, "password": PASSWORD}

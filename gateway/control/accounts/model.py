@@ -27,7 +27,7 @@ Email = Annotated[str, Meta(pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\
 Username = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,30}[A-Za-z0-9]$(?!\n)")]
 Password = Annotated[str, Meta(min_length=8, max_length=256)]
 #: What is only compared, never stored.
-Given = Annotated[str, Meta(max_length=512)]
+Given = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
 PlatformRole = Literal["admin", "moderator", "support", "auditor"]
 

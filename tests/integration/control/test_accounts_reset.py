@@ -1,0 +1,87 @@
+"""Forgotten passwords: a link by mail, once, for two hours, and nothing that tells who has an account."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.control import PASSWORD, Control, code_of, log_in, post, register
+
+
+def _mails(control: Control) -> list[Any]:
+    return [email.message_from_bytes(path.read_bytes()) for path in sorted(control.settings.mail_dir.glob("*.eml"))]
+
+
+async def _token(control: Control) -> str:
+    assert (await post(control.browser(), "auth/forgot", email="ADA@example.org")).status_code == 202
+    text = _mails(control)[-1].get_payload(decode=True).decode()
+    found = re.search(r"http://127\.0\.0\.1:8700/reset\?token=([\w-]{43})\n", text)
+    assert found
+    return found[1]
+
+
+async def test_reset_sets_the_password_once_and_ends_all_logins(control: Control) -> None:
+    await register(control.http, "ada")
+    token, later = await _token(control), await _token(control)
+    assert _mails(control)[0]["To"] == "ada@example.org"
+    answer = await post(control.browser(), "auth/reset", token=token, password="a new password")
+    assert answer.status_code == 204 and (await control.http.get("/v1/me")).status_code == 401
+    assert (await post(control.browser(), "auth/login", login="ada", password=PASSWORD)).status_code == 401
+    await log_in(control.browser(), "ada", "a new password")
+    for over in (token, later, "x" * 43):
+        answer = await post(control.browser(), "auth/reset", token=over, password="yet another one")
+        assert code_of(answer) == (410, "reset-over")
+    await log_in(control.browser(), "ada", "a new password")
+
+
+async def test_one_of_many_resets_counts_when_all_use_one_token(control: Control) -> None:
+    await register(control.http, "ada")
+    token = await _token(control)
+    asked = (post(control.browser(), "auth/reset", token=token, password=f"password {n}") for n in range(6))
+    answers = await asyncio.gather(*asked)
+    assert sorted(a.status_code for a in answers) == [204] + [410] * 5
+
+
+async def test_reset_is_refused_when_two_hours_passed(control: Control) -> None:
+    await register(control.http, "ada")
+    token = await _token(control)
+    control.clock.advance(7200)
+    answer = await post(control.browser(), "auth/reset", token=token, password="a new password")
+    assert code_of(answer) == (410, "reset-over")
+    await log_in(control.browser(), "ada")
+
+
+@pytest.mark.parametrize("address", ["nobody@example.org", "ada", ""])
+async def test_forgot_answers_the_same_when_nobody_has_the_mail(control: Control, address: str) -> None:
+    await register(control.http, "ada")
+    answer = await post(control.browser(), "auth/forgot", email=address)
+    assert (answer.status_code, answer.content) == (202, b"") and _mails(control) == []
+
+
+async def test_mailbox_is_not_flooded_when_asked_often(control: Control) -> None:
+    await register(control.http, "ada")
+    for _ in range(8):
+        assert (await post(control.browser(), "auth/forgot", email="ada@example.org")).status_code == 202
+    assert len(_mails(control)) == 5
+
+
+async def test_forgot_answers_the_same_when_mail_cannot_be_written(control: Control) -> None:
+    await register(control.http, "ada")
+    control.settings.mail_dir.write_text("a file where the folder should be")
+    assert (await post(control.browser(), "auth/forgot", email="ada@example.org")).status_code == 202
+
+
+async def test_tokens_are_stored_as_hashes_and_logged_nowhere(
+    control: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await register(control.http, "ada")
+    token, session = await _token(control), control.http.cookies["usher_session"]
+    for table in ("password_reset", "login", "outbox", "account", "principal"):
+        for row in await control.rows(f"select t::text as all from {table} t"):  # noqa: S608 - names of ours
+            assert token not in row["all"] and session not in row["all"] and PASSWORD not in row["all"]
+    said = "".join(capsys.readouterr())
+    assert token not in said and session not in said and PASSWORD not in said
