@@ -19,7 +19,10 @@ insert into outbox (id, topic, type, subject, data) values ($1, $2, $3, $4, $5)
 #: Rows in order; those another relay holds are skipped.
 TAKE = """
 select seq, id, topic, type, subject, at, v, data from outbox
-where relayed_at is null order by seq limit $1 for update skip locked
+where relayed_at is null and topic = $2 order by seq limit $1 for update skip locked
+"""
+PUSHES = """
+select data from outbox where topic = 'push' and at > now() - make_interval(secs => $1) order by seq
 """
 RELAYED = """
 update outbox set relayed_at = now() where seq = any($1::bigint[])
@@ -77,20 +80,24 @@ class Outbox:
         await self._connection.execute(AUDIT, actor, action, object, before, after, place)
         await self.emit("admin.action", object, actor=actor, action=action, object=object, before=before, after=after)
 
-    async def take(self, count: int) -> list[Row]:
-        """The next rows, locked until the transaction ends; `relayed` those that left."""
+    async def take(self, count: int, *, topic: str) -> list[Row]:
+        """The next rows of a topic, locked until the transaction ends; `relayed` those that left."""
         return [
             Row(
                 row["seq"],
                 row["topic"],
                 Envelope(row["id"], row["type"], row["at"], row["subject"], row["data"], row["v"]),
             )
-            for row in await self._connection.fetch(TAKE, count)
+            for row in await self._connection.fetch(TAKE, count, topic)
         ]
 
     async def relayed(self, seqs: list[int]) -> None:
         """Mark rows as gone."""
         await self._connection.execute(RELAYED, seqs)
+
+    async def pushes(self, seconds: int) -> list[dict[str, Any]]:
+        """What was pushed in the last `seconds`, in order."""
+        return [row["data"] for row in await self._connection.fetch(PUSHES, float(seconds))]
 
     async def waiting(self) -> int:
         """How many rows have not left yet."""

@@ -23,11 +23,14 @@ from gateway.control.catalogue.store import TitleStore
 from gateway.control.db import Begin, Connection, Database, open_pool
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.flags.store import FlagStore
+from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.limits import Limits
 from gateway.control.outbox import Outbox
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.screenings.actions import Signer
+from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.sellers.store import SellerStore
 from gateway.control.uploads.store import UploadStore
 from shared.clock import Clock, SystemClock
@@ -42,6 +45,7 @@ class Unit:
     """The stores of all features on one connection, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.accounts = AccountStore(connection)
         self.sellers = SellerStore(connection)
         self.portal = PortalStore(connection)
@@ -74,6 +78,9 @@ class Wiring(TypedDict):
     bots: BotCheck
     mailer: Mailer
     portal: PortalReader
+    leases: RedisLeases
+    signer: Signer
+    cdn: Cdn
 
 
 @asynccontextmanager
@@ -86,6 +93,7 @@ async def wire(
         pool = await stack.enter_async_context(await open_pool(settings.database_url, settings.database_pool))
         redis = await _redis(stack, settings.redis_url)
         events = await _redis(stack, settings.events)
+        broker = await _redis(stack, settings.broker)
         bucket = open_bucket(settings)
         stack.push_async_callback(bucket.close)
         await bucket.check()
@@ -111,6 +119,9 @@ async def wire(
             bots=open_bot_check(settings, redis, secrets, clock),
             mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
             portal=PortalReader(begin, clock),
+            leases=RedisLeases(redis, broker, lease_s=settings.lease_s),
+            signer=Signer(secrets, clock),
+            cdn=OwnEdge(settings.edge_origin),
         )
 
 

@@ -115,6 +115,8 @@ create index title_seller on title (seller, created_at desc, id desc);
 create index title_parent on title (parent) where parent is not null;
 create index title_search on title using gin (search);
 create unique index title_slug on title (seller, slug);
+-- how full the space of short ids of a length is
+create index title_short_length on title (length(short_folded));
 
 create table upload (
     id           text primary key,
@@ -167,6 +169,7 @@ create table job (
 create index job_open on job (queued_at) where state in ('queued', 'encoding', 'finalising');
 create index job_title on job (title, queued_at desc);
 create index job_version on job (version);
+create index job_stopped on job (finished_at) where state in ('failed', 'cancelled');
 
 -- One piece of a planned job. `failures` are the input's fault, `lost` are workers that vanished; counted apart.
 create table job_chunk (
@@ -207,7 +210,16 @@ create table outbox (
     data       jsonb not null,
     relayed_at timestamptz
 );
-create index outbox_waiting on outbox (seq) where relayed_at is null;
+create index outbox_waiting on outbox (topic, seq) where relayed_at is null;
+create index outbox_relayed on outbox (relayed_at) where relayed_at is not null;
+create index outbox_push on outbox (at) where topic = 'push';
+
+-- Entries of streams that count and were counted, so that a second delivery changes nothing.
+create table inbox (
+    id text primary key,
+    at timestamptz not null default now()
+);
+create index inbox_at on inbox (at);
 
 create function outbox_notify() returns trigger language plpgsql as $$
 begin

@@ -28,6 +28,11 @@ def done(version: str, chunk: str) -> str:
     return f"work/{version}/{chunk}/done.json"
 
 
+def ready_message(version: str) -> str:
+    """The farm's Ready message as JSON, so that it can be read where the message itself was lost."""
+    return f"work/{version}/ready-message.json"
+
+
 def version_prefix(title: str, version: str) -> str:
     """Prefix of all published bytes of a version, with the trailing slash."""
     return f"v/{title}/{version}/"

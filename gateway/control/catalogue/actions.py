@@ -1,0 +1,301 @@
+"""What is done with titles: create, change, publish, archive, take down, restore, and what the farm's work does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from gateway.control.auth import GLOBAL, Principal, can, require
+from gateway.control.catalogue.model import (
+    DRAWS,
+    UPLOADABLE,
+    Cursor,
+    Made,
+    NewTitle,
+    TakedownOrder,
+    Title,
+    TitleChange,
+    Titles,
+    check_move,
+    check_parent,
+    check_window,
+    may_know,
+    search_terms,
+    short_id_length,
+)
+from gateway.control.catalogue.slug import slug_of
+from gateway.control.outbox import Outbox
+from shared import money
+from shared.clock import Clock
+from shared.errors import Conflict, Invalid, NotFound
+from shared.events import Push
+from shared.ids import SHORT_MAX, SHORT_MIN, draw_short_id, fold_short_id, is_chosen_short_id, is_id, new_id
+
+Draw = Callable[[int], str]
+NO_TITLE = "There is no such title."
+#: Tries to get a name that others take at the same moment.
+TRIES = 200
+
+
+class Partner:
+    """Something a seller owns, for `can`."""
+
+    def __init__(self, seller: str) -> None:
+        self.seller = seller
+
+
+async def find(ref: str, *, by: Principal | None, titles: Titles, lock: bool = False) -> Title:
+    """The title of an internal or short id. Raises NotFound for none and for one that `by` may not know of."""
+    if is_id(ref, "ttl"):
+        title = await titles.by_id(ref, lock=lock)
+    elif SHORT_MIN <= len(ref) <= SHORT_MAX and ref.isascii() and ref.isalnum():
+        title = await titles.by_short_id(fold_short_id(ref))
+        title = await titles.by_id(title.id, lock=True) if title and lock else title
+    else:
+        title = None
+    if title is None or not may_know(by, title):
+        raise NotFound(NO_TITLE)
+    return title
+
+
+async def to_change(ref: str, permission: str, *, by: Principal | None, titles: Titles) -> Title:
+    """The title, its row held, that `by` may do `permission` to. Raises NotFound, Unauthenticated or Forbidden."""
+    title = await find(ref, by=by, titles=titles, lock=True)
+    require(by, permission, title)
+    return title
+
+
+async def create(
+    new: NewTitle, *, by: Principal, titles: Titles, outbox: Outbox, clock: Clock, draw: Draw = draw_short_id
+) -> Title:
+    """A draft. Raises NotFound for a seller that `by` does not work for, Invalid, or Conflict for a taken short id."""
+    seller = await titles.seller_id(new.seller)
+    if seller is None or not can(by, "title:write", Partner(seller)):
+        raise NotFound("There is no such seller among yours.")
+    parent = await _parent(new.parent_id, by=by, titles=titles)
+    check_parent(new.kind, parent, seller=seller)
+    if new.short_id is not None:
+        _check_chosen(new.short_id)
+    currency = new.currency or await titles.default_currency()
+    money.decimals(currency)
+    draft = _draft(new, seller=seller, currency=currency, at=clock.now())
+    title = await _insert(draft, chosen=new.short_id, titles=titles, draw=draw)
+    await outbox.emit("title.created", title.id, title=title.id, seller=seller)
+    return title
+
+
+async def change(ref: str, wanted: TitleChange, *, by: Principal, titles: Titles, outbox: Outbox) -> Title:
+    """Set what was sent. Raises Conflict for the short id of a title that was published once."""
+    title = await to_change(ref, "title:write", by=by, titles=titles)
+    fields = wanted.fields()
+    if "short_id" in fields and fields["short_id"] != title.short_id:
+        _check_chosen(fields["short_id"])
+        if title.frozen:
+            raise Conflict("The short id stands for good once a title was published.", code="short-id-frozen")
+    if "currency" in fields:
+        money.decimals(fields["currency"])
+    check_window(fields.get("window_from", title.window_from), fields.get("window_until", title.window_until))
+    if "parent_id" in fields:
+        parent = await _parent(fields["parent_id"], by=by, titles=titles)
+        check_parent(title.kind, parent, seller=title.seller)
+        fields["parent"] = fields.pop("parent_id")
+    if "name" in fields and slug_of(fields["name"]) != slug_of(title.name):
+        fields["slug"] = await _free_slug(title.seller, fields["name"], titles=titles)
+    if fields:
+        await titles.update(title.id, fields)
+        await outbox.emit("title.updated", title.id, title=title.id, fields=sorted(fields))
+    return await _again(title, titles)
+
+
+async def publish(ref: str, *, by: Principal, titles: Titles, outbox: Outbox, clock: Clock) -> Title:
+    """Show it to the public (within its window). The day of the first time stays."""
+    title = await to_change(ref, "title:publish", by=by, titles=titles)
+    check_move(title, "published")
+    await titles.update(title.id, {"state": "published", "published_at": title.published_at or clock.now()})
+    await outbox.emit("title.published", title.id, title=title.id)
+    return await _again(title, titles)
+
+
+async def archive(ref: str, *, by: Principal, titles: Titles, outbox: Outbox) -> Title:
+    """Take it off the shelf; nobody but its seller sees it, and `publish` brings it back."""
+    title = await to_change(ref, "title:publish", by=by, titles=titles)
+    check_move(title, "archived")
+    await titles.update(title.id, {"state": "archived"})
+    await outbox.emit("title.archived", title.id, title=title.id)
+    return await _again(title, titles)
+
+
+async def take_down(
+    ref: str, order: TakedownOrder, *, by: Principal, place: str, titles: Titles, outbox: Outbox, clock: Clock
+) -> Title:
+    """End every play of it within two seconds and show the notice instead. Recorded with who and why."""
+    title = await to_change(ref, "title:takedown", by=by, titles=titles)
+    before = {"reason": title.takedown_reason, "notice": title.takedown_notice} if title.taken_down else None
+    after = {"reason": order.reason, "notice": order.notice}
+    fields = {"taken_down_at": title.taken_down_at or clock.now(), "takedown_reason": order.reason}
+    await titles.update(title.id, {**fields, "takedown_notice": order.notice})
+    await outbox.audit(by.id, "title:takedown", title.id, before=before, after=after, place=place)
+    await outbox.emit("title.takedown", title.id, title=title.id, reason=order.reason)
+    # One second ahead: a link minted while this transaction commits bears the next second and dies too.
+    await outbox.push(Push(kind="title", key=title.id, iat=int(clock.epoch()) + 1, reason="taken-down"))
+    return await _again(title, titles)
+
+
+async def restore(ref: str, *, by: Principal, place: str, titles: Titles, outbox: Outbox) -> Title:
+    """Undo a takedown; links minted before it stay dead."""
+    title = await to_change(ref, "title:takedown", by=by, titles=titles)
+    if not title.taken_down:
+        raise Conflict("This title is not taken down.")
+    before = {"reason": title.takedown_reason, "notice": title.takedown_notice}
+    await titles.update(title.id, {"taken_down_at": None, "takedown_reason": None, "takedown_notice": None})
+    await outbox.audit(by.id, "title:restore", title.id, before=before, after=None, place=place)
+    await outbox.emit("title.restored", title.id, title=title.id)
+    return await _again(title, titles)
+
+
+async def shelf(
+    text: str, *, parent: str, after: Cursor | None, limit: int, titles: Titles, now: datetime
+) -> tuple[list[Title], Cursor | None]:
+    """A page of what the public may watch, newest first, and where the next one starts."""
+    found = await titles.shelf(search_terms(text), parent=parent or None, now=now, after=after, limit=limit + 1)
+    return _page(found, limit, lambda title: Cursor(title.published_at or title.created_at, title.id))
+
+
+async def studio(
+    seller: str, *, by: Principal, after: Cursor | None, limit: int, titles: Titles
+) -> tuple[list[Title], Cursor | None]:
+    """A page of a seller's titles in any state, newest first; without a seller, of all that `by` works for."""
+    if seller:
+        one = await titles.seller_id(seller)
+        if one is None or not can(by, "title:read", Partner(one)):
+            raise NotFound("There is no such seller among yours.")
+        sellers = [one]
+    else:
+        held = (assignment.scope for assignment in by.assignments if assignment.scope != GLOBAL)
+        named = [scope.removeprefix("partner:") for scope in held if scope.startswith("partner:")]
+        sellers = [one for one in named if can(by, "title:read", Partner(one))]
+    found = await titles.of_sellers(sellers, after=after, limit=limit + 1)
+    return _page(found, limit, lambda title: Cursor(title.created_at, title.id))
+
+
+async def check_uploadable(ref: str, *, by: Principal, titles: Titles) -> Title:
+    """The title that `by` may give a (new) master. Raises NotFound, Forbidden, Conflict or Invalid."""
+    title = await to_change(ref, "title:upload", by=by, titles=titles)
+    if title.kind in ("series", "season"):
+        raise Invalid(f"A {title.kind} has no media of its own; upload to its episodes.")
+    if title.taken_down:
+        raise Conflict("This title is taken down.", code="taken-down")
+    if title.state not in UPLOADABLE:
+        raise Conflict("The last master is still being processed; cancel its job or wait.", state=title.state)
+    return title
+
+
+async def begin_processing(id: str, *, titles: Titles) -> Title:
+    """A master is complete: `processing`, unless the title is on show or archived and keeps its edition meanwhile."""
+    title = await _held(id, titles)
+    if title.state in ("draft", "ready"):
+        await titles.update(id, {"state": "processing"})
+    return title
+
+
+async def end_processing(id: str, *, titles: Titles) -> None:
+    """No new edition came: back to what the title was."""
+    title = await _held(id, titles)
+    if title.state == "processing":
+        await titles.update(id, {"state": "ready" if title.edition else "draft"})
+
+
+async def become_ready(id: str, made: Made, *, titles: Titles) -> None:
+    """The new edition stands; whoever watches an older one plays on, its bytes stay."""
+    title = await _held(id, titles)
+    fields = {name: getattr(made, name) for name in made.__struct_fields__}
+    fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == ("audio",)}
+    if title.state in ("draft", "processing"):
+        fields["state"] = "ready"
+    await titles.update(id, fields)
+
+
+def _draft(new: NewTitle, *, seller: str, currency: str, at: datetime) -> Title:
+    return Title(
+        id=new_id("ttl"),
+        seller=seller,
+        kind=new.kind,
+        parent=new.parent_id,
+        name=new.name.strip(),
+        description=new.description,
+        price_minor=new.price_minor,
+        currency=currency,
+        created_at=at,
+    )
+
+
+async def _insert(draft: Title, *, chosen: str | None, titles: Titles, draw: Draw) -> Title:
+    """Insert under the first free short id and slug; drawn ids grow by one after DRAWS collisions of a length."""
+    length = SHORT_MIN if chosen else await _length(titles)
+    collisions, slug = 0, await _free_slug(draft.seller, draft.name, titles=titles)
+    for _ in range(TRIES):
+        title = msgspec.structs.replace(draft, short_id=chosen or draw(length), slug=slug)
+        outcome = await titles.insert(title)
+        if outcome == "done":
+            return await _again(title, titles)
+        if outcome == "slug":
+            slug = await _free_slug(draft.seller, draft.name, titles=titles)
+            continue
+        if chosen is not None:
+            raise Conflict("This short id is taken; choose another.", code="short-id-taken")
+        collisions += 1
+        if collisions % DRAWS == 0:
+            length = min(length + 1, SHORT_MAX)
+    raise Conflict("No free name was found; try again.")
+
+
+async def _length(titles: Titles) -> int:
+    """The length of the next drawn short id; longer spaces are counted only where the shorter ones are full."""
+    counts: dict[int, int] = {}
+    for length in range(SHORT_MIN, SHORT_MAX):
+        counts[length] = await titles.count_length(length)
+        if short_id_length(counts) <= length:
+            break
+    return short_id_length(counts)
+
+
+async def _free_slug(seller: str, name: str, *, titles: Titles) -> str:
+    slug = slug_of(name)
+    number = await titles.slug_number(seller, slug)
+    return f"{slug}-{number + 1}" if number else slug
+
+
+async def _parent(ref: str | None, *, by: Principal, titles: Titles) -> Title | None:
+    if ref is None:
+        return None
+    parent = await titles.by_id(ref)
+    if parent is None or not can(by, "title:write", parent):
+        raise NotFound("There is no such parent among your titles.")
+    return parent
+
+
+async def _held(id: str, titles: Titles) -> Title:
+    title = await titles.by_id(id, lock=True)
+    if title is None:
+        raise NotFound(NO_TITLE)
+    return title
+
+
+async def _again(title: Title, titles: Titles) -> Title:
+    """The title as it stands now, with all that the database adds."""
+    stored = await titles.by_id(title.id)
+    if stored is None:
+        raise NotFound(NO_TITLE)
+    return stored
+
+
+def _page(found: list[Title], limit: int, place: Callable[[Title], Cursor]) -> tuple[list[Title], Cursor | None]:
+    """What was asked for, and a cursor where one more was found behind it."""
+    return found[:limit], place(found[limit - 1]) if len(found) > limit else None
+
+
+def _check_chosen(short_id: str) -> None:
+    if not is_chosen_short_id(short_id):
+        raise Invalid("A short id has 4 to 8 of the characters a-z and 0-9.")

@@ -1,0 +1,118 @@
+"""A screening: the link with which a player plays, as values; who delivers it is a port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from gateway.control.auth import Principal
+from gateway.control.catalogue.model import Title
+from gateway.control.entitlements.model import Decision
+from shared.errors import Forbidden, Gone, Unauthenticated, UsherError
+from shared.settings import ControlSettings
+from shared.tokens import AUDIENCE, ISSUER, Claims, container
+
+WORDS = {
+    "not-ready": "This title is still being prepared.",
+    "outside-window": "This title cannot be watched now.",
+    "blocked": "The seller does not offer this title to your account.",
+    "no-right": "This account has no right to watch this title.",
+}
+
+
+class PlayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks to play; `device` is what the player calls itself."""
+
+    device: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Player(msgspec.Struct, frozen=True, kw_only=True):
+    """What the player needs besides the address. `base_url` + `/beat` is a sign of life, `/end` frees the screen."""
+
+    start_s: float
+    beat_s: int
+    title: str
+    poster_url: str | None
+    sound_only: bool
+    base_url: str
+
+
+class Play(msgspec.Struct, frozen=True, kw_only=True):
+    """A link to play by: first used until `expires_at`, then good for as long as the screening lasts."""
+
+    url: str
+    alternates: list[str]
+    sid: str
+    expires_at: datetime
+    player: Player
+
+
+class Cdn(Protocol):
+    """Chooses who delivers."""
+
+    def pick(self, *, sub: str, title: str) -> Sequence[str]:
+        """Origins to play from, the best first; at least one."""
+        ...
+
+
+class OwnEdge:
+    """Delivers from our own edge alone."""
+
+    def __init__(self, origin: str) -> None:
+        self._origins = (origin.rstrip("/"),)
+
+    def pick(self, *, sub: str, title: str) -> Sequence[str]:
+        """The one edge."""
+        return self._origins
+
+
+def refusal(decision: Decision, viewer: Principal | None, title: Title) -> UsherError:
+    """Why not, as the error to answer with: somebody who is not logged in is asked to do that first."""
+    if decision.reason == "taken-down":
+        return Gone("This title was taken down.", code="taken-down", notice=title.takedown_notice or "")
+    if decision.reason == "no-right" and (viewer is None or viewer.kind == "guest"):
+        return Unauthenticated("Log in to watch this title.")
+    return Forbidden(WORDS[decision.reason], code=f"entitlement-{decision.reason}")
+
+
+def best_ceiling(ceilings: Sequence[str]) -> str:
+    """The playlist that lists all renditions: that of the greatest height, or `audio`."""
+    return max(ceilings, key=lambda name: int(name) if name.isdigit() else 0)
+
+
+def claims_of(
+    title: Title,
+    viewer: Principal,
+    *,
+    sid: str,
+    jti: str,
+    now: float,
+    right_end: datetime | None,
+    settings: ControlSettings,
+) -> Claims:
+    """What the token says. The hard end is that of the right or `play_hard_end_s`, whichever comes first."""
+    issued, scope = int(now), f"v/{title.id}/"
+    hard_end = issued + settings.play_hard_end_s
+    if right_end is not None:
+        hard_end = min(hard_end, int(right_end.timestamp()))
+    ceiling = best_ceiling(title.ceilings)
+    return Claims(
+        iss=ISSUER,
+        aud=AUDIENCE,
+        iat=issued,
+        exp=min(issued + settings.play_start_window_s, hard_end),
+        jti=jti,
+        sid=sid,
+        sub=viewer.sub,
+        scope=scope,
+        cdniv=1,
+        cdniuc=container(scope),
+        hmx=hard_end,
+        cap=settings.screens,
+        q=int(ceiling) if ceiling.isdigit() else 0,
+        d=viewer.device,
+    )

@@ -1,0 +1,1 @@
+"""The worker: relays the outbox, takes in what farms and edges say, reaps lost work and sweeps."""

@@ -1,0 +1,111 @@
+"""The worker's loops and what each does; all run until they are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from gateway.control.accounts import actions as accounts
+from gateway.control.flags import actions as flags
+from gateway.control.jobs import actions as jobs
+from gateway.control.outbox import EVENT, PUSH, TASK
+from gateway.control.wiring import Wiring
+from gateway.control.worker import relay, streams
+from gateway.control.worker.broker import Broker
+from gateway.control.worker.loops import forever
+from gateway.control.worker.turns import REAP, SWEEP, turn
+from shared import seats
+from shared.events import EDGE_STREAM, FARM_STREAM
+from shared.metrics import JOBS, OUTBOX_WAITING
+
+SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
+
+
+async def run(wiring: Wiring) -> None:
+    """All loops at once."""
+    begin, redis, events, clock = wiring["begin"], wiring["redis"], wiring["events"], wiring["clock"]
+    settings = wiring["settings"]
+    consumer = f"{socket.gethostname()}-{os.getpid()}"
+    deliveries: dict[str, relay.Deliver] = {
+        EVENT: partial(relay.deliver_events, redis=events),
+        TASK: Broker(settings.broker).deliver,
+        PUSH: partial(relay.deliver_pushes, redis=redis),
+    }
+    wakes = {topic: asyncio.Event() for topic in deliveries}
+    farm = streams.Reader(events, FARM_STREAM, partial(streams.take_farm, begin=begin, clock=clock), consumer=consumer)
+    edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events), consumer=consumer)
+    keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
+    async with asyncio.TaskGroup() as group:
+        for topic, deliver in deliveries.items():
+            step = partial(relay.relay, topic, deliver, begin=begin)
+            group.create_task(forever(f"relay {topic}", step, every_s=relay.POLL_S, wake=wakes[topic]))
+        listen = partial(relay.listen, settings.database_url, list(wakes.values()))
+        group.create_task(forever("listen", listen, every_s=0))
+        for name, reader in (("farm", farm), ("edge", edge)):
+            group.create_task(forever(f"read {name}", reader.step, every_s=0))
+            group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
+        group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
+        for name, work, every_s in (
+            ("reap", reap, settings.reaper_s),
+            ("sweep", sweep, SWEEP_S),
+            ("copy flags", copy_flags, FLAGS_S),
+            ("gauges", set_gauges, GAUGES_S),
+        ):
+            group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
+
+
+async def reap(wiring: Wiring) -> None:
+    """Send lost work again, and tell workers which jobs are over; one worker at a time."""
+    async with turn(wiring["pool"], REAP) as mine:
+        if not mine:
+            return
+        await wiring["leases"].look()
+        await jobs.reap(
+            begin=wiring["begin"],
+            leases=wiring["leases"],
+            bucket=wiring["bucket"],
+            clock=wiring["clock"],
+            lease_s=wiring["settings"].lease_s,
+        )
+        async with wiring["begin"]() as unit:
+            over = await jobs.stopped(jobs=unit.jobs, clock=wiring["clock"])
+        await wiring["leases"].stop(over)
+
+
+async def sweep(wiring: Wiring) -> None:
+    """Drop what is over: logins, uploads, rows that left, revocations of dead tokens; one worker at a time."""
+    clock, settings = wiring["clock"], wiring["settings"]
+    async with turn(wiring["pool"], SWEEP) as mine:
+        if not mine:
+            return
+        async with wiring["begin"]() as unit:
+            await accounts.sweep(accounts=unit.accounts, clock=clock)
+        async with wiring["begin"]() as unit:
+            await unit.outbox.sweep()
+            await unit.jobs.sweep()
+        await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
+
+
+async def copy_flags(wiring: Wiring) -> None:
+    """Write all flags to Redis, where it may have lost them."""
+    await flags.copy_all(begin=wiring["begin"], redis=wiring["redis"])
+
+
+async def set_gauges(wiring: Wiring) -> None:
+    """Count what waits and what is under way."""
+    async with wiring["begin"]() as unit:
+        OUTBOX_WAITING.set(await unit.outbox.waiting())
+        counts = await unit.jobs.count_by_state()
+    for state in ("queued", "encoding", "finalising"):
+        JOBS.labels(state).set(counts.get(state, 0))
+
+
+def _whole(work: Callable[[Wiring], Awaitable[None]], wiring: Wiring) -> Callable[[], Awaitable[bool]]:
+    async def step() -> bool:
+        await work(wiring)
+        return False
+
+    return step
