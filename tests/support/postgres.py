@@ -73,7 +73,7 @@ async def database(made: Cluster, *, migrated: bool = True) -> AsyncIterator[str
     name = f"test_{secrets.token_hex(6)}"
     template = TEMPLATE if migrated else "template1"
     async with _connected(made.url) as connection:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield _url(made, name)
         finally:
