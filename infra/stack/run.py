@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from infra.migrate import migrate
 from infra.stack import accounts, demo, plan, postgres, valkey
+from infra.stack.child import Spec
 from infra.stack.home import Home, write_private
 from infra.stack.plan import Plan
 from infra.stack.probe import is_free
@@ -87,7 +87,7 @@ async def start_servers(plan_: Plan, supervisor: Supervisor) -> None:
             await connection.close()
 
 
-def prepare_postgres(plan_: Plan, environ: dict[str, str]) -> Any:
+def prepare_postgres(plan_: Plan, environ: dict[str, str]) -> Spec:
     """Make the cluster when it is not there; returns the server's Spec. Blocks."""
     bin_folder = postgres.binaries()
     who = postgres.identity(bin_folder, plan_.home)
@@ -134,27 +134,28 @@ def addresses(plan_: Plan, shown: demo.Demo | None) -> dict[str, str]:
     }
 
 
-async def run(options: Options, *, say: Say, show: Any) -> int:
+async def run(options: Options, *, say: Say, show: Callable[[Ready], None]) -> int:
     """Run until Ctrl-C; `show` gets what answers. Returns the exit status."""
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    life = asyncio.create_task(_live(options, ended, say=say, show=show))
+    life = asyncio.create_task(_live(options, say=say, show=show))
     stopper = asyncio.create_task(ended.wait())
     await asyncio.wait({life, stopper}, return_when=asyncio.FIRST_COMPLETED)
     stopper.cancel()
+    # The only way out of a life is this one cancellation, so that nothing cuts short its stopping.
     life.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await life
     return 0
 
 
-async def _live(options: Options, ended: asyncio.Event, *, say: Say, show: Any) -> None:
+async def _live(options: Options, *, say: Say, show: Callable[[Ready], None]) -> None:
     async with running(options, say=say) as ready:
         if options.ready_file:
             write_private(options.ready_file.absolute(), msgspec.json.format(msgspec.json.encode(ready)))
         show(ready)
-        await ended.wait()
+        await asyncio.Event().wait()
 
 
 def say(words: str) -> None:

@@ -15,3 +15,8 @@ def free_base(span: int = 20) -> int:
         base = random.randrange(LOWEST, HIGHEST, span)
         if all(is_free(base + offset) for offset in range(span)):
             return base
+
+
+def free_port() -> int:
+    """One port that nobody listens on."""
+    return free_base(1)
