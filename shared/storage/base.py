@@ -87,7 +87,7 @@ class Bucket(Protocol):
         ...
 
     async def multipart_complete(self, key: str, upload: str, parts: Sequence[Part]) -> ObjectInfo:
-        """Join the parts into the object at `key`; `NotFound` when the upload ended, so a repeat asks `head` first."""
+        """Join the parts into the object at `key`. Once it ended, a repeat finds the same object or `NotFound`."""
         ...
 
     async def multipart_abort(self, key: str, upload: str) -> None:

@@ -30,7 +30,15 @@ _TRIES = 3
 _DELETE_BATCH = 1000
 
 _ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
-_WRONG = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "InvalidRequest"}
+_WRONG = {
+    "InvalidPart",
+    "InvalidPartOrder",
+    "EntityTooSmall",
+    "InvalidRequest",
+    "InvalidArgument",
+    "InvalidRange",
+    "416",
+}
 #: What `check` says to answers that no retry mends.
 _REMEDIES = {
     "NoSuchBucket": "There is no such bucket: create it, or name another by USHER_BUCKET.",
@@ -49,7 +57,14 @@ class S3Bucket:
     """Objects in one S3 bucket."""
 
     def __init__(
-        self, name: str, *, endpoint: str = "", region: str = "us-east-1", access_key: str = "", secret_key: str = ""
+        self,
+        name: str,
+        *,
+        endpoint: str = "",
+        region: str = "us-east-1",
+        access_key: str = "",
+        secret_key: str = "",
+        tries: int = 4,
     ) -> None:
         self._name = name
         self._options = {
@@ -62,7 +77,7 @@ class S3Bucket:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 s3={"addressing_style": "path" if endpoint else "auto"},
-                retries={"mode": "standard", "max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": tries},
                 connect_timeout=5,
                 read_timeout=60,
                 max_pool_connections=32,
@@ -122,7 +137,8 @@ class S3Bucket:
         try:
             await asyncio.to_thread(beside.touch, exist_ok=False)
             for start in range(0, info.size_bytes, PIECE_BYTES):
-                piece = await self._read(key, start, PIECE_BYTES, etag=info.etag)
+                length = min(PIECE_BYTES, info.size_bytes - start)
+                piece = await self._read(key, start, length, etag=info.etag)
                 await asyncio.to_thread(_append, beside, piece)
             await asyncio.to_thread(beside.replace, path)
         except OSError as error:
@@ -240,14 +256,20 @@ class S3Bucket:
         wanted: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         if start or length is not None:
             wanted["Range"] = f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
+        try:
+            return await self._body(key, wanted)
+        except Conflict as error:
+            raise StoreUnavailable("The object was replaced while it was read.", key=key) from error
+        except Invalid:
+            # Any range of an empty object is past its end to S3; here its start is not. And some servers refuse
+            # a range that only ends past the object, which RFC 9110 14.1.2 has them cut.
+            size_bytes = (await self._info(key)).size_bytes
+            check_start(start, size_bytes)
+            return await self._body(key, {**wanted, "Range": f"bytes={start}-{size_bytes - 1}"}) if size_bytes else b""
+
+    async def _body(self, key: str, wanted: dict[str, Any]) -> bytes:
         for left in reversed(range(_TRIES)):
-            try:
-                answer = await self._call("get_object", key, **wanted)
-            except Invalid:
-                check_start(start, (await self._info(key)).size_bytes)
-                return b""  # any range of an empty object is past its end to S3; here its start is not
-            except Conflict as error:
-                raise StoreUnavailable("The object was replaced while it was read.", key=key) from error
+            answer = await self._call("get_object", key, **wanted)
             try:
                 with _answering(key):
                     async with answer["Body"] as body:
@@ -278,7 +300,7 @@ def _error(error: ClientError, key: str) -> UsherError:
         return NotFound("This multipart upload ended or never began." if code == "NoSuchUpload" else "", key=key)
     if code in {"PreconditionFailed", "412"} or status == 412:
         return Conflict("The object is there already, or was replaced.", key=key)
-    if code in {"InvalidRange", "416"} or status == 416 or code in _WRONG:
+    if code in _WRONG or status == 416:
         return Invalid(f"The bucket refuses this request ({code}).", key=key, s3=code)
     return StoreUnavailable(f"The bucket did not answer ({code or status}).", key=key, s3=code)
 
