@@ -6,7 +6,8 @@ export class Problem extends Error {
     super(words(status, body));
     this.status = status;
     this.code = body.code ?? (status ? `http-${status}` : "network");
-    this.details = { field: FIELD.exec(body.detail ?? "")?.[1], ...body.details };
+    const { details, ...beside } = body;
+    this.details = { field: FIELD.exec(body.detail ?? "")?.[1], ...beside, ...details };
     this.retryAfter = retryAfter;
   }
 }

@@ -1,4 +1,4 @@
-// Small parts that build and change the page; never by innerHTML, so nothing that people typed becomes markup.
+// Small parts that build and change the page; none parses markup, so nothing that people typed becomes any.
 
 /** An element: `h("p", {class: "muted", onclick: f}, "text", child)`. Null attributes and children are left out. */
 export function h(tag, attributes = {}, ...children) {

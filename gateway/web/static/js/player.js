@@ -33,7 +33,7 @@ export async function mount(stage, template, play, { startAt, onRefused }) {
     : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
   stage.append(parts);
   signsOfLife(media, play.player, { onRefused, signal: leave.signal });
-  await started(media);
+  begin(media);
   return {
     media,
     controller,
@@ -46,7 +46,7 @@ export async function mount(stage, template, play, { startAt, onRefused }) {
   };
 }
 
-async function started(media) {
+async function begin(media) {
   try {
     await media.play();
   } catch {

@@ -10,8 +10,6 @@ const BROWSE = { label: "See what is showing", href: () => "/" };
 const ENTITLEMENT = {
   "not-ready": ["clock", "Not ready yet", "This title is still being prepared. Come back in a little while."],
   "outside-window": ["clock", "Not showing now", "This title can only be watched at certain times, and now is not one of them."],
-  "not-yet": ["clock", "Not showing yet", "This title opens later. Come back then."],
-  over: ["clock", "No longer showing", "The time in which this title could be watched is over."],
   blocked: ["lock", "Not available to you", "The seller does not offer this title to your account."],
 };
 
@@ -25,6 +23,7 @@ export function refusal(problem) {
   if (status === 404) return say("film", "This title is not here", "It may have been withdrawn by its seller.", [BROWSE]);
   if (status === 409) return full(problem);
   if (status === 410) return gone(problem);
+  if (status === 402) return say("lock", "Your credit is used up", "Add credit, then the film goes on where it stopped.", [RETRY]);
   if (status === 429) return say("clock", "A short break, please", "That were too many requests at once. The film goes on in a moment.", [RETRY], problem.retryAfter || 5);
   if (status === 503) return say("clock", "One moment", "The server is busy. We try again by ourselves.", [RETRY], problem.retryAfter || 3);
   if (status >= 500) return say("alert", "The server has a problem", "It is not you. Please try again in a moment.", [RETRY], 10);
@@ -38,7 +37,7 @@ function say(sign, heading, words, ways, wait = 0, screens = []) {
 function entitlement(reason, problem) {
   const known = ENTITLEMENT[reason];
   if (known) return say(...known, [BROWSE]);
-  if (reason === "takedown") return gone(problem);
+  if (reason === "taken-down") return gone(problem);
   return say("lock", "You have not bought this title", "This account has no right to watch it. If you have bought it with another account, log in with that one.", [
     { ...LOGIN, label: "Use another account" },
     BROWSE,
@@ -46,7 +45,7 @@ function entitlement(reason, problem) {
 }
 
 function full(problem) {
-  const screens = Array.isArray(problem.details.sessions) ? problem.details.sessions : [];
+  const screens = [problem.details.seats, problem.details.sessions].find(Array.isArray) ?? [];
   const words = screens.length
     ? "Stop the film on one of these screens, wait a few seconds, then try again."
     : "Stop the film on another screen, wait a few seconds, then try again.";
@@ -57,6 +56,6 @@ function gone(problem) {
   const { code } = problem;
   if (/taken-?over/.test(code)) return say("screen", "Playing on another screen", "The film was started somewhere else, so it stopped here.", [HERE, DEVICES]);
   if (/take-?down|taken-?down/.test(code)) return say("flag", "This title was taken down", problem.details.notice || problem.message, [BROWSE]);
-  if (/revoked|shared/.test(code)) return say("lock", "This link was stopped", "It was used in too many places at once. If that was not you, look at your devices.", [HERE, DEVICES]);
+  if (/revoked|shared/.test(code)) return say("lock", "Playback was stopped", "The link was withdrawn: by the seller or the portal, because you logged out, or because it was used in too many places.", [{ ...HERE, label: "Play again" }, DEVICES]);
   return say("clock", "This showing is over", problem.message, [HERE, BROWSE]);
 }

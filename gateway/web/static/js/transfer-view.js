@@ -39,9 +39,10 @@ export function transferView(transfer, signal) {
   const trouble = h("div", {});
   toggle.addEventListener("click", () => (transfer.state === "sending" ? transfer.pause() : transfer.start()));
   const draw = () => {
-    bar.value = transfer.sent;
-    const share = percent(transfer.sent / (transfer.file.size || 1));
-    const sums = `${size(transfer.sent)} of ${size(transfer.file.size)} · ${share}`;
+    const sent = Math.min(transfer.sent, transfer.file.size);
+    bar.value = sent;
+    const share = percent(sent / (transfer.file.size || 1));
+    const sums = `${size(sent)} of ${size(transfer.file.size)} · ${share}`;
     const state = { sending: remaining(transfer.remaining), paused: "paused", failed: "stopped", done: "sent" }[transfer.state];
     line.textContent = [sums, state].filter(Boolean).join(" · ");
     const sending = transfer.state === "sending";

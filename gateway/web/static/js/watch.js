@@ -105,7 +105,7 @@ function retryIn(seconds, shown) {
 }
 
 function screen({ device: name, place, since }) {
-  const where = [place, since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
+  const where = [place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
   return h("li", {}, icon(/phone|android|ios/i.test(name) ? "phone" : "screen"), h("div", {}, name || "A device", where ? h("small", {}, where) : null));
 }
 
