@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Callable, Mapping, Sequence  # noqa: UP035 - collections.abc cannot be subscripted on 3.8
@@ -72,7 +73,7 @@ def fetch(root: Path, *, npm_commands: Sequence[Sequence[str]], say: Callable[[s
         with tempfile.TemporaryDirectory(prefix="web-", dir=str(root / ".cache")) as work:
             said = _install(root, Path(work), npm)
             if not said:
-                _copy(Path(work) / "node_modules", root)
+                copy(Path(work) / "node_modules", root)
                 return
     raise Missing(
         f"The pages' files could not be fetched from npm: {said}\n"
@@ -90,9 +91,15 @@ def _install(root: Path, work: Path, npm: Sequence[str]) -> str:
     return "" if done.returncode == 0 else (done.stderr or done.stdout or f"npm ended with {done.returncode}").strip()
 
 
-def _copy(modules: Path, root: Path) -> None:
+def copy(modules: Path, root: Path) -> None:
+    """Put the files of a filled node_modules in place."""
     target = folder(root)
     target.mkdir(parents=True, exist_ok=True)
     for source, name in FILES.items():
         shutil.copy(str(modules / source), str(target / name))
     (target / ".stamp").write_text(stamp(root))
+
+
+if __name__ == "__main__":
+    # The images fill node_modules themselves: `python -m infra.vendor NODE_MODULES ROOT`.
+    copy(Path(sys.argv[1]), Path(sys.argv[2]))

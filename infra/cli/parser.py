@@ -7,7 +7,8 @@ import os
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from infra.cli import checks, doctor, flags, keys, people, start, titles, tokens
+from infra.cli import checks, doctor, flags, keys, people, prepare, start, titles, tokens
+from infra.stack.accounts import ROLES
 
 Subparsers = argparse._SubParsersAction  # its only name
 
@@ -46,6 +47,7 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
     _add(commands, "check", checks.check, "run linters, types, import contracts, house and unit tests")
     _add(commands, "doctor", doctor.run, "say what is missing and the line that mends it")
     _add(commands, "docs", start.docs, "rewrite the pages of docs/ that are made from the code")
+    _add(commands, "prepare", prepare.prepare, "make secrets, bucket and schema for a deployment")
     _add(commands, "migrate", start.migrate, "bring the database to the newest schema")
 
 
@@ -87,6 +89,9 @@ def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:
     put.add_argument("name")
     put.add_argument("state", choices=("on", "off"))
     put.add_argument("--percent", type=percent, default=100, help="of subjects it is on for")
+    login = _add(commands, "login", people.login, "act as another account in later commands")
+    login.add_argument("username")
+    login.add_argument("--as", dest="role", choices=ROLES, default="seller", help="for which commands")
     seed = _add(commands, "seed", people.seed, "make viewer accounts to try things with")
     seed.add_argument("--users", type=int, default=10)
 

@@ -55,12 +55,13 @@ def show(ready: Ready) -> None:
 def migrate(_: argparse.Namespace) -> int:
     """Migrate USHER_DATABASE_URL, or the database of the running Usher."""
     url = os.environ.get(variable("database_url")) or plan.make(home(), dict(os.environ), mark="").database_url
-    applied = asyncio.run(_migrate(url))
+    applied = asyncio.run(migrated(url))
     Console().print("\n".join(f"applied {name}" for name in applied) or "The schema is the newest already.")
     return 0
 
 
-async def _migrate(url: str) -> list[str]:
+async def migrated(url: str) -> list[str]:
+    """Migrate; the names applied. Raises Misconfigured when the database does not answer."""
     try:
         connection = await postgres.connect(url, within_s=3)
     except OSError as error:

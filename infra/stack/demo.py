@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -15,7 +16,7 @@ from infra.api import Api, Problem
 from infra.stack.accounts import SELLER
 from infra.stack.home import Home, write_private
 from infra.stack.supervisor import Say
-from shared.errors import Final, Misconfigured
+from shared.errors import Final, Misconfigured, UsherError
 
 SECONDS, WIDTH, HEIGHT, RATE = 12, 1280, 720, 30
 POLL_S = 0.25
@@ -45,46 +46,54 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def make(home: Home, *, master: Path | None, environ: Mapping[str, str], say: Say) -> Demo | None:
-    """The demo title, published; made at the first start, found again at later ones. None when nobody may make it."""
+    """The demo title, published; made at the first start, found again at later ones. None when it cannot be had."""
     credentials = home.read_credentials()
     if not credentials or "seller" not in credentials.sessions:
         return None
     api = Api(credentials.origin, credentials.sessions["seller"].bearer)
     try:
-        title = await _find(api, home) or await _upload(api, home, master=master, environ=environ, say=say)
-        return await _publish(api, title, say=say)
-    except Problem as problem:
-        if problem.status != 401:
-            raise
-        say("The demo seller's session has ended, so the demo title is left as it is.")
+        title = await _find(api, home) or await _create(api, home, master)
+        if title["state"] == "draft":
+            await _upload(api, home, title["id"], master=master, environ=environ, say=say)
+        return await _publish(api, title["id"], say=say)
+    except UsherError as error:
+        say(f"There is no demo title: {error}")
         return None
 
 
-async def _find(api: Api, home: Home) -> str | None:
+async def _find(api: Api, home: Home) -> dict[str, Any] | None:
+    """What an earlier start made."""
     kept = home.folder / "demo-title"
     if not kept.exists():
         return None
     try:
-        return str((await asyncio.to_thread(api.get, f"titles/{kept.read_text().strip()}"))["id"])
+        return dict(await asyncio.to_thread(api.get, f"titles/{kept.read_text().strip()}"))
     except Problem as problem:
         if problem.status == 404:
             return None
         raise
 
 
-async def _upload(api: Api, home: Home, *, master: Path | None, environ: Mapping[str, str], say: Say) -> str:
-    drawn = master or home.folder / "demo.mp4"
+async def _create(api: Api, home: Home, master: Path | None) -> dict[str, Any]:
+    kind = await asyncio.to_thread(kind_of, master) if master else "video"
+    about = {"seller": SELLER["handle"], "name": _name(master), "kind": kind, "price_minor": 0}
+    title = dict(await asyncio.to_thread(api.post, "titles", about))
+    write_private(home.folder / "demo-title", str(title["id"]).encode())
+    return title
+
+
+async def _upload(
+    api: Api, home: Home, title: str, *, master: Path | None, environ: Mapping[str, str], say: Say
+) -> None:
+    """Give the draft its master."""
+    clip = master or home.folder / "demo.mp4"
     if not master:
         say("drawing a demo clip")
-        await asyncio.to_thread(draw, drawn, ffmpeg.find(environ))
-    about = {"seller": SELLER["handle"], "name": _name(master), "kind": kind_of(drawn), "price_minor": 0}
-    title = str((await asyncio.to_thread(api.post, "titles", about))["id"])
-    say(f"uploading {drawn.name}")
-    await asyncio.to_thread(api.upload, drawn, {"title": title, "filename": drawn.name})
-    write_private(home.folder / "demo-title", title.encode())
+        await asyncio.to_thread(draw, clip, ffmpeg.find(environ))
+    say(f"uploading {clip.name}")
+    await asyncio.to_thread(api.upload, clip, {"title": title, "filename": clip.name})
     if not master:
-        drawn.unlink()
-    return title
+        clip.unlink()
 
 
 async def _publish(api: Api, title: str, *, say: Say) -> Demo:

@@ -92,12 +92,8 @@ class Home:
         return msgspec.json.decode(path.read_bytes(), type=Passwords)
 
     def make_secrets(self) -> None:
-        """Draw the secrets that are missing: the session key and the playback key set."""
-        folder = FolderSecrets(self.secrets, {})
-        if not (self.secrets / SESSION_HMAC).exists():
-            folder.write(SESSION_HMAC, new_secret(48).encode())
-        if not (self.secrets / PLAYBACK_KEYS).exists():
-            folder.write(PLAYBACK_KEYS, msgspec.json.encode(keys.new_key_set()))
+        """Draw the secrets that are missing."""
+        make_secrets(self.secrets)
 
     def read_credentials(self) -> Credentials | None:
         """The CLI's sessions, None before the first run."""
@@ -108,6 +104,15 @@ class Home:
     def write_credentials(self, credentials: Credentials) -> None:
         """Keep sessions for the CLI."""
         write_private(self.credentials, msgspec.json.encode(credentials))
+
+
+def make_secrets(folder: Path) -> None:
+    """Draw the secrets that `folder` lacks: the session key and the playback key set."""
+    secrets = FolderSecrets(folder, {})
+    if not (folder / SESSION_HMAC).exists():
+        secrets.write(SESSION_HMAC, new_secret(48).encode())
+    if not (folder / PLAYBACK_KEYS).exists():
+        secrets.write(PLAYBACK_KEYS, msgspec.json.encode(keys.new_key_set()))
 
 
 def write_private(path: Path, data: bytes) -> None:
