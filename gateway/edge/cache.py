@@ -59,9 +59,14 @@ class Cache:
         if fetch is None:
             fetch, how = asyncio.create_task(self._fetch(key)), "miss"
             self._fetching[key] = fetch
-            fetch.add_done_callback(lambda _: self._fetching.pop(key, None))
+            fetch.add_done_callback(lambda done: self._fetched(key, done))
         # The fetch is a task of its own: a viewer who leaves does not end it for the others.
         return await asyncio.shield(fetch), "miss" if how == "miss" else "collapsed"
+
+    def _fetched(self, key: str, done: asyncio.Task[Object]) -> None:
+        del self._fetching[key]
+        if not done.cancelled():
+            done.exception()  # looked at, so that nobody is told of it when all who waited have left
 
     async def _fetch(self, key: str) -> Object:
         found = await self._source.read(key)

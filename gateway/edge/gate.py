@@ -141,7 +141,7 @@ def _canonical(part: str) -> bytes:
 def _key(check: _Check) -> str:
     try:
         header = msgspec.json.decode(_canonical(check.token.partition(".")[0]), type=Header)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal("token-malformed", "The header of this token is not the expected one.") from None
     key = check.keys.get(header.kid)
     if key is None:

@@ -70,7 +70,7 @@ class Playback:
     async def _answer(self, exchange: Exchange, scope: dict[str, Any]) -> None:
         asked, method = exchange.asked, exchange.method
         if method == "OPTIONS":
-            await self._finish(exchange, 204, replies.PREFLIGHT, "preflight")
+            await self._finish(exchange, 204, replies.PREFLIGHT, kind="preflight")
             return
         peer = scope["client"][0] if scope.get("client") else ""
         exchange.address = address_of(peer, asked.forwarded, self._trusted)
@@ -91,7 +91,7 @@ class Playback:
             await self._seats.leave(claims)
         elif self._seats.touch(claims, "beat", exchange.address) is None:
             await self._seats.admit(claims, exchange.address)
-        await self._finish(exchange, 204, _DONE, name)
+        await self._finish(exchange, 204, _DONE, kind=name)
 
     async def _serve(self, exchange: Exchange, path: str, claims: Claims) -> None:
         if exchange.method not in ("GET", "HEAD"):
@@ -103,7 +103,7 @@ class Playback:
         if session is None:
             session = await self._seats.admit(claims, exchange.address)
         found, how = await self._find(key)
-        await self._send(exchange, extension, found, how)
+        await self._send(exchange, extension, found, how=how)
         if extension == ".m4s" and exchange.method == "GET":
             self._seats.first_media(session)
 
@@ -124,12 +124,12 @@ class Playback:
         self._counts.cache[how] += 1
         return found, how
 
-    async def _send(self, exchange: Exchange, extension: str, found: Object, how: How) -> None:
+    async def _send(self, exchange: Exchange, extension: str, found: Object, *, how: How) -> None:
         """Conditions first, then the range, then the whole (RFC 9110, 13.2.2)."""
         asked = exchange.asked
         headers = replies.media(extension, found.etag, how)
         if asked.if_none_match and ranges.matches(asked.if_none_match, found.etag):
-            await self._finish(exchange, 304, headers, extension, length=None)
+            await self._finish(exchange, 304, headers, kind=extension, length=None)
             return
         status, start, end = 200, 0, found.size
         if asked.range and exchange.method == "GET":
@@ -139,7 +139,7 @@ class Playback:
                 headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, found.size)))
         whole = end - start == found.size
         chunks = found.chunks if whole else replies.cut(found.chunks, start, end)
-        await self._finish(exchange, status, headers, extension, length=end - start, chunks=chunks)
+        await self._finish(exchange, status, headers, kind=extension, length=end - start, chunks=chunks)
 
     def _range(self, asked: Asked, found: Object) -> tuple[int, int] | None:
         if asked.if_range and not ranges.same(asked.if_range, found.etag):
@@ -154,15 +154,15 @@ class Playback:
         if exchange.is_started:
             return
         headers, body = replies.refusal(refused, raw_path=exchange.raw_path)
-        await self._finish(exchange, refused.status, headers, "refused", length=len(body), chunks=(body,))
+        await self._finish(exchange, refused.status, headers, kind="refused", length=len(body), chunks=(body,))
 
     async def _finish(
         self,
         exchange: Exchange,
         status: int,
         headers: Iterable[Header],
-        kind: str,
         *,
+        kind: str,
         length: int | None = 0,
         chunks: Iterable[bytes] = (),
     ) -> None:

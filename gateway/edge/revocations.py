@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from gateway.edge.refusals import TABLE, Refusal
 from shared.events import Push
 from shared.tokens import Claims
 
-TAKEN_OVER = "taken-over"
+#: Longer than any token lives.
+KEEP_S: Final = 7 * 86400
 
 
 def title_of(claims: Claims) -> str:
@@ -31,18 +35,17 @@ class Revocations:
             self._held[field] = push.iat, push.reason if push.reason in TABLE else "revoked"
             self.version += 1
 
-    def replace(self, held: Mapping[str, int]) -> None:
-        """Take over what Redis holds, after a time in which messages may have been lost. Seats keep takeovers."""
-        kept = {field: entry for field, entry in self._held.items() if entry[1] == TAKEN_OVER}
-        known = {field: self._held.get(field, (iat, "revoked")) for field, iat in held.items()}
-        self._held = {f: (max(iat, known[f][0]), known[f][1]) for f, iat in held.items()} | kept
-        self.version += 1
+    def add(self, held: Mapping[str, int]) -> None:
+        """Take in what Redis holds, after a time in which messages may have been lost. A Redis that forgot takes
+        nothing back."""
+        for field, iat in held.items():
+            kind, _, key = field.partition(":")
+            if kind in ("title", "sub", "sid"):
+                self.apply(msgspec.convert({"kind": kind, "key": key, "iat": iat}, Push))
 
     def sweep(self, now: float) -> None:
-        """Forget takeovers of sessions whose tokens have ended by themselves."""
-        for field, (iat, reason) in list(self._held.items()):
-            if reason == TAKEN_OVER and iat < now:
-                del self._held[field]
+        """Forget what ended tokens that have ended by themselves since."""
+        self._held = {field: entry for field, entry in self._held.items() if entry[0] > now - KEEP_S}
 
     def check(self, claims: Claims) -> None:
         """Raise the Refusal of a token that is over."""

@@ -40,6 +40,7 @@ class Session:
         "active",
         "claims",
         "confirmed",
+        "due",
         "gone",
         "media_told",
         "place",
@@ -53,6 +54,8 @@ class Session:
         self.claims, self.active, self.place = claims, tick, ""
         #: When the last renewal that succeeded was sent: Redis holds the seat for a lease from then or longer.
         self.confirmed = -math.inf
+        #: When activity renews it next.
+        self.due = -math.inf
         #: Why it is over for good, and the version of Revocations it was last held against.
         self.gone, self.seen = "", -1
         self.started = self.media_told = self.refused = False
@@ -96,11 +99,10 @@ class LocalSeats:
         tick = self._tick()
         session.active = tick
         self._check(session, claims, address)
-        age = tick - session.confirmed
-        if age >= self._settings.seat_lease_s:
+        if tick - session.confirmed >= self._settings.seat_lease_s:
             return None
         self._counts.activity[activity] += 1
-        if age >= self._settings.seat_renew_s and tick >= self._down_until:
+        if tick >= session.due and tick >= self._down_until:
             self._renew(session)
         return session
 
@@ -155,9 +157,8 @@ class LocalSeats:
 
     def renew_soon(self) -> None:
         """Messages may have been lost: the next activity of each session renews its seat, which tells if it is gone."""
-        due = self._tick() - self._settings.seat_renew_s
         for session in self._sessions.values():
-            session.confirmed = min(session.confirmed, due)
+            session.due = -math.inf
 
     def sweep(self) -> None:
         """Forget sessions that were not active for longer than they could play on without Redis."""
@@ -267,7 +268,7 @@ class LocalSeats:
             data = session.data(device=session.claims.d, place=session.place, edge=self._edge)
             self._journal.tell("playback.start", session.claims.sid, data)
         session.confirmed, session.started, session.place = sent, True, verdict.place or session.place
-        session.refused = False
+        session.due, session.refused = sent + self._settings.seat_renew_s, False
 
 
 def _refusal(verdict: Verdict, claims: Claims) -> Refusal:

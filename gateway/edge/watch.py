@@ -49,15 +49,13 @@ class Watch:
 
     async def _listen(self, channel: PubSub) -> None:
         await channel.subscribe(EDGE_PUSH)
-        await self._catch_up()
-        self.is_connected = True
         heard = pinged = self._tick()
         while True:
             message = await channel.get_message(timeout=PING_S / 2)
             tick = self._tick()
             if message is not None:
                 heard = tick
-                self._take_in(message)
+                await self._take_in(message)
             if tick - heard > SILENCE_S:
                 raise TimeoutError("no answer to pings")
             if tick - pinged >= PING_S:
@@ -67,8 +65,9 @@ class Watch:
 
     async def _catch_up(self) -> None:
         """After a gap: what was revoked meanwhile, and whether Redis is the one it was."""
+        self.is_connected = True
         held: dict[Any, Any] = await self._redis.hgetall(REVOKED)
-        self._revocations.replace({field.decode(): int(iat) for field, iat in held.items()})
+        self._revocations.add({field.decode(): int(iat) for field, iat in held.items()})
         self._seats.renew_soon()
         await self._compare_mark()
 
@@ -81,10 +80,13 @@ class Watch:
             self._log.warning("Redis lost its memory; sessions are registered again")
             await self._seats.register_again()
 
-    def _take_in(self, message: dict[str, Any]) -> None:
+    async def _take_in(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            # Comes again whenever the client connected anew by itself: only this tells of the gap.
+            await self._catch_up()
         if message["type"] != "message":
             return
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             push = msgspec.json.decode(message["data"], type=Push)
             if push.kind != "ping":
                 self._revocations.apply(push)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from tests.support.edge import (
     INIT,
@@ -17,6 +19,8 @@ from tests.support.edge import (
     EdgeUnderTest,
     running_edge,
 )
+from tests.support.paths import TRICKS
+from tests.support.s3 import moto
 
 
 async def test_a_segment_comes_whole_when_asked_whole(edge: EdgeUnderTest) -> None:
@@ -118,17 +122,12 @@ async def test_one_fetch_serves_all_who_wait(edge: EdgeUnderTest) -> None:
     assert [answer.headers["cache-status"] for answer in answers].count("usher; fwd=miss; stored") == 1
 
 
-async def test_a_missing_object_is_404_and_is_found_once_it_exists(edge: EdgeUnderTest, folder: object) -> None:
+async def test_a_missing_object_is_404_and_is_found_once_it_exists(edge: EdgeUnderTest, folder: Path) -> None:
     token, path = edge.token(), f"v/{TITLE}/ver1/720/0/1.m4s"
     missing = await edge.get(path, token)
     assert (missing.status, missing.body, missing.headers["cache-control"]) == (404, b"", "no-store")
-    edge.settings.bucket and (await asyncio.to_thread(_write, f"{edge.settings.bucket}/{path}"))
+    (folder / "bucket" / path).write_bytes(b"later")
     assert (await edge.get(path, token)).status == 200
-
-
-def _write(path: str) -> None:
-    with open(path, "wb") as file:  # noqa: PTH123
-        file.write(b"later")
 
 
 @pytest.mark.parametrize(
@@ -188,8 +187,8 @@ async def test_any_page_may_read_when_cors_is_open(edge: EdgeUnderTest) -> None:
     assert refused.headers["access-control-allow-origin"] == "*"
 
 
-async def test_only_listed_pages_may_read_when_cors_is_a_list(folder: object, redis_url: str, tmp_path: object) -> None:
-    async with running_edge(folder, redis_url, cors_origins="https://a.example") as edge:  # type: ignore[arg-type]
+async def test_only_listed_pages_may_read_when_cors_is_a_list(folder: Path, redis_url: str) -> None:
+    async with running_edge(folder, redis_url, cors_origins="https://a.example") as edge:
         listed = await edge.get(MASTER, edge.token(), headers={"Origin": "https://a.example"})
         other = await edge.get(MASTER, edge.token(), headers={"Origin": "https://b.example"})
     assert listed.headers["access-control-allow-origin"] == "https://a.example"
@@ -215,3 +214,51 @@ async def test_a_method_that_is_not_spoken_is_405(edge: EdgeUnderTest, method: s
 async def test_everything_else_is_starlettes(edge: EdgeUnderTest) -> None:
     assert (await edge.ask("GET", "/healthz")).body == b"ok\n"
     assert (await edge.ask("GET", "/")).status == 404
+
+
+@pytest.mark.parametrize("prefix", ["/t/{}/v/ttl_a/", "/t/{}/v/ttl_a2/../ttl_a/", "/t/{}/", "//t/{}/v/ttl_a/"])
+async def test_no_path_trick_gets_a_byte_with_a_good_token(edge: EdgeUnderTest, prefix: str) -> None:
+    token = edge.token()
+    for trick in TRICKS:
+        answer = await edge.ask("GET", prefix.format(token) + trick)
+        assert answer.status in (400, 403, 404), trick
+        assert b"secret" not in answer.body
+
+
+async def test_a_bucket_that_does_not_answer_is_503_and_heals(folder: Path, redis_url: str) -> None:
+    bucket = {"bucket": "s3://films", "s3_endpoint": "http://127.0.0.1:1", "s3_access_key": "a", "s3_secret_key": "b"}
+    async with running_edge(folder, redis_url, **bucket) as edge:
+        answer = await edge.get(MASTER, edge.token())
+    assert (answer.status, answer.json()["code"]) == (503, "store-unavailable")
+    assert answer.headers["retry-after"]
+
+
+async def test_media_comes_from_s3(folder: Path, redis_url: str) -> None:
+    with moto(folder) as server:
+        await server.make_bucket("films")
+        store = S3Store(
+            "films",
+            config={
+                "endpoint": server.endpoint,
+                "region": server.region,
+                "access_key_id": server.access_key,
+                "secret_access_key": server.secret_key,
+                "virtual_hosted_style_request": False,
+            },
+            client_options={"allow_http": True},
+        )
+        await store.put_async(SEGMENT, SEGMENT_BYTES)
+        bucket = {
+            "bucket": "s3://films",
+            "s3_endpoint": server.endpoint,
+            "s3_access_key": server.access_key,
+            "s3_secret_key": server.secret_key,
+        }
+        async with running_edge(folder, redis_url, **bucket) as edge:
+            token = edge.token()
+            whole = await edge.get(SEGMENT, token)
+            part = await edge.get(SEGMENT, token, headers={"Range": "bytes=-7", "If-Range": whole.headers["etag"]})
+            missing = await edge.get(MASTER, token)
+    assert (whole.status, whole.body) == (200, SEGMENT_BYTES)
+    assert (part.status, part.body) == (206, SEGMENT_BYTES[-7:])
+    assert missing.status == 404

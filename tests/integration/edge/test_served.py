@@ -17,20 +17,32 @@ import pytest
 
 from shared import keys, tokens
 from tests.support.edge import MASTER, SEGMENT, SEGMENT_BYTES, claims, until
-
-PORT, PRIVATE = 21010, 21011
+from tests.support.ports import free_base
 
 
 class Served:
     """A granian child and the keys it trusts."""
 
-    def __init__(self, process: subprocess.Popen[bytes], key_set: keys.KeySet, log: Path) -> None:
-        self.process, self._key_set, self.log = process, key_set, log
+    def __init__(self, process: subprocess.Popen[bytes], key_set: keys.KeySet, *, log: Path, port: int) -> None:
+        self.process, self._key_set, self.log, self._port = process, key_set, log, port
 
     def token(self) -> str:
         return tokens.mint(claims(time.time()), keys.signing_key(self._key_set))
 
-    def get(self, path: str, port: int = PORT, **headers: str) -> http.client.HTTPResponse:
+    def private(self, path: str) -> http.client.HTTPResponse:
+        return self._get(path, self._port + 1, {})
+
+    def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        return self._get(path, self._port, headers)
+
+    def leave(self, path: str) -> None:
+        """Ask, read a few bytes, and hang up."""
+        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        link.request("GET", path)
+        link.getresponse().read(10)
+        link.close()
+
+    def _get(self, path: str, port: int, headers: dict[str, str]) -> http.client.HTTPResponse:
         link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         link.request("GET", path, headers=headers)
         answer = link.getresponse()
@@ -41,7 +53,7 @@ class Served:
 
 @pytest.fixture
 async def served(folder: Path, redis_url: str) -> Iterator[Served]:  # type: ignore[misc]
-    key_set = keys.new_key_set()
+    key_set, port = keys.new_key_set(), free_base(2)
     (folder / "jwks.json").write_bytes(msgspec.json.encode(keys.jwks(key_set)))
     environment = {
         **os.environ,
@@ -49,9 +61,9 @@ async def served(folder: Path, redis_url: str) -> Iterator[Served]:  # type: ign
         "USHER_BUCKET": str(folder / "bucket"),
         "USHER_JWKS_URL": "",
         "USHER_JWKS_FILE": str(folder / "jwks.json"),
-        "USHER_PRIVATE_PORT": str(PRIVATE),
+        "USHER_PRIVATE_PORT": str(port + 1),
     }
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--port", str(PORT)]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--port", str(port)]
     command += ["--no-ws", "--log-level", "warning", "--workers-kill-timeout", "5", "gateway.edge.app:create_app"]
     log = folder / "edge.log"
     # SIGUSR1 is for the worker; the parent must not die of it when the whole group gets it.
@@ -64,11 +76,11 @@ async def served(folder: Path, redis_url: str) -> Iterator[Served]:  # type: ign
             stderr=out,
             start_new_session=True,
         )
-    child = Served(process, key_set, log)
+    child = Served(process, key_set, log=log, port=port)
 
     async def ready() -> bool:
         try:
-            return (await asyncio.to_thread(child.get, "/readyz", PRIVATE)).status == 200
+            return (await asyncio.to_thread(child.private, "/readyz")).status == 200
         except OSError:
             assert process.poll() is None, log.read_text()
             return False
@@ -90,7 +102,7 @@ async def test_media_is_served_over_http(served: Served) -> None:
     assert (part.status, part.content) == (206, SEGMENT_BYTES[1000:201000])  # type: ignore[attr-defined]
     assert (playlist.status, served.get("/healthz").status) == (200, 200)
     assert served.get(f"/t/{token[:-4]}AAAA/{SEGMENT}").status == 401
-    metrics = served.get("/metrics", PRIVATE).content.decode()  # type: ignore[attr-defined]
+    metrics = served.private("/metrics").content.decode()  # type: ignore[attr-defined]
     assert 'usher_edge_requests{kind=".m4s",status="200"} 1.0' in metrics
     assert "usher_edge_redis_up 1.0" in metrics
 
@@ -98,10 +110,7 @@ async def test_media_is_served_over_http(served: Served) -> None:
 async def test_a_client_that_leaves_half_way_does_no_harm(served: Served) -> None:
     token = served.token()
     for _ in range(20):
-        link = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-        link.request("GET", f"/t/{token}/{SEGMENT}")
-        link.getresponse().read(10)
-        link.close()
+        served.leave(f"/t/{token}/{SEGMENT}")
     assert served.get(f"/t/{token}/{SEGMENT}").content == SEGMENT_BYTES  # type: ignore[attr-defined]
 
 
@@ -111,7 +120,7 @@ async def test_a_draining_edge_is_not_ready_and_closes_connections(served: Serve
     os.killpg(served.process.pid, signal.SIGUSR1)
 
     async def draining() -> bool:
-        return (await asyncio.to_thread(served.get, "/readyz", PRIVATE)).status == 503
+        return (await asyncio.to_thread(served.private, "/readyz")).status == 503
 
     await until(draining)
     answer = served.get(f"/t/{token}/{MASTER}")

@@ -1,0 +1,153 @@
+"""Redis killed, started again empty, and flushed: who plays on, who waits, and that the cap holds after."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from gateway.edge.seats import BACK_OFF_S, SETTLE_S
+from shared import seats
+from shared.events import EDGE_STREAM
+from tests.support.edge import MASTER, SEGMENT, EdgeUnderTest, running_edge, until
+from tests.support.ports import free_port
+from tests.support.valkey import Valkey, valkey
+
+
+@pytest.fixture
+def server() -> Iterator[Valkey]:
+    with valkey(free_port()) as running:
+        yield running
+
+
+@pytest.fixture
+async def edge(folder: Path, server: Valkey) -> AsyncIterator[EdgeUnderTest]:
+    async with running_edge(folder, server.url) as running:
+        yield running
+
+
+@pytest.fixture
+async def direct(server: Valkey) -> AsyncIterator[Redis]:
+    client = Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.05), 20))
+    yield client
+    await client.aclose()
+
+
+async def status(edge: EdgeUnderTest, token: str) -> int:
+    return (await edge.get(MASTER, token)).status
+
+
+async def until_status(edge: EdgeUnderTest, token: str, wanted: int) -> None:
+    async def reached() -> bool:
+        return await status(edge, token) == wanted
+
+    await until(reached)
+
+
+async def until_watching(edge: EdgeUnderTest) -> None:
+    """Until the edge hears pushes, so that it knows which Redis it talks to."""
+
+    async def hears() -> bool:
+        return edge.app.edge is not None and edge.app.edge.watch.is_connected
+
+    await until(hears)
+
+
+async def until_seats(redis: Redis, count: int) -> None:
+    async def there() -> bool:
+        return len(await seats.live(redis, "viewer")) == count
+
+    await until(there)
+
+
+async def test_running_sessions_play_on_and_new_ones_wait_while_redis_is_dead(
+    edge: EdgeUnderTest, server: Valkey
+) -> None:
+    running = edge.token()
+    assert await status(edge, running) == 200
+    server.kill()
+    fresh = await edge.get(MASTER, edge.token())
+    assert (fresh.status, fresh.json()["code"]) == (503, "seats-unavailable")
+    assert int(fresh.headers["retry-after"]) >= 1
+    for ahead_s in (20, 60, 299):
+        edge.clock.ahead_s = ahead_s
+        assert (await edge.get(SEGMENT, running)).status == 200
+    edge.clock.ahead_s = 301
+    assert (await edge.get(SEGMENT, running)).status == 503
+    assert (await edge.get(MASTER, "a.b.c")).status == 401
+
+
+async def test_new_sessions_are_admitted_without_redis_where_that_is_set(folder: Path, server: Valkey) -> None:
+    async with running_edge(folder, server.url, seat_open=True) as edge:
+        server.kill()
+        token = edge.token()
+        assert [await status(edge, token) for _ in range(3)] == [200, 200, 200]
+
+
+async def test_an_edge_starts_without_redis_and_admits_when_it_comes(folder: Path, server: Valkey) -> None:
+    server.kill()
+    async with running_edge(folder, server.url) as edge:
+        token = edge.token()
+        assert await status(edge, token) == 503
+        server.start()
+        await until_status(edge, token, 200)
+
+
+async def test_a_redis_that_forgot_everything_learns_what_runs(
+    edge: EdgeUnderTest, server: Valkey, direct: Redis
+) -> None:
+    running = [edge.token(), edge.token()]
+    assert [await status(edge, token) for token in running] == [200, 200]
+    await until_watching(edge)
+    server.kill()
+    assert [await status(edge, token) for token in running] == [200, 200]
+    server.start()
+    await until_seats(direct, 2)
+    assert [await status(edge, token) for token in running] == [200, 200]
+    late = edge.token()
+    assert (await edge.get(MASTER, late)).json()["code"] == "seats-unavailable"
+    edge.clock.ahead_s = SETTLE_S + BACK_OFF_S
+    assert await status(edge, late) == 409
+
+
+async def test_a_flushed_redis_learns_what_runs_without_a_lost_connection(edge: EdgeUnderTest, direct: Redis) -> None:
+    assert await status(edge, edge.token()) == 200
+    await until_watching(edge)
+    await direct.flushall()
+    await until_seats(direct, 1)
+
+
+async def test_a_revocation_during_the_outage_is_heard_after_it(
+    edge: EdgeUnderTest, server: Valkey, direct: Redis
+) -> None:
+    token = edge.token()
+    assert await status(edge, token) == 200
+    await until_watching(edge)
+    server.kill()
+    server.start()
+    # Not published: the message was lost, and only the hash tells.
+    await direct.hset("edge:revoked", "sub:viewer", str(int(edge.clock.now())))
+    await until_status(edge, token, 410)
+
+
+async def test_events_wait_for_redis(edge: EdgeUnderTest, server: Valkey, direct: Redis) -> None:
+    token = edge.token()
+    assert await status(edge, token) == 200
+
+    async def start_told() -> bool:
+        return bool(await direct.xlen(EDGE_STREAM) == 1)
+
+    await until(start_told)
+    server.kill()
+    assert (await edge.get(SEGMENT, token)).status == 200
+    server.start()
+
+    async def media_told() -> bool:
+        entries = await direct.xrange(EDGE_STREAM)
+        return any(b"playback.first_media" in fields[b"e"] for _, fields in entries)
+
+    await until(media_told)
