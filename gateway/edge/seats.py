@@ -18,6 +18,7 @@ from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
 from gateway.edge.refusals import TABLE, Refusal
 from gateway.edge.revocations import Revocations, title_of
+from shared import log
 from shared.seats import Claim, LiveSeat, Seats, Verdict
 from shared.settings import EdgeSettings
 from shared.tokens import Claims
@@ -87,6 +88,7 @@ class LocalSeats:
         self._sessions: dict[str, Session] = {}
         self._down_until = self._settled_at = -math.inf
         self._leaving: set[asyncio.Task[None]] = set()
+        self._log = log.get("edge.seats")
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -169,8 +171,8 @@ class LocalSeats:
                 del self._sessions[sid]
 
     def is_redis_up(self) -> bool:
-        """Whether the last question to Redis was answered, or was long enough ago to ask again."""
-        return self._tick() >= self._down_until
+        """Whether the last question to Redis was answered."""
+        return self._down_until == -math.inf
 
     def _is_running(self, session: Session, tick: float) -> bool:
         return (
@@ -236,6 +238,10 @@ class LocalSeats:
     async def _take(self, session: Session) -> Verdict | None:
         """Ask Redis and note the answer; None: it gave none."""
         sent, claims = self._tick(), session.claims
+        was_up = self.is_redis_up()
+        if not was_up:
+            # One question finds out whether it is back; nobody else waits for that.
+            self._down_until = sent + REDIS_TIMEOUT_S
         claim = Claim(
             sub=claims.sub,
             sid=claims.sid,
@@ -249,7 +255,9 @@ class LocalSeats:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 verdict = await self._seats.take(claim)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError) as error:
+            if was_up:
+                self._log.warning("seats are not counted", words=repr(error))
             self._down_until = self._tick() + BACK_OFF_S
             return None
         finally:

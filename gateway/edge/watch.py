@@ -40,7 +40,7 @@ class Watch:
             try:
                 async with self._redis.pubsub() as channel:
                     await self._listen(channel)
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, OSError, TimeoutError, ValueError) as error:
                 if self.is_connected:
                     self._log.warning("Redis is away", words=str(error))
             finally:

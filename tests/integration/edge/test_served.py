@@ -35,6 +35,9 @@ class Served:
     def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
         return self._get(path, self._port, headers)
 
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
+        return self._get(path, self._port, headers, method=method, body=body)
+
     def leave(self, path: str) -> None:
         """Ask, read a few bytes, and hang up."""
         link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
@@ -42,9 +45,11 @@ class Served:
         link.getresponse().read(10)
         link.close()
 
-    def _get(self, path: str, port: int, headers: dict[str, str]) -> http.client.HTTPResponse:
+    def _get(
+        self, path: str, port: int, headers: dict[str, str], *, method: str = "GET", body: bytes | None = None
+    ) -> http.client.HTTPResponse:
         link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        link.request("GET", path, headers=headers)
+        link.request(method, path, body=body, headers=headers)
         answer = link.getresponse()
         answer.content = answer.read()  # type: ignore[attr-defined]
         link.close()
@@ -80,7 +85,12 @@ async def served(folder: Path, redis_url: str) -> Iterator[Served]:  # type: ign
 
     async def ready() -> bool:
         try:
-            return (await asyncio.to_thread(child.private, "/readyz")).status == 200
+            # The server listens only once the application has started, so ready alone is a moment early.
+            answers = [
+                await asyncio.to_thread(child.private, "/readyz"),
+                await asyncio.to_thread(child.get, "/healthz"),
+            ]
+            return [answer.status for answer in answers] == [200, 200]
         except OSError:
             assert process.poll() is None, log.read_text()
             return False
@@ -105,6 +115,20 @@ async def test_media_is_served_over_http(served: Served) -> None:
     metrics = served.private("/metrics").content.decode()  # type: ignore[attr-defined]
     assert 'usher_edge_requests{kind=".m4s",status="200"} 1.0' in metrics
     assert "usher_edge_redis_up 1.0" in metrics
+
+
+async def test_answers_without_a_body_leave_the_connection_in_order(served: Served) -> None:
+    token = served.token()
+    etag = served.get(f"/t/{token}/{MASTER}").getheader("etag") or ""
+    head = served.ask("HEAD", f"/t/{token}/{SEGMENT}")
+    assert (head.status, head.getheader("content-length")) == (200, str(len(SEGMENT_BYTES)))
+    assert served.get(f"/t/{token}/{MASTER}", **{"If-None-Match": etag}).status == 304
+    assert served.ask("OPTIONS", f"/t/{token}/{MASTER}", Origin="https://page.example").status == 204
+    assert served.ask("POST", f"/t/{token}/beat", b"").status == 204
+    # A beacon comes with a text body that nobody reads.
+    assert served.ask("POST", f"/t/{token}/end", b"x" * 1000, **{"Content-Type": "text/plain"}).status == 204
+    assert served.ask("GET", f"/t/{token}/v/ttl_a/%2e%2e/x.m3u8").status == 404
+    assert served.ask("GET", f"/t/{token}/v/ttl_a/%00.m3u8").status == 400
 
 
 async def test_a_client_that_leaves_half_way_does_no_harm(served: Served) -> None:
