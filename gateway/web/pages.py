@@ -35,7 +35,6 @@ PLAIN = {
     "/forgot": "forgot",
     "/register": "register",
     "/reset": "reset",
-    "/setup": "setup",
 }
 #: Pages that make no sense without a login.
 PRIVATE = {"/account": "account", "/portal": "portal", "/studio": "studio", "/studio/{id}": "studio"}
@@ -64,6 +63,7 @@ class Pages:
             Route("/watch/{short_id}", self.page(self.watch), name="watch"),
             Route("/watch/{short_id}/{slug}", self.page(self.watch), name="watch-slug"),
             Route("/login", self.page(self.login), name="login"),
+            Route("/setup", self.page(self.setup), name="setup"),
             Route("/legal", self.page(self.legal), name="legal"),
             Route("/portal.css", self.page(self.portal_css), name="portal-css"),
             *(Route(path, self.page(self.plain(name)), name=name) for path, name in PLAIN.items()),
@@ -107,6 +107,12 @@ class Pages:
         if await self.front.me(request):
             return RedirectResponse(inward(request.query_params.get("next", "/")), 303, {"Cache-Control": "no-store"})
         return await self.render(request, "login")
+
+    async def setup(self, request: Request[Any]) -> Response:
+        """The first admin's page, as long as there is none."""
+        if not (await self.front.portal(request)).needs_setup:
+            return RedirectResponse("/", 303, {"Cache-Control": "no-store"})
+        return await self.render(request, "setup")
 
     async def legal(self, request: Request[Any]) -> Response:
         """The portal's legal texts."""

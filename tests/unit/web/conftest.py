@@ -29,7 +29,9 @@ class Shelf:
     """A `Front` whose every word is hostile, and whose answers a test may change."""
 
     portal_shown: Portal = field(
-        default_factory=lambda: msgspec.structs.replace(bare_portal(), name=HOSTILE, legal_text=HOSTILE, legal_html="x")
+        default_factory=lambda: msgspec.structs.replace(
+            bare_portal(), name=HOSTILE, legal_text=HOSTILE, legal_html="x", needs_setup=True
+        )
     )
     who: Me | None = field(default_factory=lambda: Me(HOSTILE, admin=True))
     titles: dict[str, TitleView] = field(default_factory=dict)

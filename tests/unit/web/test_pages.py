@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.web.front import bare_portal
 from gateway.web.pages import Pages, inward
 from gateway.web.static import StaticTree
 from gateway.web.templates import brief, clock, paragraphs, price, spoken
@@ -51,6 +52,12 @@ async def test_private_page_leads_to_log_in_when_nobody_is_logged_in(browse: Any
     shelf.who = None
     answer = await browse(path)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+
+
+async def test_setup_is_closed_when_there_is_an_admin(browse: Any, shelf: Any) -> None:
+    shelf.portal_shown = bare_portal()
+    answer = await browse("/setup")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 async def test_login_leads_on_only_within_this_site_when_somebody_is_logged_in(browse: Any) -> None:

@@ -9,10 +9,3 @@ onSubmit(form, async ({ portal_name: name, email, username, password }) => {
   await api("POST", "setup", { portal_name: name.trim(), email: email.trim(), username: username.trim(), password });
   location.assign("/studio");
 });
-  try {
-    await api("POST", "auth/login", { login: username.trim(), password });
-    location.assign("/studio");
-  } catch {
-    location.assign("/login");
-  }
-});
