@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -58,9 +60,6 @@ class Child:
     async def start(self) -> None:
         """Start the process; returns at once."""
         _put_aside(self.log)
-        groups: dict[str, object] = {}
-        if self.spec.user:
-            groups = {"user": self.spec.user, "group": _group_of(self.spec.user), "extra_groups": []}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.spec.argv,
@@ -70,7 +69,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 preexec_fn=_own_session(os.getpid(), self.spec.stop_signal),
-                **groups,  # type: ignore[arg-type]
+                **become(self.spec.user),
             )
 
     async def ready(self) -> None:
@@ -125,10 +124,9 @@ def _put_aside(log: Path) -> None:
         log.replace(log.with_suffix(".1.log"))
 
 
-def _group_of(user: str) -> int:
-    import pwd
-
-    return pwd.getpwnam(user).pw_gid
+def become(user: str | None) -> dict[str, Any]:
+    """Arguments with which a process starts as a system user, with none of our groups; none for ourselves."""
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
 def _own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None]:

@@ -87,7 +87,7 @@ async def _upload(
 ) -> None:
     """Give the draft its master."""
     clip = master or home.folder / "demo.mp4"
-    if not master:
+    if not master and not clip.exists():
         say("drawing a demo clip")
         await asyncio.to_thread(draw, clip, ffmpeg.find(environ))
     say(f"uploading {clip.name}")
@@ -151,6 +151,8 @@ def draw(file: Path, program: str) -> None:
         "-movflags",
         "+faststart",
     )
-    done = subprocess.run([*command, str(file)], capture_output=True, text=True)
+    beside = file.with_name(f"new-{file.name}")
+    done = subprocess.run([*command, str(beside)], capture_output=True, text=True)
     if done.returncode:
         raise Misconfigured(f"{program} could not draw the demo clip: {done.stderr.strip()}")
+    beside.replace(file)

@@ -15,6 +15,9 @@ from shared.errors import Misconfigured
 from shared.ids import new_secret
 from shared.secrets import PLAYBACK_KEYS, SESSION_HMAC, FolderSecrets
 
+#: What lies in it; nobody else may look into any of them.
+FOLDERS = ("log", "secrets", "bucket", "edge", "mail", "scratch")
+
 
 class Passwords(msgspec.Struct, frozen=True):
     """Of the servers that `run` starts, drawn at the first start."""
@@ -62,10 +65,11 @@ class Home:
         return self.folder / "credentials.json"
 
     def make(self) -> None:
-        """Make the folder, private unless it already has another mode."""
+        """Make the folder and those in it, private; root's may be passed through, since Postgres is not root."""
         if not self.folder.exists():
-            self.folder.mkdir(parents=True, mode=0o700)
-        self.log.mkdir(exist_ok=True)
+            self.folder.mkdir(parents=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        for name in FOLDERS:
+            (self.folder / name).mkdir(exist_ok=True, mode=0o700)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

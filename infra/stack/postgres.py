@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
-from infra.stack.child import Spec
+from infra.stack.child import Spec, become
 from infra.stack.probe import Probe
 from shared.errors import Misconfigured
 
@@ -71,22 +72,27 @@ def identity(bin_folder: Path, parent: Path) -> Identity:
     """As whom to run: ourselves unless we are root. Raises Misconfigured with the line that mends it."""
     if os.geteuid() != 0:
         return Identity()
-    for user in SYSTEM_USERS:
-        if _works(user, (), bin_folder, parent):
-            return Identity(user=user)
-    if shutil.which(NAMESPACE[0]) and _works(None, NAMESPACE, bin_folder, parent):
-        return Identity(prefix=NAMESPACE)
+    for who in (*(Identity(user=user) for user in SYSTEM_USERS), Identity(prefix=NAMESPACE)):
+        if works(who, bin_folder, parent):
+            return who
     raise Misconfigured(
         f"Postgres refuses to run as root, and no other user can reach {bin_folder} and {parent}. "
         "Run as a normal user, or set USHER_DATABASE_URL to a Postgres of your own."
     )
 
 
-def _works(user: str | None, prefix: tuple[str, ...], bin_folder: Path, parent: Path) -> bool:
-    """Whether Postgres starts as that user and reaches the folder its data would lie in."""
-    command = [*prefix, "/bin/sh", "-c", 'cd "$0" && exec "$1" --version', str(parent), str(bin_folder / "postgres")]
+def works(who: Identity, bin_folder: Path, parent: Path) -> bool:
+    """Whether Postgres starts as that identity and reaches the folder its data would lie in."""
+    command = [
+        *who.prefix,
+        "/bin/sh",
+        "-c",
+        'cd "$0" && exec "$1" --version',
+        str(parent),
+        str(bin_folder / "postgres"),
+    ]
     try:
-        done = subprocess.run(command, user=user, extra_groups=[] if user else None, capture_output=True, timeout=30)
+        done = subprocess.run(command, **become(who.user), capture_output=True, timeout=30)
     except (OSError, LookupError, subprocess.SubprocessError):
         return False
     return done.returncode == 0
@@ -101,6 +107,7 @@ def make(cluster: Cluster, bin_folder: Path, who: Identity) -> None:
                 f"{cluster.folder} was made by Postgres {kept.read_text().strip()}, this one is {ours}: "
                 "dump it with the old one, or choose another USHER_HOME."
             )
+        give(cluster.folder, who)
         return
     shutil.rmtree(cluster.folder, ignore_errors=True)
     cluster.folder.mkdir(mode=0o700, parents=True)
@@ -116,12 +123,21 @@ def make(cluster: Cluster, bin_folder: Path, who: Identity) -> None:
         passwords.unlink(missing_ok=True)
 
 
+def give(folder: Path, who: Identity) -> None:
+    """Let the cluster be owned by whom it runs as now; as root that may be another user than at the last start."""
+    if os.geteuid() != 0:
+        return
+    owner = pwd.getpwnam(who.user).pw_uid if who.user else 0
+    if folder.stat().st_uid != owner:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, owner, -1, follow_symlinks=False)
+
+
 def _initdb(cluster: Cluster, bin_folder: Path, who: Identity, passwords: Path) -> None:
     options = ("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
     done = subprocess.run(
         [*who.prefix, bin_folder / "initdb", "-D", cluster.folder, "-U", ADMIN, f"--pwfile={passwords}", *options],
-        user=who.user,
-        extra_groups=[] if who.user else None,
+        **become(who.user),
         cwd=cluster.folder,
         capture_output=True,
         text=True,

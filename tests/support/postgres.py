@@ -17,6 +17,7 @@ import asyncpg
 
 from infra.migrate import migrate
 from infra.stack import postgres
+from infra.stack.child import become
 from infra.stack.postgres import Cluster
 from tests.support.ports import free_base
 
@@ -46,8 +47,7 @@ def cluster() -> Iterator[Cluster]:
             cwd=spec.cwd,
             stdout=log,
             stderr=log,
-            user=spec.user,
-            extra_groups=[] if spec.user else None,
+            **become(spec.user),
             start_new_session=True,
         )
     try:
