@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import av
 import msgspec
 
 from infra import ffmpeg
@@ -125,6 +124,8 @@ def _name(master: Path | None) -> str:
 
 def kind_of(file: Path) -> str:
     """Whether a master is a video or sound alone. Raises Misconfigured when it is neither."""
+    import av  # costs a second that a start without a master need not pay
+
     try:
         with av.open(str(file)) as container:
             pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from infra.cli import main, parser
+from infra.cli import act, main, parser
 from infra.cli.tokens import split
 from infra.stack.home import Credentials, Home, Session
 
@@ -107,3 +108,16 @@ def test_rotated_keys_keep_the_old_one_known(home: Home, capsys: pytest.CaptureF
 def test_address_is_split_into_token_and_path() -> None:
     assert split("https://edge/t/a.b.c/v/1/e/2/720.m3u8?x=1") == ("a.b.c", "v/1/e/2/720.m3u8")
     assert split("a.b.c") == ("a.b.c", "")
+
+
+def actions(commands: argparse.ArgumentParser) -> list[str]:
+    """The functions behind all subcommands."""
+    inner = [a for a in commands._actions if isinstance(a, argparse._SubParsersAction)]
+    own = commands.get_default("act")
+    return ([own] if own else []) + [name for a in inner for one in a.choices.values() for name in actions(one)]
+
+
+def test_every_subcommand_has_its_function() -> None:
+    named = actions(parser.build())
+    assert len(named) >= 17
+    assert all(callable(act(name)) for name in named)
