@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
 import asyncpg
@@ -16,6 +16,14 @@ Unit = TypeVar("Unit")
 Connection = asyncpg.pool.PoolConnectionProxy
 Begin = Callable[[], AbstractAsyncContextManager[Unit]]
 CONNECT_DEADLINE_S = 15
+#: What tells that Postgres is gone, going or full, wherever in a transaction it happens.
+GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeEncodeError)
 
 
@@ -44,12 +52,29 @@ class Database(Generic[Unit]):
         Raises Unavailable without Postgres, and Invalid for text that Postgres cannot hold (a zero byte).
         """
         try:
-            async with self.pool.acquire(timeout=5) as connection, connection.transaction():
+            async with self.pool.acquire(timeout=5) as connection, _transaction(connection):
                 yield self._unit(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        except GONE as error:
             raise Unavailable("The database did not answer; try again in a moment.") from error
         except UNSTORABLE as error:
             raise Invalid("The request holds a character that cannot be part of a text.") from error
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncIterator[None]:
+    """As asyncpg's own, but a connection lost on the way is told as that, not as a misuse of the interface."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        with suppress(asyncpg.InterfaceError):  # what is lost cannot be rolled back, and need not be
+            await transaction.rollback()
+        raise
+    try:
+        await transaction.commit()
+    except asyncpg.InterfaceError as error:
+        raise ConnectionError("the connection was lost before the commit") from error
 
 
 async def _init(connection: asyncpg.Connection) -> None:

@@ -32,6 +32,8 @@ from gateway.control.portal.store import PortalStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.sellers.store import SellerStore
+from gateway.control.uploads.locks import PostgresLocks
+from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
 from shared.clock import Clock, SystemClock
 from shared.flags import Flags
@@ -79,6 +81,7 @@ class Wiring(TypedDict):
     mailer: Mailer
     portal: PortalReader
     leases: RedisLeases
+    upload_locks: Locks
     signer: Signer
     cdn: Cdn
 
@@ -99,6 +102,8 @@ async def wire(
         await bucket.check()
         secrets = FolderSecrets(settings.secrets_dir)
         begin = Database(pool, Unit).begin
+        upload_locks = PostgresLocks(settings.database_url)
+        stack.push_async_callback(upload_locks.close)
         sessions = Sessions(secrets, clock, settings.session_token_ttl)
         yield Wiring(
             settings=settings,
@@ -116,9 +121,10 @@ async def wire(
             sessions=sessions,
             passwords=passwords or Argon2(),
             attempts=FailedLogins(redis),
-            bots=open_bot_check(settings, redis, secrets, clock),
+            bots=open_bot_check(settings, redis=redis, secrets=secrets, clock=clock),
             mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
             portal=PortalReader(begin, clock),
+            upload_locks=upload_locks,
             leases=RedisLeases(redis, broker, lease_s=settings.lease_s),
             signer=Signer(secrets, clock),
             cdn=OwnEdge(settings.edge_origin),

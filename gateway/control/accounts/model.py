@@ -244,8 +244,8 @@ def device_name(user_agent: str) -> str:
     system = next((name for sign, name in SYSTEMS if sign in user_agent), "")
     if browser:
         return f"{browser} on {system}" if system else browser
-    words = "".join(c for c in user_agent if c.isprintable()).split()
-    return words[0].partition("/")[0][:40] if words else "Unknown device"
+    words = "".join(c for c in user_agent if c.isprintable()).replace("/", " ").split()
+    return words[0][:40] if words else "Unknown device"
 
 
 def browser(device: str, user_agent: str, place: str) -> Browser:

@@ -9,6 +9,23 @@ import pytest
 from gateway.control.accounts import actions
 from tests.support.control import PASSWORD, Control, code_of, log_in, post, register
 
+#: Fields and values that register refuses.
+WRONG = [
+    ("email", "nobody"),
+    ("email", "a b@example.org"),
+    ("email", "a@example"),
+    ("email", "a@example.org\n"),
+    ("email", "a\x00@example.org"),
+    ("email", "x" * 250 + "@example.org"),
+    ("password", "seven77"),
+    ("password", "x" * 257),
+    ("username", "ad"),
+    ("username", "a da"),
+    ("username", "ada@home"),
+    ("username", "ada\n"),
+    ("username", "x" * 33),
+    ("is_admin", True),
+]
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -29,29 +46,10 @@ async def test_session_cookie_has_its_guards_when_given(control: Control) -> Non
         assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; ")) and "Secure" not in cookie
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("email", "nobody"),
-        ("email", "a b@example.org"),
-        ("email", "a@example"),
-        ("email", "a@example.org\n"),
-        ("email", "a\x00@example.org"),
-        ("email", "x" * 250 + "@example.org"),
-        ("password", "seven77"),
-        ("password", "x" * 257),
-        ("username", "ad"),
-        ("username", "a da"),
-        ("username", "ada@home"),
-        ("username", "ada\n"),
-        ("username", "x" * 33),
-        ("is_admin", True),
-    ],
-)
-async def test_register_is_refused_when_a_field_is_wrong(control: Control, field: str, value: object) -> None:
+async def test_register_is_refused_when_a_field_is_wrong(control: Control) -> None:
     body: dict[str, object] = {"email": "a@example.org", "username": "ada", "password": PASSWORD}
-    answer = await control.http.post("/v1/auth/register", json=body | {field: value})
-    assert code_of(answer) == (422, "invalid")
+    for field, value in WRONG:
+        assert code_of(await post(control.http, "auth/register", **body | {field: value})) == (422, "invalid"), field
     assert await control.rows("select id from principal") == []
 
 
@@ -74,12 +72,12 @@ async def test_one_of_many_registers_when_all_want_the_same_name(control: Contro
     assert sorted(a.status_code for a in answers) == [201] + [409] * 7
 
 
-@pytest.mark.parametrize("login", ["ada", "ADA", "ada@example.org", "Ada@EXAMPLE.org", " ada "])
-async def test_login_works_when_given_name_or_mail(control: Control, login: str) -> None:
+async def test_login_works_when_given_name_or_mail(control: Control) -> None:
     await register(control.http, "ada")
-    other = control.browser()
-    assert (await log_in(other, login))["username"] == "ada"
-    assert (await other.get("/v1/me")).status_code == 200
+    for login in ("ada", "ADA", "ada@example.org", "Ada@EXAMPLE.org", " ada "):
+        other = control.browser()
+        assert (await log_in(other, login))["username"] == "ada"
+        assert (await other.get("/v1/me")).status_code == 200
 
 
 @pytest.mark.parametrize(

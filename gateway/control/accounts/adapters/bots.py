@@ -103,7 +103,7 @@ def leading_zero_bits(digest: bytes) -> int:
     return len(digest) * 8 - int.from_bytes(digest, "big").bit_length()
 
 
-def open_bot_check(settings: ControlSettings, redis: Redis, secrets: Secrets, clock: Clock) -> BotCheck:
+def open_bot_check(settings: ControlSettings, *, redis: Redis, secrets: Secrets, clock: Clock) -> BotCheck:
     """The check that the settings name."""
     if settings.bot_check == "pow":
         return ProofOfWork(redis, secrets, clock, bits=settings.bot_check_bits)
