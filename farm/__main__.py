@@ -6,10 +6,13 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
 from typing import Any
 
 from billiard import process as pool
 from celery import signals
+from celery.worker import state
 
 from farm import gpu
 from farm.app import create_app
@@ -17,6 +20,9 @@ from farm.engine import Engine, find
 from shared import jobs, log, private
 from shared.errors import Misconfigured
 from shared.settings import FarmSettings, load
+
+#: Seconds that work in hand gets to stop, and between two looks whether it has.
+LEAVE_S, LOOK_S = 1.7, 0.1
 
 
 class _State:
@@ -34,11 +40,21 @@ class _State:
         for child in pool.active_children():
             if child.pid is not None:
                 os.kill(child.pid, signal.SIGTERM)
+        threading.Thread(target=_leave, name="leave", daemon=True).start()
 
     def why_not(self) -> str | None:
         if self.stopping:
             return "stopping"
         return None if self.up else "not connected to the broker yet"
+
+
+def _leave() -> None:
+    """Go as soon as nothing is in work and its tickets are given back: Celery's own farewell takes two seconds more."""
+    until = time.monotonic() + LEAVE_S
+    while state.active_requests and time.monotonic() < until:
+        time.sleep(LOOK_S)
+    time.sleep(LOOK_S)
+    os._exit(0)
 
 
 def main() -> int:
@@ -55,15 +71,16 @@ def main() -> int:
 
 
 def _serve(settings: FarmSettings, engine: Engine) -> int:
-    state = _State()
-    signals.worker_ready.connect(state.on_ready, weak=False)
-    signals.worker_shutting_down.connect(state.on_stop, weak=False)
-    stop = private.start(settings, ready=state.why_not)
+    health = _State()
+    signals.worker_ready.connect(health.on_ready, weak=False)
+    signals.worker_shutting_down.connect(health.on_stop, weak=False)
+    stop = private.start(settings, ready=health.why_not)
     queues = ",".join(dict.fromkeys((engine.encoder.queue, jobs.CPU_QUEUE)))
     app = create_app(settings, lambda: engine)
     try:
         app.worker_main(
             [
+                "--quiet",
                 "worker",
                 "--queues",
                 queues,

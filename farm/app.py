@@ -37,12 +37,18 @@ _TICKETS: dict[str, type[tasks.Ticket]] = {
 class CountingRequest(Request):
     """A task as the worker's main process sees it: counts outcomes there, where the private listener is."""
 
-    def on_success(self, failed__retval__runtime: tuple[bool, Any, float], **kwargs: Any) -> Any:
-        failed, outcome, seconds = failed__retval__runtime
-        if not failed:
-            FARM_CHUNKS.labels(str(outcome).strip("'")).inc()
-            FARM_SECONDS.observe(seconds)
-        return super().on_success(failed__retval__runtime, **kwargs)
+    def __init_subclass__(cls) -> None:
+        """Celery derives a class for each task that replaces `on_success` without calling ours: put it around that."""
+        theirs = cls.on_success
+
+        def on_success(self: Request, failed__retval__runtime: tuple[bool, Any, float], **kwargs: Any) -> Any:
+            failed, outcome, seconds = failed__retval__runtime
+            if not failed:
+                FARM_CHUNKS.labels(str(outcome).strip("'")).inc()
+                FARM_SECONDS.observe(seconds)
+            return theirs(self, failed__retval__runtime, **kwargs)
+
+        setattr(cls, "on_success", on_success)  # noqa: B010 - a method replaced on purpose
 
 
 def create_app(settings: FarmSettings, engine: Callable[[], Engine]) -> Celery:

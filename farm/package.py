@@ -84,7 +84,7 @@ def _opened(file: BinaryIO) -> tuple[bytes, int]:
         kind, size = head
         if kind in (b"ftyp", b"moov"):
             file.seek(at)
-            init += file.read(size)
+            init += _read(file, size)
         at += size
         if kind == b"moov":
             return init, at
@@ -98,9 +98,9 @@ def _fragments(file: BinaryIO, at: int) -> Iterator[tuple[int, bytes, bytes]]:
         kind, size = head
         file.seek(at)
         if kind == b"moof":
-            moof = file.read(size)
+            moof = _read(file, size)
         elif kind == b"mdat" and moof:
-            yield index, moof, file.read(size)
+            yield index, moof, _read(file, size)
             index, moof = index + 1, b""
         at += size
 
@@ -111,6 +111,13 @@ def _samples(file: BinaryIO, first: int) -> Iterator[bytes]:
         for size in boxes.run(moof).sizes:
             yield mdat[at : at + size]
             at += size
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise EncodeFailed("ffmpeg's output is broken off")
+    return data
 
 
 def _head(file: BinaryIO, at: int) -> tuple[bytes, int] | None:

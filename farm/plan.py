@@ -196,8 +196,8 @@ def _poster(info: MediaInfo, seconds: float) -> PosterPlan:
         return PosterPlan(info.picture.stream, "frame", round(seconds * POSTER_AT, 3), width, height)
     if info.cover:
         width, height = _poster_size(info.cover.width, info.cover.height)
-        return PosterPlan(info.cover.stream, "cover", 0, width, height)
-    return PosterPlan(info.sound.stream if info.sound else 0, "drawn", 0, POSTER_SIDE, POSTER_SIDE * 9 // 16)
+        return PosterPlan(info.cover.stream, "cover", 0.0, width, height)
+    return PosterPlan(info.sound.stream if info.sound else 0, "drawn", 0.0, POSTER_SIDE, POSTER_SIDE * 9 // 16)
 
 
 def _poster_size(width: int, height: int) -> tuple[int, int]:

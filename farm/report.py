@@ -39,21 +39,21 @@ class ProgressFeed:
 
     def __init__(self, redis: Redis, job: str, chunk: str, renditions: tuple[str, ...]) -> None:
         self._redis, self._job, self._chunk = redis, job, chunk
-        self._at = dict.fromkeys(renditions, 0.0)
+        self.fractions = dict.fromkeys(renditions, 0.0)
         self._sent: dict[str, float] = {}
         self._speed = 0.0
 
     def update(self, fractions: Mapping[str, float], speed: float) -> None:
         """Take what is known now; an older or smaller figure changes nothing."""
         for name, fraction in fractions.items():
-            self._at[name] = max(self._at[name], min(1.0, round(fraction, 4)))
+            self.fractions[name] = max(self.fractions[name], min(1.0, round(fraction, 4)))
         self._speed = speed
 
     async def flush(self) -> None:
         """Send if anything changed."""
-        if self._at != self._sent:
-            self._sent = dict(self._at)
-            await send(self._redis, Progress(self._job, self._chunk, dict(self._at), round(self._speed, 2)))
+        if self.fractions != self._sent:
+            self._sent = dict(self.fractions)
+            await send(self._redis, Progress(self._job, self._chunk, dict(self.fractions), round(self._speed, 2)))
 
     async def keep_sending(self) -> None:
         """Flush every half second until cancelled."""

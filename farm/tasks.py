@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -110,13 +111,11 @@ async def _failed(on: Floor, error: Exception, *, job: str, chunk: str) -> Outco
     if isinstance(error, Stopped) or (isinstance(error, Retryable) and not isinstance(error, EncodeFailed)):
         logger.warning("not done", why=str(error))
         return "again"
-    if isinstance(error, Final | NotFound):
-        code = error.code if isinstance(error, MasterRejected) else "gone"
-        words = str(error) if isinstance(error, Final) else "The uploaded file is no longer there; upload it again."
-        logger.info("refused", code=code, words=words)
-        await send(on.redis, Failed(job, chunk, code, words, final=True))
+    if isinstance(error, Final):
+        logger.info("refused", code=error.code, words=str(error))
+        await send(on.redis, Failed(job, chunk, error.code, str(error), final=True))
         return "refused"
-    if isinstance(error, EncodeFailed):
+    if isinstance(error, EncodeFailed | NotFound):
         logger.warning("attempt failed", code=error.code, why=str(error), lines=error.details.get("lines"))
         await send(on.redis, Failed(job, chunk, error.code, f"Transcoding failed: {error}."))
         return "failed"
@@ -125,9 +124,18 @@ async def _failed(on: Floor, error: Exception, *, job: str, chunk: str) -> Outco
     return "failed"
 
 
+@contextlib.asynccontextmanager
+async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
+    try:
+        async with on.masters.local(on.bucket, key, sha256) as path:
+            yield path
+    except NotFound as error:
+        raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
+
+
 async def _probe(ticket: ProbeTicket, on: Floor) -> None:
     sound_only = ticket.kind == "audio"
-    async with on.masters.local(on.bucket, ticket.master, ticket.sha256) as path:
+    async with _master(on, ticket.master, ticket.sha256) as path:
         info = await asyncio.to_thread(probe.probe, path, sound_only=sound_only)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
     made = plan(info, Recipe(ticket.title, sha256, on.engine.encoder.name, on.engine.build, sound_only))
@@ -176,7 +184,7 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
     await send(on.redis, Started(ticket.job, ticket.chunk, attempt))
     feed = ProgressFeed(on.redis, ticket.job, ticket.chunk, chunks.names_of(order.plan, ticket.chunk))
     writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
-    async with on.masters.local(on.bucket, order.master, order.plan.master_sha256) as master:
+    async with _master(on, order.master, order.plan.master_sha256) as master:
         making = chunks.Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
         won = await chunks.make(making, writing)
     feed.update(dict.fromkeys(chunks.names_of(order.plan, ticket.chunk), 1.0), 0.0)
