@@ -21,7 +21,7 @@ async function play() {
   lift();
   try {
     if (!navigator.onLine) throw new Problem(0);
-    const answer = await api("POST", `titles/${title}/play`, { device: device() });
+    const answer = await api("POST", `titles/${title}/play`, { device: thisDevice() });
     const kind = answer.player.sound_only ? "player-sound" : "player-video";
     const startAt = remembered() || answer.player.start_s || 0;
     playing = await mount(stage, document.getElementById(kind), answer, { startAt, onRefused: refused });
@@ -104,9 +104,13 @@ function retryIn(seconds, shown) {
   addEventListener("online", again, { once: true });
 }
 
-function screen({ device: name, place, since }) {
+/** The edge knows some devices by a random id alone; nobody would know theirs by it. */
+const OPAQUE = /^[\w-]{20,}$/;
+
+function screen({ device, place, since }) {
+  const name = !device || OPAQUE.test(device) ? "Another screen" : device;
   const where = [place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
-  return h("li", {}, icon(/phone|android|ios/i.test(name) ? "phone" : "screen"), h("div", {}, name || "A device", where ? h("small", {}, where) : null));
+  return h("li", {}, icon(/phone|android|ios/i.test(name) ? "phone" : "screen"), h("div", {}, name, where ? h("small", {}, where) : null));
 }
 
 function lift() {
@@ -133,7 +137,7 @@ function remember(media) {
 }
 
 /** What the viewer's list of screens calls this browser. */
-function device() {
+function thisDevice() {
   const agent = navigator.userAgent;
   const browser = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]].find(([mark]) => agent.includes(mark));
   const system = [["iPhone", "iPhone"], ["iPad", "iPad"], ["Android", "Android"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["CrOS", "Chromebook"], ["Linux", "Linux"]].find(([mark]) => agent.includes(mark));
