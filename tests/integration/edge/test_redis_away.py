@@ -115,8 +115,9 @@ async def test_a_redis_that_forgot_everything_learns_what_runs(
 
 
 async def test_a_flushed_redis_learns_what_runs_without_a_lost_connection(edge: EdgeUnderTest, direct: Redis) -> None:
-    assert await status(edge, edge.token()) == 200
+    assert await status(edge, edge.token(exp=int(edge.clock.now()) + 5)) == 200
     await until_watching(edge)
+    edge.clock.ahead_s = 10
     await direct.flushall()
     await until_seats(direct, 1)
 

@@ -173,6 +173,8 @@ async def test_takeover_ends_the_oldest_screen_and_it_cannot_come_back(
         assert (await two.get(MASTER, first)).json()["code"] == "taken-over"
         assert [(await one.get(MASTER, token)).status for token in (second, third)] == [200, 200]
         assert len(await seats.live(redis, "viewer")) == 2
+        async with running_edge(folder, redis_url, key_set=one.key_set, **policy) as untold:
+            assert (await untold.get(MASTER, first)).json()["code"] == "taken-over"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ async def test_a_revocation_ends_running_play_and_spares_later_tokens(
     edge: EdgeUnderTest, redis: Redis, kind: Any, key: str, reason: str, code: str
 ) -> None:
     now = int(edge.clock.now())
-    token = edge.token(sid="session-known")
+    token = edge.token(sid="session-known", iat=now)
     other = edge.token(sub="somebody", scope=f"v/{OTHER}/")
     assert (await edge.get(MASTER, token)).status == 200
     await edge.get(f"v/{OTHER}/e/ed1/720.m3u8", other)
