@@ -10,7 +10,8 @@
     │   │   └── SeatsFull        every screen this right allows is in use
     │   ├── Gone                 it was here and will not come back
     │   ├── TooLarge             more bytes than the limit
-    │   ├── Unsupported          a media type or protocol version this route does not speak
+    │   ├── Unsupported          a media type this route does not take
+    │   ├── WrongVersion         a version of the protocol that is not spoken here
     │   ├── ChecksumMismatch     the bytes that came are not the bytes announced
     │   ├── Locked               another request is writing the same thing now
     │   └── TooMany              a rate limit, with the seconds to wait
@@ -96,9 +97,15 @@ class TooLarge(Refused):
 
 
 class Unsupported(Refused):
-    """This media type or protocol version is not spoken here."""
+    """This media type is not taken here."""
 
     code = "unsupported"
+
+
+class WrongVersion(Refused):
+    """This version of the protocol is not spoken here."""
+
+    code = "wrong-version"
 
 
 class ChecksumMismatch(Refused):

@@ -18,6 +18,7 @@ STATUS: tuple[tuple[type[errors.UsherError], int, str], ...] = (
     (errors.SeatsFull, 409, "All screens are in use"),
     (errors.Conflict, 409, "Not possible now"),
     (errors.Gone, 410, "Gone"),
+    (errors.WrongVersion, 412, "Another version is spoken here"),
     (errors.TooLarge, 413, "Too large"),
     (errors.Unsupported, 415, "Not supported"),
     (errors.Locked, 423, "Busy"),

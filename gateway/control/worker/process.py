@@ -12,6 +12,7 @@ from gateway.control.accounts import actions as accounts
 from gateway.control.flags import actions as flags
 from gateway.control.jobs import actions as jobs
 from gateway.control.outbox import EVENT, PUSH, TASK
+from gateway.control.uploads import actions as uploads
 from gateway.control.wiring import Wiring
 from gateway.control.worker import relay, streams
 from gateway.control.worker.broker import Broker
@@ -86,6 +87,15 @@ async def sweep(wiring: Wiring) -> None:
         async with wiring["begin"]() as unit:
             await unit.outbox.sweep()
             await unit.jobs.sweep()
+        await uploads.sweep(
+            uploads.Ports(
+                begin=wiring["begin"],
+                bucket=wiring["bucket"],
+                locks=wiring["upload_locks"],
+                clock=clock,
+                expiry_s=settings.upload_expiry_s,
+            )
+        )
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
 
 
