@@ -149,15 +149,17 @@ class Route:
         return await request.state["finder"].find(credential.signed) if credential else None
 
     async def _decode(self, request: Request[Wiring]) -> Any:
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Unsupported("Send JSON, with Content-Type: application/json.")
+        """The body as `self.body`; no body at all counts as an empty object."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         data = bytearray()
         async for piece in request.stream():
+            if kind != "application/json" and piece:
+                raise Unsupported("Send JSON, with Content-Type: application/json.")
             data += piece
             if len(data) > self.max_body_bytes:
                 raise TooLarge(f"The body is larger than {self.max_body_bytes} bytes.")
         try:
-            return msgspec.json.decode(data, type=self.body)
+            return msgspec.json.decode(data or b"{}", type=self.body)
         except msgspec.DecodeError as error:
             raise Invalid(f"{error}.".replace("..", ".")) from error
 

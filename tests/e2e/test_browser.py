@@ -1,0 +1,168 @@
+"""What people do, in a real browser: sell, watch on a phone, run out of screens, pause for a long while."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, Route, expect
+from redis.asyncio import Redis
+
+from tests.e2e.conftest import Open
+from tests.support import media
+from tests.support.api import Person, log_in
+from tests.support.stack import Running
+
+SECONDS = 40
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="module")
+def master() -> Path:
+    film = media.picture("640x360", seconds=SECONDS)
+    return media.master("holiday.mp4", *film, *media.tone(SECONDS), *media.H264, "-c:a", "aac")
+
+
+@pytest.fixture
+async def seller(stack: Running) -> AsyncIterator[Person]:
+    person = await log_in(stack, "seller")
+    yield person
+    await person.close()
+
+
+@pytest.fixture
+async def film(seller: Person, master: Path) -> str:
+    """The path of a published title's watch page. The same master costs the farm nothing the second time."""
+    title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
+    upload = await seller.begin_upload(title, master)
+    await seller.send(upload, master.read_bytes(), offset=0)
+    await seller.wait_ready(title)
+    await seller.ask("POST", f"titles/{title}/publish")
+    return str((await seller.ask("GET", f"titles/{title}"))["watch_url"])
+
+
+async def enter(page: Page, stack: Running, role: str) -> None:
+    """Log in through the page."""
+    account = stack.accounts[role]
+    await page.goto("/login")
+    await page.get_by_label("E-mail or user name").fill(account.username)
+    await page.get_by_label("Password", exact=True).fill(account.password or "")
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(lambda url: "/login" not in url)
+
+
+async def press_play(page: Page) -> str:
+    """Press play and wait until the picture moves; the session's id."""
+    async with page.expect_response(re.compile(r"/v1/titles/[^/]+/play$")) as answer:
+        await page.get_by_role("button", name=re.compile("^Play ")).first.click()
+    told = await (await answer.value).json()
+    await plays_past(page, 0.5)
+    return str(told["sid"])
+
+
+async def plays_past(page: Page, seconds: float) -> None:
+    """Until the film's clock stands past `seconds`."""
+    await page.wait_for_function("at => document.querySelector('video')?.currentTime > at", arg=seconds)
+
+
+async def seated(stack: Running) -> list[int]:
+    """How many seats each viewer holds now."""
+    redis: Redis = Redis.from_url(stack.redis_url)
+    try:
+        return [await redis.zcard(key) async for key in redis.scan_iter("seat:*")]
+    finally:
+        await redis.aclose()
+
+
+async def test_new_account_sells_and_a_phone_watches_what_it_published(
+    stack: Running, open_page: Open, master: Path, shots: Path | None
+) -> None:
+    page = await open_page()
+    await page.goto("/register")
+    await page.get_by_label("E-mail").fill("ada@usher.example")
+    await page.get_by_label("User name").fill("ada")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    await page.wait_for_url(lambda url: "/register" not in url)
+    await page.goto("/studio")
+    await page.get_by_label("Your name as a seller").fill("Ada Films")
+    await page.get_by_role("button", name="Become a seller").click()
+
+    await page.locator("input[type=file]").set_input_files(master)
+    await expect(page.locator("dl.renditions progress").first).to_be_attached()
+    if shots:
+        await page.screenshot(path=shots / "studio.png")
+    await page.get_by_role("button", name="Publish", exact=True).click(timeout=120_000)
+    link = await page.get_by_label("Link to the watch page").input_value()
+
+    phone = await open_page(phone=True)
+    await enter(phone, stack, "viewer")
+    await phone.goto(link)
+    await press_play(phone)
+    await plays_past(phone, 2)
+    if shots:
+        await phone.screenshot(path=shots / "phone.png")
+
+
+async def test_seeking_and_reload_keep_one_seat(stack: Running, open_page: Open, film: str) -> None:
+    page = await open_page(phone=True)
+    await enter(page, stack, "viewer")
+    await page.goto(film)
+    await press_play(page)
+    await page.evaluate("document.querySelector('video').currentTime = 25")
+    await plays_past(page, 26)
+
+    await page.reload()
+    await press_play(page)
+    assert await seated(stack) == [1]
+
+
+async def test_third_screen_is_told_who_watches(stack: Running, open_page: Open, film: str, shots: Path | None) -> None:
+    for _ in range(2):
+        page = await open_page()
+        await enter(page, stack, "viewer")
+        await page.goto(film)
+        await press_play(page)
+
+    third = await open_page(phone=True)
+    await enter(third, stack, "viewer")
+    await third.goto(film)
+    await third.get_by_role("button", name=re.compile("^Play ")).first.click()
+    curtain = third.get_by_role("alert")
+    await expect(curtain).to_contain_text("All your screens are in use")
+    await expect(curtain.locator("li")).to_have_count(2)
+    if shots:
+        await third.screenshot(path=shots / "third.png")
+
+
+async def test_film_paused_past_every_clock_plays_on_by_the_same_address(
+    stack: Running, open_page: Open, film: str
+) -> None:
+    page = await open_page()
+    tokens: set[str] = set()
+    page.on("request", lambda asked: tokens.update(re.findall(r"/t/([^/]+)/v/", asked.url)))
+
+    async def silent(route: Route) -> None:
+        await route.abort()
+
+    await page.route("**/beat", silent)
+    await enter(page, stack, "viewer")
+    await page.goto(film)
+    await press_play(page)
+    await page.evaluate("document.querySelector('video').pause()")
+
+    async def lapsed() -> bool:
+        return await seated(stack) == []
+
+    for _ in range(300):
+        if await lapsed():
+            break
+        await page.wait_for_timeout(100)
+    assert await lapsed()
+    await page.wait_for_timeout(6_000)  # the start window is over too
+
+    await page.evaluate("v => { v.currentTime = 30; return v.play() }", await page.query_selector("video"))
+    await plays_past(page, 31)
+    assert len(tokens) == 1

@@ -1,0 +1,100 @@
+"""A client of a running Usher as a program would be one: log in, make titles, upload by tus in pieces, play."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+from tests.support.stack import Running
+
+Value = TypeVar("Value")
+TUS = {"Tus-Resumable": "1.0.0"}
+PATCH = TUS | {"Content-Type": "application/offset+octet-stream"}
+
+
+async def until(ask: Callable[[], Awaitable[Value | None]], *, within_s: float, what: str) -> Value:
+    """Ask until the answer is not None; servers that are down for a moment count as no answer."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        try:
+            if (value := await ask()) is not None:
+                return value
+        except (httpx2.HTTPError, OSError):
+            pass
+        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:g} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+class Person:
+    """Somebody logged in with a bearer session."""
+
+    def __init__(self, running: Running, bearer: str) -> None:
+        self.http = httpx2.AsyncClient(
+            base_url=running.addresses["control"], headers={"Authorization": f"Bearer {bearer}"}, timeout=20
+        )
+
+    async def ask(self, method: str, path: str, status: int = 200, **body: Any) -> Any:
+        """One call of /v1; asserts the status and returns the decoded body."""
+        answer = await self.http.request(method, f"/v1/{path}", json=body or None)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def make_title(self, **about: Any) -> str:
+        """A draft of the demo seller; its id."""
+        sellers = (await self.ask("GET", "me"))["sellers"]
+        return str((await self.ask("POST", "titles", 201, seller=sellers[0]["handle"], **about))["id"])
+
+    async def begin_upload(self, title: str, master: Path) -> str:
+        """Create a tus upload; its address."""
+        facts = {"title": title, "filename": master.name, "sha256": hashlib.sha256(master.read_bytes()).hexdigest()}
+        metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in facts.items())
+        headers = TUS | {"Upload-Length": str(master.stat().st_size), "Upload-Metadata": metadata}
+        answer = await self.http.post("/v1/uploads", headers=headers)
+        assert answer.status_code == 201, answer.text
+        return str(answer.headers["location"])
+
+    async def offset(self, upload: str) -> int:
+        """How many bytes of the upload are safe."""
+        answer = await self.http.head(upload, headers=TUS)
+        assert answer.status_code == 200, answer.status_code
+        return int(answer.headers["upload-offset"])
+
+    async def send(self, upload: str, data: bytes, *, offset: int) -> int:
+        """One PATCH; the new offset."""
+        answer = await self.http.patch(upload, content=data, headers=PATCH | {"Upload-Offset": str(offset)})
+        assert answer.status_code == 204, f"{answer.status_code} {answer.text}"
+        return int(answer.headers["upload-offset"])
+
+    async def state(self, title: str) -> str:
+        """The title's state; a failed job is a failure with its words."""
+        jobs = (await self.ask("GET", f"titles/{title}/jobs"))["items"]
+        assert not jobs or jobs[0]["state"] != "failed", jobs[0]["last_error"]
+        return str((await self.ask("GET", f"titles/{title}"))["state"])
+
+    async def wait_ready(self, title: str, *, within_s: float = 120) -> None:
+        """Until the farm has made the title."""
+
+        async def ready() -> bool | None:
+            return True if await self.state(title) in ("ready", "published") else None
+
+        await until(ready, within_s=within_s, what=f"{title} ready")
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self.http.aclose()
+
+
+async def log_in(running: Running, role: str) -> Person:
+    """Log in as one of the first accounts: admin, seller or viewer."""
+    account = running.accounts[role]
+    body = {"login": account.username, "password": account.password, "bearer": True}
+    async with httpx2.AsyncClient(base_url=running.addresses["control"], timeout=20) as http:
+        answer = await http.post("/v1/auth/login", json=body)
+    assert answer.status_code == 200, answer.text
+    return Person(running, answer.json()["bearer_token"])
