@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra.api import Api
 from infra.cli.session import api
@@ -71,7 +71,7 @@ def publish(client: Api, title: str) -> None:
 def ls(_: argparse.Namespace) -> int:
     """Titles of the account's first seller, the newest first."""
     client = api("seller")
-    table = Table("id", "short", "name", "state", "price", box=None)
+    table = Table(Column("id", no_wrap=True), Column("short", no_wrap=True), "name", "state", "price", box=None)
     cursor = ""
     while True:
         page = client.get(f"studio/titles?seller={first_seller(client)}" + (f"&cursor={cursor}" if cursor else ""))

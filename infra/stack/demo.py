@@ -19,19 +19,6 @@ from shared.errors import Final, Misconfigured, UsherError
 
 SECONDS, WIDTH, HEIGHT, RATE = 12, 1280, 720, 30
 POLL_S = 0.25
-#: Drifting colour, a clock-like test card in the corner to see time and frames pass, and a soft chord.
-PICTURE = (
-    f"gradients=s=640x360:r={RATE}:d={SECONDS}:n=4:speed=0.012:seed=7"
-    ":c0=0x1b1035:c1=0x5b2a86:c2=0xe0557b:c3=0xf7b267[sky];"
-    f"[sky]scale={WIDTH}:{HEIGHT}:flags=bicubic,vignette=angle=0.6[back];"
-    f"testsrc2=s=320x180:r={RATE}:d={SECONDS},pad=328:188:4:4:white[card];"
-    "[back][card]overlay=x=W-w-48:y=H-h-48+10*sin(t*1.6),"
-    f"fade=in:d=0.6,fade=out:st={SECONDS - 0.8}:d=0.8,format=yuv420p[v]"
-)
-SOUND = (
-    "aevalsrc=exprs='0.11*sin(2*PI*220*t)+0.08*sin(2*PI*277.18*t)+0.07*sin(2*PI*329.63*t)*(0.6+0.4*sin(2*PI*0.5*t))'"
-    f":s=48000:d={SECONDS},afade=in:d=0.8,afade=out:st={SECONDS - 1}:d=1[a]"
-)
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,10 +121,26 @@ def kind_of(file: Path) -> str:
         raise Misconfigured(f"{file} is no video or sound that can be read: {error}") from error
 
 
-def draw(file: Path, program: str) -> None:
+def filters(seconds: int) -> str:
+    """Drifting colour, a clock-like test card in the corner to see time and frames pass, and a soft chord."""
+    back = (
+        f"gradients=s=640x360:r={RATE}:d={seconds}:n=4:speed=0.012:seed=7"
+        ":c0=0x1b1035:c1=0x5b2a86:c2=0xe0557b:c3=0xf7b267,"
+        f"scale={WIDTH}:{HEIGHT}:flags=bicubic,vignette=angle=0.6[back]"
+    )
+    card = f"testsrc2=s=320x180:r={RATE}:d={seconds},pad=328:188:4:4:white[card]"
+    both = (
+        "[back][card]overlay=x=W-w-48:y=H-h-48+10*sin(t*1.6),"
+        f"fade=in:d=0.6,fade=out:st={seconds - 0.8}:d=0.8,format=yuv420p[v]"
+    )
+    chord = "0.11*sin(2*PI*220*t)+0.08*sin(2*PI*277.18*t)+0.07*sin(2*PI*329.63*t)*(0.6+0.4*sin(2*PI*0.5*t))"
+    sound = f"aevalsrc=exprs='{chord}':s=48000:d={seconds},afade=in:d=0.8,afade=out:st={seconds - 1}:d=1[a]"
+    return ";".join((back, card, both, sound))
+
+
+def draw(file: Path, program: str, *, seconds: int = SECONDS) -> None:
     """Make the demo master. Blocks a few seconds."""
-    filters = f"{PICTURE};{SOUND}"
-    inputs = ("-filter_complex", filters, "-map", "[v]", "-map", "[a]")
+    inputs = ("-filter_complex", filters(seconds), "-map", "[v]", "-map", "[a]")
     picture = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18")
     sound = ("-c:a", "aac", "-b:a", "160k")
     command = (
