@@ -42,6 +42,7 @@ create table password_reset (
     used_at    timestamptz
 );
 create index password_reset_principal on password_reset (principal);
+create index password_reset_expiry on password_reset (expires_at);
 
 -- A role held within a scope: `global`, `partner:<seller>` or `territory:<code>`.
 create table assignment (
@@ -129,7 +130,6 @@ create table upload (
     stored_bytes bigint not null default 0,
     tail         bytea not null default '',
     multipart    text,
-    parts        jsonb not null default '[]',
     container    text,
     sha256       text,
     announced_sha256 text,
@@ -140,6 +140,7 @@ create table upload (
 );
 create index upload_expiry on upload (expires_at) where state = 'open';
 create index upload_title on upload (title, created_at desc);
+create index upload_principal on upload (principal, created_at);
 
 create table job (
     id          text primary key,
@@ -196,6 +197,7 @@ create table entitlement (
     revoked_at timestamptz
 );
 create index entitlement_right on entitlement (principal, scope) where revoked_at is null;
+create index entitlement_principal on entitlement (principal, created_at);
 create index entitlement_scope on entitlement (scope, created_at desc) where revoked_at is null;
 
 -- What leaves the database leaves here, in the transaction that made it true.
@@ -254,6 +256,7 @@ create table audit (
     place  text not null default ''
 );
 create index audit_object on audit (object, seq desc);
+create index audit_actor on audit (actor, seq);
 
 create function append_only() returns trigger language plpgsql as $$
 begin

@@ -14,7 +14,7 @@ BY_HANDLE = """
 select id, name, handle from seller where handle_folded = lower($1)
 """
 MEMBERSHIPS = """
-select s.id, s.name, s.handle, a.role from assignment a join seller s on a.scope = 'partner:' || s.id
+select s.id, s.name, s.handle, a.role from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
 where a.principal = $1 and a.scope like 'partner:%' order by s.name, s.id
 """
 MEMBERS = """
@@ -25,8 +25,8 @@ ROLES_OF = """
 select role from assignment where scope = 'partner:' || $1 and principal = $2
 """
 ONLY_OWNER_WITH_TITLES = """
-select s.id, s.name, s.handle from assignment a join seller s on a.scope = 'partner:' || s.id
-where a.principal = $1 and a.role = $2
+select s.id, s.name, s.handle from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
+where a.principal = $1 and a.role = $2 and a.scope like 'partner:%'
   and not exists (select from assignment o where o.scope = a.scope and o.role = $2 and o.principal <> $1)
   and exists (select from title t where t.seller = s.id and t.state = 'published')
 order by s.name

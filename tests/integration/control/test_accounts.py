@@ -114,6 +114,14 @@ async def test_login_renews_the_session_when_one_came_along(control: Control) ->
     assert len(await control.rows("select id from login")) == 1
 
 
+async def test_session_ends_when_somebody_else_logs_in_in_the_same_browser(control: Control) -> None:
+    await register(control.browser(), "eve")
+    await register(control.http, "ada")
+    old = control.http.cookies["usher_session"]
+    assert (await log_in(control.http, "eve"))["username"] == "eve"
+    assert (await control.browser(Cookie=f"usher_session={old}").get("/v1/me")).status_code == 401
+
+
 async def test_bearer_is_a_session_of_its_own_when_asked_for(control: Control) -> None:
     await register(control.http, "ada")
     body = {"login": "ada", "password": PASSWORD, "bearer": True}

@@ -1,0 +1,71 @@
+"""Queries of accounts, sellers, portal and flags at scale: each finds its rows by an index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gateway.control.accounts import store as accounts
+from gateway.control.portal import store as portal
+from gateway.control.sellers import store as sellers
+
+FILL = """
+insert into principal (id, kind, sub) select 'usr_' || n, 'registered', 'sub_' || n from generate_series(1, 5000) n;
+insert into account select 'usr_' || n, n || '@example.org', n || '@example.org', 'u' || n, 'u' || n, 'hash'
+    from generate_series(1, 5000) n;
+insert into login (id, public_id, principal, device, name, expires_at)
+    select sha256(n::text::bytea), 'dev_' || n, 'usr_' || n, 'd' || n, 'Firefox', now() + n * interval '1 minute'
+    from generate_series(1, 5000) n;
+insert into password_reset select sha256(n::text::bytea), 'usr_' || n, now() + n * interval '1 minute'
+    from generate_series(1, 5000) n;
+insert into seller select 'slr_' || n, 'Seller', 'h' || n, 'h' || n from generate_series(1, 5000) n;
+insert into assignment select 'usr_' || n, 'owner', 'partner:slr_' || n from generate_series(1, 5000) n;
+insert into assignment select 'usr_' || n, 'editor', 'partner:slr_' || (n + 1) from generate_series(1, 1000) n;
+insert into title (id, seller, kind, short_id, short_folded, slug, name)
+    select 'ttl_' || n, 'slr_' || n, 'video', n, n, n, 'A' from generate_series(1, 5000) n;
+insert into upload (id, title, principal, filename, size_bytes, expires_at)
+    select 'upl_' || n, 'ttl_' || n, 'usr_' || n, 'a', 1, now() from generate_series(1, 5000) n;
+insert into entitlement (id, principal, scope, kind, source)
+    select 'ent_' || n, 'usr_' || n, 'ttl_' || n, 'grant', n from generate_series(1, 5000) n;
+insert into audit (actor, action, object) select 'usr_' || n, 'x', 'y' from generate_series(1, 5000) n;
+analyze;
+"""
+#: Tables that are small for good.
+SMALL = {"portal", "flag"}
+QUERIES = {
+    f"{module.__name__.split('.')[-2]}.{name}": text
+    for module in (accounts, sellers, portal)
+    for name, text in (*vars(module).items(), *getattr(module, "PERSON", {}).items())
+    if isinstance(text, str) and re.match(r"\s*(select|update|delete|insert)\b", text)
+}
+
+
+@pytest.fixture
+async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database with thousands of everything."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(FILL)
+    yield connection
+    await connection.close()
+
+
+async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
+    assert len(QUERIES) > 35
+    for name, query in QUERIES.items():
+        plan = await _plan(filled, query, sweep="SWEEP" in name)
+        scanned = set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL
+        assert not scanned, f"{name}\n{plan}"
+
+
+async def _plan(connection: asyncpg.Connection, query: str, *, sweep: bool) -> str:
+    """The plan for values not known yet; what sweeps is planned for now, when little is over."""
+    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
+    values = ", ".join(["now()" if sweep else "null"] * count)
+    await connection.execute(f"set plan_cache_mode = force_{'custom' if sweep else 'generic'}_plan")
+    await connection.execute(f"prepare asked as {query}")
+    rows = await connection.fetch(f"explain execute asked{f'({values})' if count else ''}")
+    await connection.execute("deallocate asked")
+    return "\n".join(row[0] for row in rows)
