@@ -14,6 +14,7 @@ _LETTERS = str.maketrans(
         **dict(zip("жхцчшщюяєї", ("zh", "kh", "ts", "ch", "sh", "shch", "yu", "ya", "ye", "yi"), strict=True)),
         **dict.fromkeys("ьъ", ""),
         "ё": "yo",
+        **dict(zip("αβγδεζηικλμνξοπρσςτυω", "abgdeziiklmnxoprsstyo", strict=True)),
         **dict(zip("θφχψ", ("th", "f", "ch", "ps"), strict=True)),
         "&": " and ",
         "'": "",

@@ -23,7 +23,9 @@ async def forever(name: str, step: Step, *, every_s: float, wake: asyncio.Event 
     logger = log.get("worker")
     wake = wake or asyncio.Event()
     trouble, wait_s = "", FIRST_S
-    while True:
+    this = asyncio.current_task()
+    # A library within a step may lose a cancellation (wait_for of Python 3.11 does), so it is asked for each time.
+    while this is None or not this.cancelling():
         wake.clear()
         try:
             more = await step()
@@ -44,6 +46,8 @@ async def forever(name: str, step: Step, *, every_s: float, wake: asyncio.Event 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(wake.wait(), seconds)
+        # Not wait_for: that of Python 3.11 loses a cancellation which comes together with the event.
+        async with asyncio.timeout(seconds):
+            await wake.wait()
     except TimeoutError:
         return

@@ -1,0 +1,328 @@
+"""The worker on a real Postgres and Valkey: what leaves the outbox, what comes back, what a crash costs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from gateway.control.outbox import EVENT, TASK, Row
+from gateway.control.worker import process, relay
+from gateway.control.worker.broker import Broker
+from gateway.control.worker.streams import GROUP, Reader
+from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
+from shared.jobs import Message, ProbeTicket, Started
+from shared.settings import ControlSettings, variable
+from tests.support.control import Control, control_settings, make_admin, register, running_control
+from tests.support.ports import free_base
+from tests.support.titles import desk, planned_of, ready_of
+from tests.support.valkey import valkey
+
+WITHIN_S = 20.0
+
+
+async def until(ask: Callable[[], Awaitable[Any]], *, within_s: float = WITHIN_S) -> Any:
+    """Ask until the answer is true."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not (answer := await ask()):
+        assert asyncio.get_running_loop().time() < deadline, "it did not come"
+        await asyncio.sleep(0.02)
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def working(control: Control) -> AsyncIterator[None]:
+    """The worker's loops, in this process."""
+    task = asyncio.create_task(process.run(control.wiring))
+    try:
+        yield
+    finally:
+        task.cancel()
+        _, stuck = await asyncio.wait({task}, timeout=5)
+        for t in asyncio.all_tasks() if stuck else ():
+            t.print_stack()
+        assert not stuck
+
+
+async def emit(control: Control, count: int = 1) -> None:
+    async with control.wiring["begin"]() as unit:
+        for n in range(count):
+            await unit.outbox.emit("title.updated", f"t{n}", title=f"t{n}", fields=[])
+
+
+async def events_of(redis: Redis, stream: str = EVENTS) -> list[Envelope]:
+    entries: Any = await redis.xrange(stream)
+    return [msgspec.json.decode(fields[b"e"], type=Envelope) for _, fields in entries]
+
+
+async def waiting(control: Control) -> int:
+    async with control.wiring["begin"]() as unit:
+        return await unit.outbox.waiting()
+
+
+async def farm_says(redis: Redis, message: Message) -> None:
+    await redis.xadd(FARM_STREAM, {"e": msgspec.json.encode(message)})
+
+
+async def test_relay_hands_events_over_in_order_when_they_are_many(control: Control, redis: Redis) -> None:
+    await emit(control, 250)
+    deliver = partial(relay.deliver_events, redis=redis)
+    while await relay.relay(EVENT, deliver, begin=control.wiring["begin"]):
+        pass
+    found = await events_of(redis)
+    assert [event.subject for event in found] == [f"t{n}" for n in range(250)]
+    assert len({event.id for event in found}) == 250
+    assert await waiting(control) == 0
+
+
+async def test_relay_sends_again_when_it_died_between_sending_and_marking(control: Control, redis: Redis) -> None:
+    await emit(control, 3)
+
+    async def die_after(rows: Sequence[Row]) -> int:
+        await relay.deliver_events(rows, redis=redis)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await relay.relay(EVENT, die_after, begin=control.wiring["begin"])
+    assert await waiting(control) == 3
+    await relay.relay(EVENT, partial(relay.deliver_events, redis=redis), begin=control.wiring["begin"])
+    assert [event.subject for event in await events_of(redis)] == ["t0", "t1", "t2"] * 2
+    assert await waiting(control) == 0
+
+
+async def test_relay_leaves_the_rows_when_another_worker_has_the_turn(control: Control, redis: Redis) -> None:
+    await emit(control, 2)
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slowly(rows: Sequence[Row]) -> int:
+        entered.set()
+        await leave.wait()
+        return len(rows)
+
+    first = asyncio.create_task(relay.relay(EVENT, slowly, begin=control.wiring["begin"]))
+    await entered.wait()
+    await emit(control, 1)
+    assert not await relay.relay(EVENT, partial(relay.deliver_events, redis=redis), begin=control.wiring["begin"])
+    assert await events_of(redis) == []
+    leave.set()
+    await first
+    assert await waiting(control) == 1
+
+
+async def test_takedown_reaches_the_edges_when_the_worker_runs(control: Control, redis: Redis) -> None:
+    admin = control.browser()
+    await make_admin(control, (await register(admin, "ada"))["id"])
+    title = await (await desk(control)).published()
+    channel = redis.pubsub()
+    await channel.subscribe(EDGE_PUSH)
+    async with working(control):
+        order = {"reason": "r", "notice": "n"}
+        assert (await admin.put(f"/v1/titles/{title['id']}/takedown", json=order)).status_code == 200
+        kept = await until(lambda: redis.hget(REVOKED, f"title:{title['id']}"))
+
+        async def heard() -> Push | None:
+            message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.1)
+            return msgspec.json.decode(message["data"], type=Push) if message else None
+
+        push = await until(heard)
+    await channel.aclose()
+    assert (push.kind, push.key, push.reason) == ("title", title["id"], "taken-down")
+    assert int(kept) == push.iat >= int(control.clock.epoch())
+
+
+async def test_revocations_are_written_again_when_redis_lost_them(control: Control, redis: Redis) -> None:
+    now = int(control.clock.epoch())
+    async with control.wiring["begin"]() as unit:
+        await unit.outbox.push(Push(kind="sub", key="sub_1", iat=now))
+    async with working(control):
+        await until(lambda: redis.hget(REVOKED, "sub:sub_1"))
+        await until(lambda: redis.exists(relay.KEPT))
+        await redis.flushall()
+        assert int(await until(lambda: redis.hget(REVOKED, "sub:sub_1"))) == now
+
+
+async def test_tickets_reach_celerys_queue_when_relayed(control: Control, redis: Redis) -> None:
+    title = await (await desk(control)).title()
+    seller = await desk(control, "other")
+    job = await seller.queue((await seller.title())["id"])
+    async with working(control):
+        assert await until(lambda: redis.llen("cpu")) == 1
+    message = msgspec.json.decode(await redis.lindex("cpu", 0))
+    args, kwargs, _ = msgspec.json.decode(base64.b64decode(message["body"]))
+    assert (args, message["headers"]["task"]) == ([], "farm.probe")
+    assert msgspec.convert(kwargs["ticket"], ProbeTicket).job == job.id
+    assert title["state"] == "draft"
+
+
+async def test_other_topics_go_on_when_the_broker_is_down(
+    tmp_path: Path, database_url: str, redis: Redis, redis_url: str, clock: Any
+) -> None:
+    dead = f"redis://127.0.0.1:{free_base(1)}/0"
+    settings = control_settings(tmp_path, database_url=database_url, redis_url=redis_url, broker_url=dead)
+    async with running_control(settings, clock) as control:
+        seller = await desk(control)
+        await seller.queue((await seller.title())["id"])
+        async with working(control):
+            await until(lambda: redis.xlen(EVENTS))
+            tasks = "select count(*) as n from outbox where topic = $1 and relayed_at is null"
+            await until(lambda: rows_are(control, tasks, EVENT, 0))
+            assert await rows_are(control, tasks, TASK, 1)
+    with pytest.raises(Exception, match=r"Error|refused"):
+        Broker(dead)._send([])
+
+
+async def rows_are(control: Control, query: str, topic: str, count: int) -> bool:
+    return (await control.rows(query, topic))[0]["n"] == count
+
+
+async def test_relay_goes_on_when_valkey_was_killed_and_started_empty(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    with valkey(free_base(1)) as server:
+        settings = control_settings(tmp_path, database_url=database_url, redis_url=server.url)
+        async with running_control(settings, clock) as control:
+            seller = await desk(control)
+            job = await seller.queue((await seller.title())["id"])
+            redis, now = Redis.from_url(server.url), int(clock.epoch())
+            async with working(control):
+                await until(lambda: redis.llen("cpu"))
+                server.kill()
+                await emit(control, 5)
+                async with control.wiring["begin"]() as unit:
+                    await unit.outbox.enqueue(ProbeTicket(job=job.id, title="t", upload="u", master="m", sha256="s"))
+                    await unit.outbox.push(Push(kind="title", key="t", iat=now))
+                server.start()
+                await redis.connection_pool.disconnect()
+                await until(lambda: _drained(control))
+                assert await redis.llen("cpu") == 1
+                assert {event.subject for event in await events_of(redis)} >= {f"t{n}" for n in range(5)}
+                assert await redis.hget(REVOKED, "title:t") == str(now).encode()
+                await farm_says(redis, ready_of(job.id))
+                await until(lambda: _state_is(control, job.id, "done"))
+            await redis.aclose()
+
+
+async def _drained(control: Control) -> bool:
+    return await waiting(control) == 0
+
+
+async def _state_is(control: Control, job: str, state: str) -> bool:
+    return (await control.rows("select state from job where id = $1", job))[0]["state"] == state
+
+
+async def test_worker_goes_on_when_postgres_drops_its_connections(
+    control: Control, redis: Redis, database_url: str
+) -> None:
+    async with working(control):
+        await emit(control, 1)
+        await until(lambda: redis.xlen(EVENTS))
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        await connection.close()
+
+        async def again() -> bool:
+            with contextlib.suppress(Exception):
+                await emit(control, 1)
+            return bool(await redis.xlen(EVENTS) > 1)
+
+        await until(again)
+
+
+async def test_farms_messages_move_the_job_when_the_worker_reads(control: Control, redis: Redis) -> None:
+    seller = await desk(control)
+    title = await seller.title()
+    job = await seller.queue(title["id"])
+    async with working(control):
+        await farm_says(redis, planned_of(job.id))
+        await redis.xadd(FARM_STREAM, {"e": b"not a message"})
+        await redis.xadd(FARM_STREAM, {"x": b""})
+        await farm_says(redis, ready_of(job.id))
+        await until(lambda: _state_is(control, job.id, "done"))
+
+        async def nothing_pending() -> bool:
+            return (await redis.xpending(FARM_STREAM, GROUP))["pending"] == 0
+
+        await until(nothing_pending)
+    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "ready"
+
+
+async def test_message_counts_once_when_its_reader_died_before_the_acknowledgement(
+    control: Control, redis: Redis
+) -> None:
+    seller = await desk(control)
+    job = await seller.queue((await seller.title())["id"])
+    await farm_says(redis, planned_of(job.id))
+    await farm_says(redis, Started(job=job.id, chunk="0", attempt="a"))
+    take = partial(process.streams.take_farm, begin=control.wiring["begin"], clock=control.clock)
+
+    async def die(id: str, data: bytes) -> None:
+        await take(id, data)
+        if b"started" in data:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await Reader(redis, FARM_STREAM, die, consumer="one").step()
+    await Reader(redis, FARM_STREAM, take, consumer="one").step()
+    rows = await control.rows("select started from job_chunk where job = $1 and chunk = '0'", job.id)
+    assert rows == [{"started": 1}]
+    assert (await redis.xpending(FARM_STREAM, GROUP))["pending"] == 0
+
+
+async def test_entries_of_a_dead_worker_are_taken_over_when_they_are_stale(
+    control: Control, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process.streams, "STALE_MS", 0)
+    seen: list[str] = []
+
+    async def note(id: str, data: bytes) -> None:
+        seen.append(data.decode())
+
+    await redis.xadd("s", {"e": b"one"})
+    await redis.xgroup_create("s", GROUP, id="0")
+    await redis.xreadgroup(GROUP, "dead", {"s": ">"})
+    await Reader(redis, "s", note, consumer="alive").claim()
+    assert seen == ["one"]
+    assert (await redis.xpending("s", GROUP))["pending"] == 0
+
+
+async def test_edges_events_join_all_others_when_they_are_listed(control: Control, redis: Redis) -> None:
+    good = Envelope("evt_1", "playback.start", control.clock.now(), "sid", {"sid": "sid"})
+    bad = Envelope("evt_2", "playback.unheard", control.clock.now(), "sid", {})
+    async with working(control):
+        for envelope in (bad, good):
+            await redis.xadd(EDGE_STREAM, {"e": msgspec.json.encode(envelope)})
+        await until(lambda: redis.xlen(EVENTS))
+    assert await events_of(redis) == [good]
+
+
+async def test_worker_stops_soon_when_told_to(settings: ControlSettings) -> None:
+    values = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    environ = {**os.environ, **{variable(name): str(value) for name, value in values.items()}}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.control.worker", env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    redis = Redis.from_url(settings.redis_url)
+    try:
+        await until(lambda: redis.exists("flags"))
+        started.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(started.wait(), 3) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            started.kill()
+        await started.communicate()
+        await redis.aclose()
