@@ -81,7 +81,10 @@ async def run(
     readers = [asyncio.create_task(watch.read(process.stdout)), asyncio.create_task(watch.keep(process.stderr))]
     ended = asyncio.create_task(process.wait())
     try:
-        while not (await asyncio.wait({ended}, timeout=LOOK_S))[0]:
+        while process.returncode is None:
+            await asyncio.wait({ended}, timeout=LOOK_S)  # it ends only when all who hold its pipes have
+            if process.returncode is not None:
+                break
             if stop is not None and stop.is_set():
                 raise Stopped("the worker was told to stop")
             watch.check()
@@ -93,7 +96,7 @@ async def run(
         error.details["lines"] = list(watch.last)
         raise
     finally:
-        await _end(process.pid, ended)
+        await _end(process, ended)
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
@@ -165,13 +168,14 @@ def _why(code: int, last: deque[str]) -> str:
     return f"ffmpeg gave up ({code}): {last[-1] if last else 'no word'}"
 
 
-async def _end(group: int, ended: asyncio.Task[int]) -> None:
+async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
     """SIGTERM to the group, a moment, SIGKILL; also for what an ended ffmpeg left behind."""
-    if not ended.done():
-        _signal(group, signal.SIGTERM)
+    if process.returncode is None:
+        _signal(process.pid, signal.SIGTERM)
         await asyncio.wait({ended}, timeout=POLITE_S)
-    _signal(group, signal.SIGKILL)
-    await asyncio.shield(ended)
+    _signal(process.pid, signal.SIGKILL)
+    await asyncio.wait({ended}, timeout=POLITE_S)
+    ended.cancel()
 
 
 def _signal(group: int, number: int) -> None:

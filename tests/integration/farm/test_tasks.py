@@ -1,0 +1,289 @@
+"""Tickets that come twice, workers that die, masters that fail: the result is one, and the truth is in the bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from redis.asyncio import Redis
+
+from farm import publish
+from farm.lease import Lease
+from farm.masters import Masters
+from farm.plan import Plan
+from shared import jobs
+from shared.storage import names
+from tests.support import farm as farms
+from tests.support import media
+from tests.support.farm import JOB, TITLE, Farm
+from tests.support.valkey import Valkey
+
+UNREACHABLE = "redis://127.0.0.1:1/0"
+
+
+def fake(folder: Path, body: str) -> str:
+    """A fake ffmpeg."""
+    path = folder / "fake-ffmpeg"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+async def content(farm: Farm, prefix: str) -> dict[str, bytes]:
+    return {key: await farm.bucket.get(key) for key in await farm.keys(prefix)}
+
+
+async def planned(farm: Farm) -> Plan:
+    assert await farm.probe(media.plain()) == "done"
+    return await farm.plan()
+
+
+async def until_there(path: Path) -> None:
+    until = time.monotonic() + 10
+    while not (path.exists() and path.read_text().strip()):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)
+
+
+async def test_a_chunk_twice_gives_the_same_bytes_and_one_marker(farm: Farm) -> None:
+    plan = await planned(farm)
+    await farm.chunk(plan, "0")
+    first = await content(farm, "v/")
+    won = await publish.marker(farm.bucket, plan.version, "0")
+    await farm.bucket.delete([names.done(plan.version, "0")])
+    await farm.chunk(plan, "0")
+    again = await publish.marker(farm.bucket, plan.version, "0")
+
+    assert await content(farm, "v/") == first
+    assert won is not None
+    assert again is not None
+    assert won.objects == again.objects
+    assert won.attempt != again.attempt
+
+
+async def test_two_workers_at_one_chunk_make_one_result(farm: Farm) -> None:
+    plan = await planned(farm)
+    writing = [publish.Attempt(farm.bucket, plan.version, "0", name) for name in ("a", "b")]
+
+    won = await asyncio.gather(*(attempt.win() for attempt in writing))
+
+    assert won[0] == won[1]
+    assert won[0].attempt in ("a", "b")
+
+
+async def test_a_ticket_for_a_finished_chunk_only_says_so(farm: Farm) -> None:
+    plan = await planned(farm)
+    await farm.chunk(plan, "sound")
+    before = await content(farm, "work/")
+
+    assert await farm.chunk(plan, "sound") == "done"
+
+    assert await content(farm, "work/") == before
+    kinds = Counter(type(message).__name__ for message in await farm.messages())
+    assert (kinds["Started"], kinds["ChunkDone"]) == (1, 2)
+
+
+async def test_work_that_another_holds_is_left_to_it(farm: Farm) -> None:
+    plan = await planned(farm)
+    held = Lease(farm.on.redis, f"{plan.version}:0", 30)
+    assert await held.take()
+
+    assert await farm.chunk(plan, "0") == "elsewhere"
+
+    await held.release()
+    assert await farm.chunk(plan, "0") == "done"
+    assert await farm.on.redis.keys("farm:lease:*") == []
+
+
+async def test_finalise_twice_changes_nothing_and_says_ready_again(farm: Farm) -> None:
+    made = await farm.whole(media.plain())
+    first = await content(farm, "v/")
+
+    assert await farm.finalise(made.plan) == "done"
+
+    assert await content(farm, "v/") == first
+    ready = [message for message in await farm.messages() if isinstance(message, jobs.Ready)]
+    assert ready == [made.ready, made.ready]
+    kept = await farm.bucket.get(names.ready_message(made.plan.version))
+    assert msgspec.json.decode(kept, type=jobs.Message) == made.ready
+
+
+async def test_finalise_before_all_markers_are_there_publishes_nothing(farm: Farm) -> None:
+    plan = await planned(farm)
+    await farm.chunk(plan, "0")
+
+    assert await farm.finalise(plan) == "failed"
+
+    last = (await farm.messages())[-1]
+    assert isinstance(last, jobs.Failed)
+    assert (last.chunk, last.code, last.final) == ("final", "chunks-missing", False)
+    assert not [key for key in await farm.keys("v/") if key.endswith(("m3u8", "ready.json"))]
+
+
+async def test_finalise_copies_what_a_dead_worker_left_out(farm: Farm) -> None:
+    plan = await planned(farm)
+    for chunk in plan.chunks:
+        await farm.chunk(plan, chunk)
+    lost = names.segment(TITLE, plan.version, "240", 1)
+    kept = await farm.bucket.get(lost)
+    await farm.bucket.delete([lost])
+
+    assert await farm.finalise(plan) == "done"
+
+    assert await farm.bucket.get(lost) == kept
+
+
+async def test_chunks_made_in_different_ways_are_not_joined(farm: Farm) -> None:
+    plan = await farms.in_pieces(farm, await planned(farm), segments=1)
+    for chunk in plan.chunks:
+        await farm.chunk(plan, chunk)
+    done = await publish.marker(farm.bucket, plan.version, "1")
+    assert done is not None
+    other = tuple(
+        msgspec.structs.replace(made, sha256="0" * 64) if made.name == "240/init.mp4" else made for made in done.objects
+    )
+    await farm.bucket.put(
+        names.done(plan.version, "1"), msgspec.json.encode(msgspec.structs.replace(done, objects=other))
+    )
+
+    assert await farm.finalise(plan) == "failed"
+
+    last = (await farm.messages())[-1]
+    assert isinstance(last, jobs.Failed)
+    assert last.code == "inits-differ"
+
+
+async def test_a_master_sent_again_is_ready_at_once(farm: Farm) -> None:
+    made = await farm.whole(media.plain())
+
+    assert await farm.probe(media.plain()) == "done"
+
+    again = (await farm.messages())[-2:]
+    assert isinstance(again[0], jobs.Planned)
+    assert again[1] == made.ready
+
+
+async def test_progress_grows_for_every_rendition_and_ends_at_one(farm: Farm) -> None:
+    master = media.master("twelve.mp4", *media.picture("640x360", seconds=12), *media.tone(12), *media.H264)
+    await farm.whole(master)
+
+    seen = [message for message in await farm.messages() if isinstance(message, jobs.Progress)]
+    for name in ("360", "240", "audio-0"):
+        fractions = [message.renditions[name] for message in seen if name in message.renditions]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1.0
+
+
+async def test_a_killed_ffmpeg_is_a_failure_that_is_not_final(tmp_path: Path, redis_url: str) -> None:
+    ffmpeg = fake(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg) as farm:
+        plan = await planned(farm)
+        working = asyncio.create_task(farm.chunk(plan, "0"))
+        await until_there(tmp_path / "pid")
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+        assert await working == "failed"
+
+        last = (await farm.messages())[-1]
+        assert isinstance(last, jobs.Failed)
+        assert (last.chunk, last.code, last.final) == ("0", "encode-failed", False)
+        assert "SIGKILL" in last.words
+        assert await farm.keys("v/") == []
+        assert await farm.on.redis.keys("farm:lease:*") == []
+        assert list((tmp_path / "scratch" / "chunks").iterdir()) == []
+
+
+async def test_a_hanging_ffmpeg_is_told_as_stalled(tmp_path: Path, redis_url: str) -> None:
+    async with farms.farm(tmp_path, redis_url, ffmpeg=fake(tmp_path, "exec sleep 600"), stall_s=1) as farm:
+        plan = await planned(farm)
+
+        assert await farm.chunk(plan, "sound") == "failed"
+
+        last = (await farm.messages())[-1]
+        assert isinstance(last, jobs.Failed)
+        assert (last.code, last.final) == ("stalled", False)
+
+
+async def test_a_lease_lives_as_long_as_the_work(tmp_path: Path, redis_url: str) -> None:
+    ffmpeg = fake(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg, lease_s=1) as farm:
+        plan = await planned(farm)
+        working = asyncio.create_task(farm.chunk(plan, "0"))
+        await until_there(tmp_path / "pid")
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            assert await farm.on.redis.exists(jobs.lease_key(f"{plan.version}:0"))
+            await asyncio.sleep(0.1)
+        farm.stop.set()
+
+        assert await working == "again"
+        assert not await farm.on.redis.exists(jobs.lease_key(f"{plan.version}:0"))
+
+
+async def test_the_cancel_key_stops_the_work(tmp_path: Path, redis_url: str) -> None:
+    ffmpeg = fake(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg) as farm:
+        plan = await planned(farm)
+        working = asyncio.create_task(farm.chunk(plan, "0"))
+        await until_there(tmp_path / "pid")
+        await farm.on.redis.set(jobs.cancel_key(JOB), "1")
+
+        assert await asyncio.wait_for(working, 10) == "cancelled"
+        assert not [message for message in await farm.messages() if isinstance(message, jobs.Failed)]
+
+
+async def test_the_work_goes_on_without_redis(tmp_path: Path, redis_url: str) -> None:
+    async with farms.farm(tmp_path, redis_url) as farm:
+        plan = await planned(farm)
+    async with farms.farm(tmp_path, UNREACHABLE) as farm:
+        for chunk in plan.chunks:
+            assert await farm.chunk(plan, chunk) == "done"
+        assert await farm.finalise(plan) == "done"
+        assert await publish.ready(farm.bucket, TITLE, plan.version) is not None
+
+
+async def test_redis_that_dies_during_the_work_stops_nothing(
+    tmp_path: Path, valkey_server: Valkey, redis: Redis
+) -> None:
+    ffmpeg = fake(
+        tmp_path,
+        f'echo $$ > {tmp_path}/pid; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; exec {media.WHEEL} "$@"',
+    )
+    async with farms.farm(tmp_path, valkey_server.url, ffmpeg=ffmpeg) as farm:
+        plan = await planned(farm)
+        working = asyncio.create_task(farm.chunk(plan, "0"))
+        await until_there(tmp_path / "pid")
+        valkey_server.kill()
+        try:
+            (tmp_path / "go").touch()
+            assert await working == "done"
+        finally:
+            valkey_server.start()
+        assert await publish.marker(farm.bucket, plan.version, "0") is not None
+
+
+async def test_a_master_is_fetched_once_for_many_and_makes_room(farm: Farm, tmp_path: Path) -> None:
+    for name in "abc":
+        await farm.bucket.put(f"masters/t/{name}", name.encode() * 1000)
+    masters = Masters(tmp_path / "kept", quota_bytes=2500)
+
+    async def read(name: str) -> tuple[bytes, int]:
+        async with masters.local(farm.bucket, f"masters/t/{name}") as path:
+            await asyncio.sleep(0.05)
+            return path.read_bytes()[:1], path.stat().st_ino
+
+    several = await asyncio.gather(*(read("a") for _ in range(5)))
+    assert len({inode for _, inode in several}) == 1
+    assert (await read("b"))[0] == b"b"
+    async with masters.local(farm.bucket, "masters/t/b"):
+        assert (await read("c"))[0] == b"c"
+
+    kept = sorted(path.read_bytes()[:1] for path in (tmp_path / "kept").iterdir() if path.suffix == "")
+    assert kept == [b"b", b"c"]
+    masters.drop("masters/t/b")
+    assert len([path for path in (tmp_path / "kept").iterdir() if path.suffix == ""]) == 1
