@@ -38,7 +38,7 @@ class Api:
         """One request to /v1; the decoded answer. Raises Refused with the problem's words, or Unavailable."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         data = msgspec.json.encode(body) if body is not None else b""
-        status, _, answer = self._send(method, f"/v1/{path}", data, headers)
+        status, _, answer = self._send(method, f"/v1/{path}", data=data, headers=headers)
         return msgspec.json.decode(answer) if answer and status != 204 else None
 
     def upload(self, file: Path, metadata: dict[str, str], *, moved: Callable[[int], None] = lambda _: None) -> str:
@@ -46,7 +46,7 @@ class Api:
         size = file.stat().st_size
         named = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items())
         headers = {**TUS, "Upload-Length": str(size), "Upload-Metadata": named}
-        _, answered, _ = self._send("POST", "/v1/uploads", b"", headers)
+        _, answered, _ = self._send("POST", "/v1/uploads", headers=headers)
         location = urlsplit(answered["location"]).path
         offset = 0
         with file.open("rb") as source:
@@ -59,10 +59,12 @@ class Api:
     def _patch(self, location: str, data: bytes, offset: int) -> int:
         """Send bytes at `offset`; the new offset, the server's own word."""
         headers = {**TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
-        _, answered, _ = self._send("PATCH", location, data, headers)
+        _, answered, _ = self._send("PATCH", location, data=data, headers=headers)
         return int(answered["upload-offset"])
 
-    def _send(self, method: str, path: str, data: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def _send(
+        self, method: str, path: str, *, headers: dict[str, str], data: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=self._timeout_s)
         if self._bearer:

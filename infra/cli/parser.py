@@ -23,7 +23,7 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: Subparsers[argparse.ArgumentParser], name: str, act: str, words: str) -> argparse.ArgumentParser:
+def _add(commands: Subparsers[argparse.ArgumentParser], name: str, act: str, *, words: str) -> argparse.ArgumentParser:
     """A subcommand; `act` is `module:function` under infra.cli, imported when it is chosen alone."""
     command = commands.add_parser(name, help=words, description=words)
     command.set_defaults(act=act)
@@ -36,63 +36,66 @@ def _group(commands: Subparsers[argparse.ArgumentParser], name: str, words: str)
 
 
 def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
-    run = _add(commands, "run", "start:run", "start everything on this machine and print where it is")
+    run = _add(commands, "run", "start:run", words="start everything on this machine and print where it is")
     run.add_argument("--ready-file", type=Path, metavar="F", help="write the table as JSON when everything answers")
     run.add_argument("--no-demo", action="store_true", help="add no demo title")
     run.add_argument("--no-accounts", action="store_true", help="make no accounts; the set-up page asks for the admin")
     run.add_argument("--master", type=Path, default=os.environ.get("MASTER") or None, help="clip of the demo title")
     run.add_argument("--only", default="", metavar="PARTS", help="postgres,valkey,control,worker,edge,farm")
-    test = _add(commands, "test", "checks:test", "run the tests, the quick ones first")
+    test = _add(commands, "test", "checks:test", words="run the tests, the quick ones first")
     test.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest")
-    _add(commands, "check", "checks:check", "run linters, types, import contracts, house and unit tests")
-    _add(commands, "doctor", "doctor:run", "say what is missing and the line that mends it")
-    _add(commands, "docs", "start:docs", "rewrite the pages of docs/ that are made from the code")
-    _add(commands, "prepare", "prepare:prepare", "make secrets, bucket and schema for a deployment")
-    _add(commands, "migrate", "start:migrate", "bring the database to the newest schema")
+    _add(commands, "check", "checks:check", words="run linters, types, import contracts, house and unit tests")
+    _add(commands, "doctor", "doctor:run", words="say what is missing and the line that mends it")
+    _add(commands, "docs", "start:docs", words="rewrite the pages of docs/ that are made from the code")
+    _add(commands, "prepare", "prepare:prepare", words="make secrets, bucket and schema for a deployment")
+    _add(commands, "migrate", "start:migrate", words="bring the database to the newest schema")
 
 
 def _titles(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "title", "titles of the running Usher")
-    add = _add(group, "add", "titles:add", "upload a master as a new title")
+    add = _add(group, "add", "titles:add", words="upload a master as a new title")
     add.add_argument("file", type=Path, metavar="FILE")
     add.add_argument("--title", required=True, metavar="T", help="its name")
     add.add_argument("--price", type=price, default=Decimal(0), help="for instance 4.99; free without it")
     add.add_argument("--seller", default="", metavar="HANDLE", help="whose it is; the first of yours without it")
     add.add_argument("--publish", action="store_true", help="wait until it is ready and publish it")
-    _add(group, "ls", "titles:ls", "list titles")
-    _add(group, "show", "titles:show", "show one title and its jobs").add_argument("title", metavar="ID")
+    _add(group, "ls", "titles:ls", words="list titles")
+    _add(group, "show", "titles:show", words="show one title and its jobs").add_argument("title", metavar="ID")
 
 
 def _tokens(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "token", "playback tokens")
-    mint = _add(group, "mint", "tokens:mint", "sign a token for a title, past every entitlement")
+    mint = _add(group, "mint", "tokens:mint", words="sign a token for a title, past every entitlement")
     mint.add_argument("title", metavar="TITLE", help="the title's internal id")
     mint.add_argument("--sub", default="", help="pseudonym of who watches; a random one without it")
     mint.add_argument("--screens", type=int, default=2)
     mint.add_argument("--height", type=int, default=0, help="ceiling; 0: none")
     mint.add_argument("--edition", default="", help="print the whole address of this edition's playlist")
-    inspect = _add(group, "inspect", "tokens:inspect", "show what a token says, without checking it")
+    inspect = _add(group, "inspect", "tokens:inspect", words="show what a token says, without checking it")
     inspect.add_argument("token", metavar="TOKEN|URL")
-    explain = _add(group, "explain", "tokens:explain", "walk the edge's checks and say which refuses and why")
+    explain = _add(group, "explain", "tokens:explain", words="walk the edge's checks and say which refuses and why")
     explain.add_argument("token", metavar="TOKEN|URL")
     explain.add_argument("--path", default="", help="what is asked for, where no URL is given: v/<title>/…")
 
 
 def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:
     rotate = _add(
-        _group(commands, "keys", "signing keys"), "rotate", "keys:rotate", "next becomes current; a new next is made"
+        _group(commands, "keys", "signing keys"),
+        "rotate",
+        "keys:rotate",
+        words="next becomes current; a new next is made",
     )
     rotate.add_argument("--new", action="store_true", help="draw a whole new key set; running sessions end")
     group = _group(commands, "flag", "switches")
-    _add(group, "ls", "flags:ls", "list all flags")
-    put = _add(group, "set", "flags:put", "switch a flag")
+    _add(group, "ls", "flags:ls", words="list all flags")
+    put = _add(group, "set", "flags:put", words="switch a flag")
     put.add_argument("name")
     put.add_argument("state", choices=("on", "off"))
     put.add_argument("--percent", type=percent, default=100, help="of subjects it is on for")
-    login = _add(commands, "login", "people:login", "act as another account in later commands")
+    login = _add(commands, "login", "people:login", words="act as another account in later commands")
     login.add_argument("username")
     login.add_argument("--as", dest="role", choices=ROLES, default="seller", help="for which commands")
-    seed = _add(commands, "seed", "people:seed", "make viewer accounts to try things with")
+    seed = _add(commands, "seed", "people:seed", words="make viewer accounts to try things with")
     seed.add_argument("--users", type=int, default=10)
 
 

@@ -11,6 +11,7 @@ from infra.stack.home import Credentials, Home, Session
 from infra.stack.plan import Plan
 from shared.ids import new_secret
 
+#: The first is the admin.
 ROLES = ("admin", "seller", "viewer")
 PORTAL_NAME = "Usher"
 SELLER = {"name": "Demo Studio", "handle": "demo"}
@@ -37,23 +38,23 @@ def _make(origin: str, home: Home) -> dict[str, Account]:
         known = kept.sessions if kept else {}
         return {role: Account(username=s.username, email=_email(s.username)) for role, s in known.items()}
     made = {role: Account(username=role, email=_email(role), password=new_secret(9)) for role in ROLES}
-    sessions = {role: _sign_up(origin, role, account) for role, account in made.items()}
+    sessions = {role: _sign_up(origin, account, first=role == ROLES[0]) for role, account in made.items()}
     Api(origin, sessions["seller"].bearer).post("sellers", SELLER)
     home.write_credentials(Credentials(origin=origin, sessions=sessions))
     return made
 
 
-def _sign_up(origin: str, role: str, account: Account) -> Session:
-    """Register (the admin by the set-up page's route) and log in."""
+def _sign_up(origin: str, account: Account, *, first: bool) -> Session:
+    """Register (the first account by the set-up page's route, which makes it the admin) and log in."""
     about = {"username": account.username, "email": account.email, "password": account.password}
     api = Api(origin)
     try:
-        if role == "admin":
+        if first:
             api.post("setup", about | {"portal_name": PORTAL_NAME})
         else:
             api.post("auth/register", about)
     except Problem as problem:
-        words = f"The {role}'s account could not be made: {problem}"
+        words = f"The account {account.username} could not be made: {problem}"
         raise Problem(words, status=problem.status, code=problem.code) from problem
     me = api.post("auth/login", {"login": account.username, "password": account.password, "bearer": True})
     return Session(username=account.username, bearer=me["bearer_token"])

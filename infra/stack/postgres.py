@@ -118,7 +118,7 @@ def make(cluster: Cluster, bin_folder: Path, who: Identity) -> None:
         if who.user:
             for path in (cluster.folder, passwords):
                 shutil.chown(path, who.user)
-        _initdb(cluster, bin_folder, who, passwords)
+        _initdb(cluster, bin_folder, who=who, passwords=passwords)
     finally:
         passwords.unlink(missing_ok=True)
 
@@ -133,7 +133,7 @@ def give(folder: Path, who: Identity) -> None:
             os.chown(path, owner, -1, follow_symlinks=False)
 
 
-def _initdb(cluster: Cluster, bin_folder: Path, who: Identity, passwords: Path) -> None:
+def _initdb(cluster: Cluster, bin_folder: Path, *, who: Identity, passwords: Path) -> None:
     options = ("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
     done = subprocess.run(
         [*who.prefix, bin_folder / "initdb", "-D", cluster.folder, "-U", ADMIN, f"--pwfile={passwords}", *options],
@@ -152,7 +152,7 @@ def _major(bin_folder: Path) -> str:
     return words.split()[-1].split(".")[0]
 
 
-def spec(cluster: Cluster, bin_folder: Path, who: Identity, environ: dict[str, str]) -> Spec:
+def spec(cluster: Cluster, bin_folder: Path, *, who: Identity, environ: dict[str, str]) -> Spec:
     """The server as a child in the foreground; SIGINT is its fast and clean end."""
     settings = (
         "unix_socket_directories=",

@@ -65,7 +65,7 @@ async def running(options: Options, *, say: Say) -> AsyncIterator[Ready]:
         async with Supervisor(home.log, mark=plan_.mark, say=say) as supervisor:
             await start_servers(plan_, supervisor)
             await start_apps(plan_, supervisor)
-            yield await fill(plan_, home, options, supervisor, say)
+            yield await fill(plan_, home, options, pids=supervisor.pids, say=say)
 
 
 async def start_servers(plan_: Plan, supervisor: Supervisor) -> None:
@@ -92,7 +92,7 @@ def prepare_postgres(plan_: Plan, environ: dict[str, str]) -> Spec:
     bin_folder = postgres.binaries()
     who = postgres.identity(bin_folder, plan_.home)
     postgres.make(plan_.cluster, bin_folder, who)
-    return postgres.spec(plan_.cluster, bin_folder, who, environ)
+    return postgres.spec(plan_.cluster, bin_folder, who=who, environ=environ)
 
 
 async def start_apps(plan_: Plan, supervisor: Supervisor) -> None:
@@ -100,7 +100,7 @@ async def start_apps(plan_: Plan, supervisor: Supervisor) -> None:
     await supervisor.start([plan.app_spec(plan_, app) for app in plan.APPS if app in plan_.parts])
 
 
-async def fill(plan_: Plan, home: Home, options: Options, supervisor: Supervisor, say: Say) -> Ready:
+async def fill(plan_: Plan, home: Home, options: Options, *, pids: dict[str, int], say: Say) -> Ready:
     """The first accounts and the demo title, through the API as anybody would."""
     people: dict[str, accounts.Account] = {}
     shown = None
@@ -111,7 +111,7 @@ async def fill(plan_: Plan, home: Home, options: Options, supervisor: Supervisor
     return Ready(
         addresses=addresses(plan_, shown),
         ports=plan_.ports | {f"{name}-private": port for name, port in plan_.private_ports.items()},
-        pids=supervisor.pids,
+        pids=pids,
         home=str(home.folder),
         log_dir=str(home.log),
         mark=plan_.mark,

@@ -17,7 +17,7 @@ from tests.house.tree import ROOT, modules, tracked
 PERSONAL = {"email", "mail", "name", "username", "address", "ip", "phone", "password"}
 SQL = re.compile(r"\b(select\s.+\sfrom|insert\s+into|update\s+\w+\s+set|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
 #: Where SQL may stand besides a feature's store.py.
-SQL_HOMES = {"gateway/control/outbox.py", "infra/migrate.py"}
+SQL_HOMES = {"gateway/control/outbox.py", "infra/migrate.py", "infra/stack/postgres.py"}
 #: The only modules that start processes.
 STARTERS = {"farm/run.py"}
 STARTS = re.compile(r"(subprocess\.(run|Popen|check)|create_subprocess|os\.(system|exec|spawn|fork|popen))")

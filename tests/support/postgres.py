@@ -40,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
     bin_folder = postgres.binaries()
     who = postgres.identity(bin_folder, folder)
     postgres.make(made, bin_folder, who)
-    spec = postgres.spec(made, bin_folder, who, dict(os.environ))
+    spec = postgres.spec(made, bin_folder, who=who, environ=dict(os.environ))
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen(
             spec.argv,

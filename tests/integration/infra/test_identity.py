@@ -40,7 +40,7 @@ def serve_once(cluster: Cluster, who: Identity) -> object:
     """Start, look into the table `kept` (made when it is missing), stop."""
     bin_folder = postgres.binaries()
     postgres.make(cluster, bin_folder, who)
-    spec = postgres.spec(cluster, bin_folder, who, dict(os.environ))
+    spec = postgres.spec(cluster, bin_folder, who=who, environ=dict(os.environ))
     with (cluster.folder.parent / "log").open("ab") as log:
         server = subprocess.Popen(spec.argv, cwd=spec.cwd, **become(spec.user), stdout=log, stderr=log)
     try:
