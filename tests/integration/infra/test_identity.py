@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +20,12 @@ from tests.support.ports import free_base
 
 
 @pytest.fixture
-def reachable(tmp_path: Path) -> Iterator[Path]:
-    """A folder any user may pass through, as USHER_HOME of root is."""
-    folder = tmp_path
-    while folder != folder.parent and os.geteuid() == 0:
-        folder.chmod(folder.stat().st_mode | 0o011)
-        folder = folder.parent
-    yield tmp_path
+def reachable() -> Iterator[Path]:
+    """A folder any user may pass through, as USHER_HOME of root is; pytest's own may be closed at any moment."""
+    folder = Path(tempfile.mkdtemp(prefix="usher-identity-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def identities(parent: Path) -> list[Identity]:
