@@ -65,11 +65,11 @@ class Watch:
 
     async def _catch_up(self) -> None:
         """After a gap: what was revoked meanwhile, and whether Redis is the one it was."""
-        self.is_connected = True
         held: dict[Any, Any] = await self._redis.hgetall(REVOKED)
         self._revocations.add({field.decode(): int(iat) for field, iat in held.items()})
         self._seats.renew_soon()
         await self._compare_mark()
+        self.is_connected = True
 
     async def _compare_mark(self) -> None:
         async with asyncio.timeout(SILENCE_S):

@@ -87,6 +87,14 @@ class EdgeUnderTest:
         """A good token for TITLE, with `changes` to its claims."""
         return tokens.mint(claims(self.clock.now(), **changes), signer or keys.signing_key(self.key_set))
 
+    async def until_it_hears(self) -> None:
+        """Wait until pushes reach the edge, so that it knows which Redis it talks to and why tokens end."""
+
+        async def hears() -> bool:
+            return self.app.edge is not None and self.app.edge.watch.is_connected
+
+        await until(hears)
+
     async def get(self, path: str, token: str = "", **more: Any) -> Answer:
         """GET a bucket path with the token in the address."""
         return await self.ask("GET", f"/t/{token}/{path}" if token else f"/{path}", **more)

@@ -48,15 +48,6 @@ async def until_status(edge: EdgeUnderTest, token: str, wanted: int) -> None:
     await until(reached)
 
 
-async def until_watching(edge: EdgeUnderTest) -> None:
-    """Until the edge hears pushes, so that it knows which Redis it talks to."""
-
-    async def hears() -> bool:
-        return edge.app.edge is not None and edge.app.edge.watch.is_connected
-
-    await until(hears)
-
-
 async def until_seats(redis: Redis, count: int) -> None:
     async def there() -> bool:
         return len(await seats.live(redis, "viewer")) == count
@@ -102,7 +93,7 @@ async def test_a_redis_that_forgot_everything_learns_what_runs(
 ) -> None:
     running = [edge.token(), edge.token()]
     assert [await status(edge, token) for token in running] == [200, 200]
-    await until_watching(edge)
+    await edge.until_it_hears()
     server.kill()
     assert [await status(edge, token) for token in running] == [200, 200]
     server.start()
@@ -116,7 +107,7 @@ async def test_a_redis_that_forgot_everything_learns_what_runs(
 
 async def test_a_flushed_redis_learns_what_runs_without_a_lost_connection(edge: EdgeUnderTest, direct: Redis) -> None:
     assert await status(edge, edge.token(exp=int(edge.clock.now()) + 5)) == 200
-    await until_watching(edge)
+    await edge.until_it_hears()
     edge.clock.ahead_s = 10
     await direct.flushall()
     await until_seats(direct, 1)
@@ -127,7 +118,7 @@ async def test_a_revocation_during_the_outage_is_heard_after_it(
 ) -> None:
     token = edge.token()
     assert await status(edge, token) == 200
-    await until_watching(edge)
+    await edge.until_it_hears()
     server.kill()
     server.start()
     # Not published: the message was lost, and only the hash tells.

@@ -165,6 +165,7 @@ async def test_takeover_ends_the_oldest_screen_and_it_cannot_come_back(
         running_edge(folder, redis_url, **policy) as one,
         running_edge(folder, redis_url, key_set=one.key_set, **policy) as two,
     ):
+        await one.until_it_hears()
         first, second, third = (one.token() for _ in range(3))
         assert (await one.get(MASTER, first)).status == 200
         assert (await one.get(MASTER, second)).status == 200
@@ -188,6 +189,7 @@ async def test_takeover_ends_the_oldest_screen_and_it_cannot_come_back(
 async def test_a_revocation_ends_running_play_and_spares_later_tokens(
     edge: EdgeUnderTest, redis: Redis, kind: Any, key: str, reason: str, code: str
 ) -> None:
+    await edge.until_it_hears()
     now = int(edge.clock.now())
     token = edge.token(sid="session-known", iat=now)
     other = edge.token(sub="somebody", scope=f"v/{OTHER}/")
