@@ -1,7 +1,7 @@
 """Celery wiring: the three tasks by the names of shared/jobs.py. A task = decode → plan → run → publish.
 
 Celery only hastens: a ticket may be lost or come twice. Markers in the bucket and leases decide, so a ticket is
-acknowledged after its work, and given back when the worker is told to stop.
+acknowledged after its work, and sent anew when the worker is told to stop.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 from celery import Celery, signals
 from celery.app.task import Task
-from celery.exceptions import Reject
 from celery.worker.request import Request
+from kombu.exceptions import OperationalError
 
 from farm import tasks
 from farm.engine import Engine
 from shared import jobs
+from shared.log import get
 from shared.metrics import FARM_CHUNKS, FARM_SECONDS
 from shared.settings import FarmSettings
 
@@ -69,9 +70,10 @@ def create_app(settings: FarmSettings, engine: Callable[[], Engine]) -> Celery:
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
+        worker_redirect_stdouts=False,
     )
     for name, kind in _TICKETS.items():
-        app.task(name=name)(_body(settings, engine, kind))
+        app.task(name=name, bind=True)(_body(settings, engine, kind))
     signals.worker_process_init.connect(_on_child, weak=False)
     return app
 
@@ -82,14 +84,25 @@ class CountedTask(Task[Any, Any]):
     Request = "farm.app:CountingRequest"
 
 
-def _body(settings: FarmSettings, engine: Callable[[], Engine], kind: type[tasks.Ticket]) -> Callable[..., str]:
-    def task(ticket: dict[str, Any]) -> str:
+def _body(
+    settings: FarmSettings, engine: Callable[[], Engine], kind: type[tasks.Ticket]
+) -> Callable[[Task[Any, Any], dict[str, Any]], str]:
+    def task(self: Task[Any, Any], ticket: dict[str, Any]) -> str:
         outcome = asyncio.run(_perform(settings, engine(), msgspec.convert(ticket, kind)))
         if outcome == "stopped":
-            raise Reject("the worker stops", requeue=True)
+            _give_back(self, ticket)
         return outcome
 
     return task
+
+
+def _give_back(task: Task[Any, Any], ticket: dict[str, Any]) -> None:
+    """Send the ticket anew: a worker that leaves has no time for Celery's own way of handing it back."""
+    queue = (task.request.delivery_info or {}).get("routing_key", jobs.CPU_QUEUE)
+    try:
+        task.app.send_task(task.name, kwargs={"ticket": ticket}, queue=queue, retry=False)
+    except OperationalError as error:
+        get("farm").warning("ticket not given back", why=str(error))
 
 
 async def _perform(settings: FarmSettings, engine: Engine, ticket: tasks.Ticket) -> str:
