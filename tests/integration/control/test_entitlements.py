@@ -1,0 +1,58 @@
+"""Letting viewers in and out, in the real database."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.control import Control, make_admin, register
+from tests.support.titles import Desk, desk
+
+
+@pytest.fixture
+async def seller(control: Control) -> Desk:
+    """A seller at work."""
+    return await desk(control)
+
+
+async def pushes(control: Control) -> list[tuple[str, str]]:
+    rows = await control.rows("select data from outbox where topic = 'push' order by seq")
+    return [(row["data"]["kind"], row["data"]["key"]) for row in rows]
+
+
+async def test_viewer_is_listed_when_let_in_and_only_once(control: Control, seller: Desk) -> None:
+    title = await seller.published(price_minor=100)
+    await register(control.browser(), "Vera")
+    for _ in range(2):
+        await seller.ask("PUT", f"titles/{title['id']}/viewers/vera", 204)
+    items = (await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"]
+    assert [item["username"] for item in items] == ["Vera"]
+    granted = await control.events("entitlement.granted")
+    assert len(granted) == 1 and granted[0]["data"]["scope"] == title["id"]
+    await seller.ask("PUT", f"titles/{title['id']}/viewers/nobody", 404)
+
+
+async def test_revoke_ends_what_plays_and_the_right_may_be_given_again(control: Control, seller: Desk) -> None:
+    title = await seller.published(price_minor=100)
+    me = await register(control.browser(), "vera")
+    path = f"titles/{title['id']}/viewers/vera"
+    await seller.ask("DELETE", path, 204)
+    assert await pushes(control) == [] and await control.events("entitlement.revoked") == []
+    await seller.ask("PUT", path, 204)
+    await seller.ask("DELETE", path, 204)
+    sub = (await control.rows("select sub from principal where id = $1", me["id"]))[0]["sub"]
+    assert await pushes(control) == [("sub", sub)]
+    assert (await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"] == []
+    await seller.ask("PUT", path, 204)
+    assert len((await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"]) == 1
+    assert len(await control.events("entitlement.granted")) == 2
+
+
+async def test_revoke_ends_nothing_when_another_right_stands(control: Control, seller: Desk) -> None:
+    free, costly = await seller.published(), await seller.published(price_minor=100)
+    me = await register(control.browser(), "vera")
+    await make_admin(control, me["id"])
+    await register(control.browser("10.3.0.2"), "otto")
+    for title, name in ((free, "otto"), (costly, "vera"), (costly, "studio")):
+        await seller.ask("PUT", f"titles/{title['id']}/viewers/{name}", 204)
+        await seller.ask("DELETE", f"titles/{title['id']}/viewers/{name}", 204)
+    assert await pushes(control) == []

@@ -1,0 +1,289 @@
+"""Jobs through the real app and database: every order of messages, what the reaper mends, what people see."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.control.jobs import actions
+from gateway.control.jobs.leases import RedisLeases
+from shared import jobs as farm
+from shared.jobs import ChunkDone, Failed, Message, Progress, Started, lease_key
+from shared.storage import names
+from tests.support.control import Control, register
+from tests.support.titles import Desk, desk, planned_of, ready_of, say, tickets
+
+
+@pytest.fixture
+async def seller(control: Control) -> Desk:
+    """A seller at work."""
+    return await desk(control)
+
+
+async def begun(seller: Desk) -> tuple[str, str]:
+    """A title with a queued job: both ids."""
+    title = (await seller.title())["id"]
+    return title, (await seller.queue(title)).id
+
+
+async def sent(control: Control) -> list[str]:
+    return tickets(await control.rows("select type, data from outbox where topic = 'task' order by seq"))
+
+
+async def reap(control: Control, leases: RedisLeases | None = None) -> int:
+    return await actions.reap(
+        begin=control.wiring["begin"],
+        leases=leases or control.wiring["leases"],
+        bucket=control.wiring["bucket"],
+        clock=control.clock,
+        lease_s=15,
+    )
+
+
+async def put(control: Control, key: str, data: bytes = b"{}") -> None:
+    await control.wiring["bucket"].put(key, data)
+
+
+async def test_queue_makes_the_title_processing_and_sends_a_probe(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    assert (await seller.ask("GET", f"titles/{title}"))["state"] == "processing"
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert (shown["state"], shown["progress"], shown["title"]) == ("queued", 0.0, title)
+    assert await sent(control) == ["probe"]
+    assert [e["subject"] for e in await control.events("transcode.queued")] == [job]
+
+
+async def test_newer_master_cancels_the_older_job(control: Control, seller: Desk) -> None:
+    title, old = await begun(seller)
+    new = (await seller.queue(title)).id
+    await say(control, ready_of(old, edition="old"))
+    await say(control, ready_of(new, edition="new"))
+    states = {j["id"]: j["state"] for j in (await seller.ask("GET", f"titles/{title}/jobs"))["items"]}
+    assert states == {old: "cancelled", new: "done"}
+    rows = await control.rows("select edition from title where id = $1", title)
+    assert rows == [{"edition": "new"}]
+
+
+async def test_job_goes_its_way_when_all_messages_come(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await say(control, planned_of(job))
+    assert await sent(control) == ["probe", "chunk:0", "chunk:sound", "chunk:poster"]
+    await say(control, Started(job=job, chunk="0", attempt="a1"))
+    await say(control, Progress(job=job, chunk="0", renditions={"720": 0.5, "360": 0.25}, speed=3.0))
+    await say(control, Progress(job=job, chunk="0", renditions={"720": 0.4}, speed=3.0))
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert shown["state"] == "encoding" and shown["renditions"] == {"720": 0.5, "360": 0.25, "audio-0": 0.0}
+    for chunk in ("0", "sound", "poster"):
+        await say(control, ChunkDone(job=job, chunk=chunk))
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "finalising"
+    assert (await sent(control))[-1] == "finalise"
+    await say(control, ready_of(job))
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert (shown["state"], shown["progress"], shown["attempts"]) == ("done", 1.0, 1)
+    made = await seller.ask("GET", f"titles/{title}")
+    assert (made["state"], made["ceilings"], made["duration_s"]) == ("ready", ["720", "360"], 10.0)
+    assert made["poster_url"].startswith(f"/v1/titles/{title}/poster.jpg")
+
+
+def messages_of(job: str) -> list[Message]:
+    """All that a farm may say of a job in one run, with a plan made anew and failures that are not final."""
+    said: list[Message] = [planned_of(job), planned_of(job, "v0", ("0",)), ready_of(job), ready_of(job, "v0", "e0")]
+    for chunk in ("0", "sound", "poster", "probe", "final", "9"):
+        said += [Started(job=job, chunk=chunk, attempt="a"), Progress(job=job, chunk=chunk, renditions={"720": 0.7})]
+        said += [ChunkDone(job=job, chunk=chunk), Failed(job=job, chunk=chunk, code="c", words="It broke.")]
+    return said
+
+
+async def test_any_order_of_messages_makes_the_title_ready_once(control: Control, seller: Desk) -> None:
+    """500 random orders with repetitions, each on a job of its own, closed by the farm's last word."""
+    title = (await seller.title())["id"]
+    orders: list[tuple[int, ...]] = []
+
+    @settings(max_examples=500, database=None, deadline=None)
+    @given(st.lists(st.integers(0, 27), min_size=1, max_size=12))
+    def collect(order: list[int]) -> None:
+        orders.append(tuple(order))
+
+    collect()
+    for order in orders[:500]:
+        job = (await seller.queue(title)).id
+        said = messages_of(job)
+        random.Random(0).shuffle(said)
+        async with control.wiring["begin"]() as unit:
+            ports = {"jobs": unit.jobs, "titles": unit.catalogue, "outbox": unit.outbox, "clock": control.clock}
+            for number, n in enumerate(order):
+                await actions.apply(said[n], entry=f"{job}-{number}", **ports)
+        row = (await control.rows("select state, version from job where id = $1", job))[0]
+        version = row["version"] or "v1"
+        for _ in range(2):
+            await say(control, ready_of(job, version, f"e-{version}"))
+        row = (await control.rows("select state, last_error from job where id = $1", job))[0]
+        completed = "select type from outbox where subject = $1 and type = 'transcode.completed'"
+        done = await control.rows(completed, job)
+        assert (row["state"], len(done)) in (("done", 1), ("failed", 0))
+        # Three failures of one piece are the only way to fail.
+        assert row["state"] == "done" or row["last_error"] == "It broke. It was tried 3 times."
+    assert len(orders) >= 500
+
+
+async def test_job_fails_in_words_when_an_attempt_says_it_is_final(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await say(control, Failed(job=job, chunk="probe", code="not-a-video", words="This is a text file.", final=True))
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert (shown["state"], shown["last_error"]) == ("failed", "This is a text file.")
+    assert (await seller.ask("GET", f"titles/{title}"))["state"] == "draft"
+    assert [e["data"]["code"] for e in await control.events("transcode.failed")] == ["not-a-video"]
+
+
+async def test_job_fails_when_a_chunk_failed_three_times(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job))
+    for n in range(3):
+        await say(control, Failed(job=job, chunk="0", code="exit", words="The decoder gave up."), entry=f"e{n}")
+        await say(control, Failed(job=job, chunk="0", code="exit", words="The decoder gave up."), entry=f"e{n}")
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert (shown["state"], shown["last_error"]) == ("failed", "The decoder gave up. It was tried 3 times.")
+    assert (await sent(control)).count("chunk:0") == 3
+
+
+async def test_published_title_keeps_its_edition_when_a_new_master_fails(control: Control, seller: Desk) -> None:
+    title = await seller.published()
+    job = (await seller.queue(title["id"])).id
+    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "published"
+    await say(control, Failed(job=job, chunk="probe", code="x", words="No.", final=True))
+    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "published"
+    job = (await seller.queue(title["id"])).id
+    await say(control, ready_of(job, "v2", "e2"))
+    rows = await control.rows("select state, edition from title where id = $1", title["id"])
+    assert rows == [{"state": "published", "edition": "e2"}]
+
+
+async def test_ready_title_stays_ready_when_a_new_master_is_cancelled(control: Control, seller: Desk) -> None:
+    title = await seller.ready()
+    job = (await seller.queue(title["id"])).id
+    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "processing"
+    assert (await seller.ask("POST", f"jobs/{job}/cancel"))["state"] == "cancelled"
+    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "ready"
+    assert await control.wiring["redis"].exists(farm.cancel_key(job))
+    await seller.ask("POST", f"jobs/{job}/cancel", 409)
+
+
+async def test_retry_makes_a_new_job_of_the_same_master(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await seller.ask("POST", f"jobs/{job}/retry", 409)
+    await say(control, Failed(job=job, chunk="probe", code="x", words="No.", final=True))
+    again = await seller.ask("POST", f"jobs/{job}/retry")
+    assert again["id"] != job and again["state"] == "queued"
+    rows = await control.rows("select master, sha256, upload from job where title = $1", title)
+    assert len(rows) == 2 and rows[0] == rows[1]
+    await seller.ask("POST", f"jobs/{job}/retry", 409)
+
+
+async def test_reaper_sends_again_what_was_lost_and_only_that(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job))
+    for chunk in ("0", "sound"):
+        await say(control, Started(job=job, chunk=chunk, attempt="a"))
+    await control.wiring["redis"].set(lease_key("v1:sound"), "w", ex=60)
+    await put(control, names.done("v1", "poster"))
+    control.clock.advance(29)
+    assert await reap(control) == 0, "tickets are young"
+    control.clock.advance(2)
+    assert await reap(control) == 1
+    assert (await sent(control))[-1] == "chunk:0"
+    rows = await control.rows(
+        "select chunk, lost, done_at is not null as done from job_chunk where job = $1 order by 1", job
+    )
+    found = {row["chunk"]: (row["lost"], row["done"]) for row in rows}
+    assert (found["0"], found["poster"], found["sound"]) == ((1, False), (0, True), (0, False))
+    assert await reap(control) == 0
+
+
+async def test_reaper_waits_when_redis_lost_its_memory(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+    await say(control, Started(job=job, chunk="0", attempt="a"))
+    control.clock.advance(31)
+    now = [0.0]
+    redis = control.wiring["redis"]
+    leases = RedisLeases(redis, redis, lease_s=15, clock=lambda: now[0])
+    await leases.look()
+    leases._run = "another"
+    await leases.look()
+    assert await reap(control, leases) == 0
+    now[0] = 30.0
+    assert await reap(control, leases) == 1
+
+
+async def test_reaper_leaves_tickets_that_wait_in_the_queue(control: Control, seller: Desk) -> None:
+    await begun(seller)
+    await control.wiring["redis"].rpush("cpu", "another ticket")
+    control.clock.advance(60)
+    assert await reap(control) == 0
+    control.clock.advance(600)
+    assert await reap(control) == 1
+    assert await sent(control) == ["probe", "probe"]
+
+
+async def test_reaper_finalises_when_all_markers_are_there(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+    await put(control, names.done("v1", "0"))
+    await reap(control)
+    assert await sent(control) == ["probe", "chunk:0", "finalise"]
+    ready = msgspec.structs.replace(ready_of("job_of_another_try"), edition="e9")
+    await put(control, names.ready_message("v1"), msgspec.json.encode(ready))
+    await reap(control)
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "finalising", "ready.json is not there"
+    await put(control, names.ready(title, "v1"))
+    await reap(control)
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "done"
+    assert (await control.rows("select edition from title where id = $1", title)) == [{"edition": "e9"}]
+
+
+async def test_job_fails_when_twenty_workers_were_lost(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+    for n in range(20):
+        await say(control, Started(job=job, chunk="0", attempt=f"a{n}"), entry=f"s{n}")
+        control.clock.advance(31)
+        await reap(control)
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert shown["state"] == "failed" and shown["last_error"].startswith("The workers that made this title stopped")
+    assert shown["attempts"] == 20
+
+
+async def test_job_is_shown_as_probing_when_its_lease_is_held(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await control.wiring["redis"].set(lease_key(f"probe:{job}"), "w", ex=60)
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "probing"
+    listed = (await seller.ask("GET", "studio/titles"))["items"]
+    assert (listed[0]["id"], listed[0]["job"]["state"], listed[0]["upload"]) == (title, "probing", None)
+
+
+async def test_stream_tells_each_change_until_the_job_is_over(control: Control, seller: Desk, monkeypatch: Any) -> None:
+    monkeypatch.setattr("gateway.control.jobs.routes.LOOK_S", 0.01)
+    _, job = await begun(seller)
+    await say(control, Failed(job=job, chunk="probe", code="x", words="No.", final=True))
+    async with seller.http.stream("GET", f"/v1/jobs/{job}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line async for line in answer.aiter_lines()]
+    data = [msgspec.json.decode(line[6:]) for line in lines if line.startswith("data: ")]
+    assert [(one["state"], one["last_error"]) for one in data] == [("failed", "No.")]
+    assert "event: job" in lines
+
+
+async def test_jobs_of_others_do_not_exist(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    stranger = control.browser("10.9.9.9")
+    await register(stranger, "eve")
+    for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/retry"), ("POST", "/cancel")):
+        answers = [await stranger.request(method, f"/v1/jobs/{one}{path}") for one in (job, "job_" + "0" * 32, "x")]
+        assert [a.status_code for a in answers] == [404] * 3
+        assert len({a.json()["detail"] for a in answers}) == 1
+    assert (await stranger.get(f"/v1/titles/{title}/jobs")).status_code == 404
