@@ -4,7 +4,7 @@ UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --custom-compile-command "make lock"
 
-.PHONY: run test check lock
+.PHONY: run test check chaos docs lock
 
 run:
 	@$(PYTHON) -m infra run
@@ -14,6 +14,14 @@ test:
 
 check:
 	@$(PYTHON) -m infra check
+
+# The long form of tests/chaos: every part is killed many times.
+chaos:
+	@$(PYTHON) -m infra chaos
+
+# docs/map.md and docs/reference/ from the code.
+docs:
+	@$(PYTHON) -m infra docs
 
 # The test lock is held to the run lock's very pins; the infra tools are apart from both.
 lock:

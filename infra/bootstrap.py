@@ -23,7 +23,7 @@ from infra import vendor
 ROOT = Path(__file__).resolve().parent.parent
 LOWEST, HIGHEST = (3, 11), (3, 13)
 #: Needs the test lock; every other command runs with the run lock.
-TEST_COMMANDS = ("test", "check")
+TEST_COMMANDS = ("test", "check", "chaos")
 #: pip as one file, fetched only where this machine has no pip and no wheel of it at all.
 PIP_ZIPAPP = "https://bootstrap.pypa.io/pip/pip.pyz"
 NO_PYTHON = (
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     """Prepare, then become the `usher` CLI with the same arguments. Returns only when preparing failed."""
     command = arguments[0] if arguments else "run"
     try:
-        python = prepare(test=command in TEST_COMMANDS, web=command in ("run", "test"))
+        python = prepare(test=command in TEST_COMMANDS, web=command in ("run", "test", "chaos"))
     except Stop as stop:
         print(stop, file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from shared.errors import UsherError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 done, 1 refused with words, 2 a bad argument."""
-    options = parser.build().parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    options = parser.parse(sys.argv[1:] if arguments is None else list(arguments))
     try:
         return act(options.act)(options)
     except (UsherError, ChildDied) as error:

@@ -16,7 +16,7 @@ from rich.console import Console
 from infra.stack.plan import ROOT
 
 #: Folders of tests, the quick ones first; what breaks is seen early.
-ORDER = ("house", "unit", "contract", "integration", "e2e")
+ORDER = ("house", "unit", "contract", "integration", "e2e", "chaos")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -54,6 +54,12 @@ def test(arguments: argparse.Namespace) -> int:
     chosen = [word for word in arguments.pytest if not word.startswith("-")]
     folders = [] if chosen else [f"tests/{folder}" for folder in ORDER if (ROOT / "tests" / folder).is_dir()]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments.pytest, *folders], cwd=ROOT).returncode
+
+
+def chaos(arguments: argparse.Namespace) -> int:
+    """The long form of tests/chaos."""
+    environ = os.environ | {"USHER_CHAOS_ROUNDS": str(arguments.rounds)}
+    return subprocess.run([sys.executable, "-m", "pytest", "-v", "tests/chaos"], cwd=ROOT, env=environ).returncode
 
 
 def check(_: argparse.Namespace) -> int:

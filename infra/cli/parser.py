@@ -12,6 +12,14 @@ from infra.stack.accounts import ROLES
 Subparsers = argparse._SubParsersAction  # its only name
 
 
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options of one call; ends with words and status 2 for a bad argument."""
+    if arguments[:1] == ["test"] and arguments[1:] not in (["-h"], ["--help"]):
+        # All that follows is pytest's, options too, which argparse would want to know.
+        return argparse.Namespace(act="checks:test", pytest=arguments[1:])
+    return build().parse_args(arguments)
+
+
 def build() -> argparse.ArgumentParser:
     """The whole parser."""
     parser = argparse.ArgumentParser(prog="usher", description="Pay-per-view video that you host yourself.")
@@ -42,9 +50,10 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
     run.add_argument("--no-accounts", action="store_true", help="make no accounts; the set-up page asks for the admin")
     run.add_argument("--master", type=Path, default=os.environ.get("MASTER") or None, help="clip of the demo title")
     run.add_argument("--only", default="", metavar="PARTS", help="postgres,valkey,control,worker,edge,farm")
-    test = _add(commands, "test", "checks:test", words="run the tests, the quick ones first")
-    test.add_argument("pytest", nargs=argparse.REMAINDER, help="arguments for pytest")
+    _add(commands, "test", "checks:test", words="run the tests, the quick ones first; arguments are pytest's")
     _add(commands, "check", "checks:check", words="run linters, types, import contracts, house and unit tests")
+    chaos = _add(commands, "chaos", "checks:chaos", words="kill every part, many times, and see nothing lost")
+    chaos.add_argument("--rounds", type=int, default=5, help="how often each part is killed")
     _add(commands, "doctor", "doctor:run", words="say what is missing and the line that mends it")
     _add(commands, "docs", "start:docs", words="rewrite the pages of docs/ that are made from the code")
     _add(commands, "prepare", "prepare:prepare", words="make secrets, bucket and schema for a deployment")
