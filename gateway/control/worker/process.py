@@ -84,6 +84,15 @@ async def sweep(wiring: Wiring) -> None:
             return
         async with wiring["begin"]() as unit:
             await accounts.sweep(accounts=unit.accounts, clock=clock)
+        await uploads.sweep(
+            uploads.Ports(
+                begin=wiring["begin"],
+                bucket=wiring["bucket"],
+                locks=wiring["upload_locks"],
+                clock=clock,
+                expiry_s=settings.upload_expiry_s,
+            )
+        )
         async with wiring["begin"]() as unit:
             await unit.outbox.sweep()
             await unit.jobs.sweep()

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gateway.control.worker.broker import Broker
 from gateway.control.worker.streams import GROUP, Reader
 from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
 from shared.jobs import Message, ProbeTicket, Started
+from shared.metrics import REGISTRY
 from shared.settings import ControlSettings, variable
 from tests.support.control import Control, control_settings, make_admin, register, running_control
 from tests.support.ports import free_base
@@ -298,6 +300,27 @@ async def test_entries_of_a_dead_worker_are_taken_over_when_they_are_stale(
     await Reader(redis, "s", note, consumer="alive").claim()
     assert seen == ["one"]
     assert (await redis.xpending("s", GROUP))["pending"] == 0
+
+
+async def test_sweep_drops_what_is_over_and_keeps_the_rest(control: Control, redis: Redis) -> None:
+    old, now = int(control.clock.epoch()) - 3 * control.settings.play_hard_end_s, int(control.clock.epoch())
+    await redis.hset(REVOKED, mapping={"sub:old": str(old), "sub:new": str(now)})
+    await control.rows("insert into inbox (id, at) values ('old', now() - interval '4 days'), ('new', now())")
+    relayed = "insert into outbox (id, topic, type, subject, data, relayed_at) values ($1, 'event', 't', 's', '{}', $2)"
+    await control.rows(relayed, "old", control.clock.now() - timedelta(days=8))
+    await control.rows(relayed, "new", control.clock.now())
+    await process.sweep(control.wiring)
+    assert await redis.hkeys(REVOKED) == [b"sub:new"]
+    assert await control.rows("select id from inbox") == [{"id": "new"}]
+    assert await control.rows("select id from outbox where type = 't'") == [{"id": "new"}]
+
+
+async def test_gauges_say_what_waits(control: Control) -> None:
+    seller = await desk(control)
+    await seller.queue((await seller.title())["id"])
+    await process.set_gauges(control.wiring)
+    assert REGISTRY.get_sample_value("usher_jobs", {"state": "queued"}) == 1
+    assert REGISTRY.get_sample_value("usher_outbox_waiting") == await waiting(control)
 
 
 async def test_edges_events_join_all_others_when_they_are_listed(control: Control, redis: Redis) -> None:
