@@ -27,7 +27,11 @@ class ChildDied(Exception):
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run one child. `user` is a system user to become (root only), `probe` tells when it answers."""
+    """How to run one child.
+
+    `user` is a system user to become (root only), `probe` tells when it answers, `needs` names children that are
+    stopped only after this one.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -35,6 +39,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     probe: Probe
     cwd: Path
     user: str | None = None
+    needs: tuple[str, ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 2.0
     ready_within_s: float = 60.0

@@ -36,6 +36,8 @@ PASSED_ON = (
 )
 #: Who of the Redis users a process is.
 REDIS_USERS = {"control": "control", "worker": "control", "edge": "edge", "farm": "farm"}
+#: Which servers a process needs until its end.
+NEEDS = {"control": SERVERS, "worker": SERVERS, "edge": ("valkey",), "farm": ("valkey",)}
 #: Connections one edge serves at once; granian counts connections, not requests.
 EDGE_CONNECTIONS, CONTROL_CONNECTIONS = 4096, 1024
 
@@ -164,7 +166,7 @@ def app_spec(plan: Plan, app: str) -> Spec:
     ready = (
         Probe(plan.ports["control"], "/v1/healthz") if app == "control" else Probe(plan.private_ports[app], "/readyz")
     )
-    return Spec(name=app, argv=argv(plan, app), environ=environment(plan, app), cwd=ROOT, probe=ready)
+    return Spec(name=app, argv=argv(plan, app), environ=environment(plan, app), cwd=ROOT, probe=ready, needs=NEEDS[app])
 
 
 def argv(plan: Plan, app: str) -> tuple[str, ...]:

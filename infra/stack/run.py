@@ -64,7 +64,7 @@ async def running(options: Options, *, say: Say) -> AsyncIterator[Ready]:
             raise Misconfigured(plan.busy(plan_, taken))
         async with Supervisor(home.log, mark=plan_.mark, say=say) as supervisor:
             await start_servers(plan_, supervisor)
-            await start_apps(plan_, supervisor)
+            await asyncio.gather(start_apps(plan_, supervisor), settle(plan_))
             yield await fill(plan_, home, options, pids=supervisor.pids, say=say)
 
 
@@ -98,6 +98,12 @@ def prepare_postgres(plan_: Plan, environ: dict[str, str]) -> Spec:
 async def start_apps(plan_: Plan, supervisor: Supervisor) -> None:
     """Control, worker, edge and farm."""
     await supervisor.start([plan.app_spec(plan_, app) for app in plan.APPS if app in plan_.parts])
+
+
+async def settle(plan_: Plan) -> None:
+    """While the apps start, have Postgres write what a first start left in memory."""
+    if "postgres" in plan_.parts:
+        await postgres.checkpoint(plan_.cluster)
 
 
 async def fill(plan_: Plan, home: Home, options: Options, *, pids: dict[str, int], say: Say) -> Ready:

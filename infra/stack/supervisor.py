@@ -1,4 +1,4 @@
-"""The supervisor: starts children stage by stage, brings back those that die, ends them in reverse."""
+"""The supervisor: starts children stage by stage, brings back those that die, ends each after those that need it."""
 
 from __future__ import annotations
 
@@ -61,12 +61,14 @@ class Supervisor:
             keeper.add_done_callback(self._keepers.discard)
 
     async def stop(self) -> None:
-        """End all children, the last stage first, and whatever they left behind."""
+        """End all children, each as soon as none is left that needs it, and whatever they left behind."""
         for keeper in list(self._keepers):
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        while self._stages:
-            await asyncio.gather(*(child.stop() for child in self._stages.pop()))
+        children = [child for stage in self._stages for child in stage]
+        gone = {child.spec.name: asyncio.Event() for child in children}
+        await asyncio.gather(*(_end(child, children, gone) for child in children))
+        self._stages.clear()
         await asyncio.to_thread(sweep, self._mark, grace_s=0.1)
         if self._watchman and self._watchman.stdin:
             self._watchman.stdin.close()
@@ -91,6 +93,15 @@ class Supervisor:
             with contextlib.suppress(ChildDied):
                 await child.ready()
                 self._say(f"{child.spec.name} answers again.")
+
+
+async def _end(child: Child, children: Sequence[Child], gone: dict[str, asyncio.Event]) -> None:
+    """Stop `child` once those that need it are gone."""
+    for other in children:
+        if child.spec.name in other.spec.needs:
+            await gone[other.spec.name].wait()
+    await child.stop()
+    gone[child.spec.name].set()
 
 
 @contextlib.asynccontextmanager

@@ -71,11 +71,11 @@ async def until(ask: Callable[[], bool], what: str, within_s: float = 15.0) -> N
         await asyncio.sleep(0.02)
 
 
-async def test_children_stop_in_reverse_order_of_their_stages(tmp_path: Path, word: str) -> None:
+async def test_child_stops_after_those_that_need_it(tmp_path: Path, word: str) -> None:
     ends = tmp_path / "ends"
     async with Supervisor(tmp_path, mark=word, say=lambda _: None) as supervisor:
-        for name in ("server", "app"):
-            await supervisor.start([spec(name, ORDERED, str(ends), name, word=word)])
+        for name, needs in (("server", ()), ("app", ("server",))):
+            await supervisor.start([spec(name, ORDERED, str(ends), name, word=word, needs=needs)])
             await until(lambda n=name: "up" in (tmp_path / f"{n}.log").read_text(), name)
     assert ends.read_text().split() == ["app", "server"]
     assert mark.carriers(word) == []

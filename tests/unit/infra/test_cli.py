@@ -121,3 +121,8 @@ def test_every_subcommand_has_its_function() -> None:
     named = actions(parser.build())
     assert len(named) >= 17
     assert all(callable(act(name)) for name in named)
+
+
+def test_everything_after_test_is_for_pytest() -> None:
+    assert parser.parse(["test", "-q", "tests/unit", "-k", "x"]).pytest == ["-q", "tests/unit", "-k", "x"]
+    assert parser.parse(["test"]).pytest == []
