@@ -93,13 +93,14 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A logged-in device. `place` is a network prefix, never an address."""
+    """A logged-in device. `place` is a network prefix, never an address; `device` is what its screens are listed by."""
 
     id: str
     name: str
     place: str
     last_seen: datetime
     current: bool
+    device: str = ""
 
 
 class Devices(msgspec.Struct, frozen=True):

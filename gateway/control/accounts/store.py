@@ -55,7 +55,8 @@ TOUCH = """
 update login set last_seen = $2, expires_at = $3 where id = $1
 """
 DEVICES = """
-select public_id, name, place, last_seen from login where principal = $1 and expires_at > $2 order by last_seen desc
+select public_id, name, place, last_seen, device from login where principal = $1 and expires_at > $2
+order by last_seen desc
 """
 END_SESSION = """
 delete from login where id = $1
@@ -191,7 +192,14 @@ class AccountStore:
     async def devices(self, principal: str, current: str, at: datetime) -> list[Device]:
         """Logins that run, the last seen first."""
         return [
-            Device(row["public_id"], row["name"], row["place"], row["last_seen"], row["public_id"] == current)
+            Device(
+                row["public_id"],
+                row["name"],
+                row["place"],
+                row["last_seen"],
+                row["public_id"] == current,
+                row["device"],
+            )
             for row in await self._connection.fetch(DEVICES, principal, at)
         ]
 

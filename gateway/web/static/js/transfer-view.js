@@ -34,23 +34,27 @@ export function drop(words, take, { small = false, label = "Choose a file" } = {
 export function transferView(transfer, signal) {
   const bar = h("progress", { max: transfer.file.size || 1, value: transfer.sent, "aria-label": `Upload of ${transfer.file.name}` });
   const line = h("span", { class: "small muted figures", role: "status" });
+  const heading = h("strong", { class: "long-name" });
   const toggle = h("button", { class: "button button-small", type: "button" });
   const cancel = h("button", { class: "button button-small button-quiet", type: "button", onclick: () => transfer.cancel() }, "Cancel");
   const trouble = h("div", {});
+  const other = h("button", { class: "button button-small", type: "button", hidden: true, onclick: () => transfer.cancel() }, "Choose another file");
   toggle.addEventListener("click", () => (transfer.state === "sending" ? transfer.pause() : transfer.start()));
   const draw = () => {
     const sent = Math.min(transfer.sent, transfer.file.size);
     bar.value = sent;
     const share = percent(sent / (transfer.file.size || 1));
     const sums = `${size(sent)} of ${size(transfer.file.size)} · ${share}`;
-    const state = { sending: remaining(transfer.remaining), paused: "paused", failed: "stopped", done: "sent" }[transfer.state];
+    const state = { sending: transfer.stalled ? "no answer, trying again …" : remaining(transfer.remaining), paused: "paused", failed: "stopped", done: "sent" }[transfer.state];
     line.textContent = [sums, state].filter(Boolean).join(" · ");
     const sending = transfer.state === "sending";
     const words = sending ? "Pause" : "Resume";
     if (toggle.dataset.words !== words) toggle.replaceChildren(icon(sending ? "pause" : "resume"), words);
     toggle.dataset.words = words;
-    toggle.hidden = transfer.state === "done";
-    cancel.hidden = transfer.state === "done";
+    heading.textContent = `${transfer.refused ? "Not taken:" : "Sending"} ${transfer.file.name}`;
+    for (const part of [toggle, cancel]) part.hidden = transfer.state === "done" || transfer.refused;
+    for (const part of [bar, line]) part.hidden = transfer.refused;
+    other.hidden = !transfer.refused;
     trouble.replaceChildren(...(transfer.words ? [notice("bad", transfer.words)] : []));
   };
   transfer.addEventListener("change", draw, { signal });
@@ -58,7 +62,7 @@ export function transferView(transfer, signal) {
   return h(
     "div",
     { class: "stack", "data-transfer": "" },
-    h("div", { class: "spread" }, h("strong", {}, `Sending ${transfer.file.name}`), h("div", { class: "row" }, toggle, cancel)),
+    h("div", { class: "spread" }, heading, h("div", { class: "row" }, toggle, cancel, other)),
     bar,
     line,
     trouble,

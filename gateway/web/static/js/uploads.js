@@ -28,6 +28,10 @@ export class Transfer extends EventTarget {
     this.state = "paused";
     this.sent = 0;
     this.words = "";
+    /** Whether this file cannot be sent however often it is tried. */
+    this.refused = false;
+    /** Whether it waits for the server to answer again. */
+    this.stalled = false;
     this.since = null;
     this.upload = new Upload(file, {
       endpoint: "/v1/uploads",
@@ -35,7 +39,7 @@ export class Transfer extends EventTarget {
       metadata: { title, filename: file.name, filetype: file.type || "application/octet-stream" },
       fingerprint: async () => `usher:${title}:${file.name}:${file.size}:${file.lastModified}`,
       removeFingerprintOnSuccess: true,
-      onShouldRetry: (error) => mayRetry(error.originalResponse?.getStatus() ?? 0),
+      onShouldRetry: (error) => this.#retries(error.originalResponse?.getStatus() ?? 0),
       onProgress: (sent) => this.#moved(sent),
       onSuccess: () => this.#become("done"),
       onError: (error) => this.#failed(error),
@@ -61,7 +65,7 @@ export class Transfer extends EventTarget {
   /** Stop and throw away what was sent. */
   async cancel() {
     transfers.delete(this.title);
-    await this.upload.abort(Boolean(this.upload.url)).catch(() => {});
+    await this.upload.abort(Boolean(this.upload.url) && !this.refused).catch(() => {});
     this.#become("cancelled");
   }
 
@@ -72,8 +76,16 @@ export class Transfer extends EventTarget {
     return (this.file.size - this.sent) / speed / 1000;
   }
 
+  #retries(status) {
+    this.stalled = mayRetry(status);
+    this.since = null;
+    this.dispatchEvent(new Event("change"));
+    return this.stalled;
+  }
+
   #moved(sent) {
     this.sent = sent;
+    this.stalled = false;
     this.since ??= { sent, at: Date.now() };
     this.dispatchEvent(new Event("change"));
   }
@@ -88,12 +100,14 @@ export class Transfer extends EventTarget {
       // not JSON: the status has to do
     }
     const offline = status === 0 ? "The connection broke. What was sent is safe: resume when the network is back." : "";
+    this.refused = status !== 0 && status !== 401 && !mayRetry(status);
     this.words = body.detail || WORDS[status] || offline || new Problem(status).message;
     this.#become("failed");
   }
 
   #become(state) {
     this.state = state;
+    this.stalled = false;
     if (state === "done") transfers.delete(this.title);
     this.dispatchEvent(new Event("change"));
   }

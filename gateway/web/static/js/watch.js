@@ -27,7 +27,7 @@ async function play() {
     playing = await mount(stage, document.getElementById(kind), answer, { startAt, onRefused: refused });
     present(answer.player);
   } catch (problem) {
-    if (problem instanceof Problem) curtain(problem);
+    if (problem instanceof Problem) await curtain(problem);
     else {
       curtain(new Problem(500, { detail: "The player did not load. Load the page again." }));
       throw problem;
@@ -69,15 +69,16 @@ function refused(problem) {
   } else curtain(problem);
 }
 
-function curtain(problem) {
+async function curtain(problem) {
   const { sign, heading, words, ways, wait, screens } = refusal(problem);
+  const names = screens.length ? await deviceNames() : new Map();
   const buttons = ways.map((way, index) => {
     const attributes = { class: index ? "button" : "button button-main" };
     return way.retry
       ? h("button", { ...attributes, type: "button", onclick: play }, way.label)
       : h("a", { ...attributes, href: way.href() }, way.label);
   });
-  const list = screens.length ? h("ul", { class: "screens" }, screens.map(screen)) : null;
+  const list = screens.length ? h("ul", { class: "screens" }, screens.map((seat) => screen(seat, names))) : null;
   const shown = h(
     "div",
     { class: "curtain", role: "alert", tabindex: "-1", id: "curtain" },
@@ -104,11 +105,19 @@ function retryIn(seconds, shown) {
   addEventListener("online", again, { once: true });
 }
 
-/** The edge knows some devices by a random id alone; nobody would know theirs by it. */
-const OPAQUE = /^[\w-]{20,}$/;
+/** What the account calls the devices that the edge knows by a random id alone; empty when nobody tells. */
+async function deviceNames() {
+  if (!stage.dataset.me) return new Map();
+  try {
+    const { items } = await api("GET", "me/devices");
+    return new Map(items.map(({ device, name, current }) => [device, current ? `${name}, this device` : name]));
+  } catch {
+    return new Map();
+  }
+}
 
-function screen({ device, place, since }) {
-  const name = !device || OPAQUE.test(device) ? "Another screen" : device;
+function screen({ device, place, since }, names) {
+  const name = names.get(device) || "Another screen";
   const where = [place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
   return h("li", {}, icon(/phone|android|ios/i.test(name) ? "phone" : "screen"), h("div", {}, name, where ? h("small", {}, where) : null));
 }
