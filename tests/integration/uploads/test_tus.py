@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 import pytest
 
-from gateway.control.uploads import actions
+from gateway.control.uploads import actions, routes
 from shared.clock import ManualClock
 from shared.errors import Locked
 from shared.settings import ControlSettings
@@ -239,7 +239,8 @@ async def broken_patch(client: Client, data: bytes, *, size: int, **headers: str
     sent |= {"content-type": "application/offset+octet-stream", **headers}
     sent["cookie"] = "; ".join(f"{name}={value}" for name, value in client.http.cookies.items())
     messages: list[dict[str, Any]] = [
-        {"type": "http.request", "body": data, "more_body": True},
+        {"type": "http.request", "body": data[:-10_000], "more_body": True},
+        {"type": "http.request", "body": data[-10_000:], "more_body": True},
         {"type": "http.disconnect"},
     ]
 
@@ -264,6 +265,23 @@ async def broken_patch(client: Client, data: bytes, *, size: int, **headers: str
         "server": ("x", 80),
     }
     await app(scope, receive, send)
+
+
+async def test_a_client_that_falls_silent_loses_the_lock_and_no_byte(
+    control: Control, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "SILENCE_S", 0.05)
+    data = film(9000)
+    await client.begin(len(data))
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield data[:5000]
+        await asyncio.Event().wait()
+
+    answer = await asyncio.wait_for(client.patch(silent(), 0), 20)
+    assert answer.headers["upload-offset"] == "5000"
+    await client.patch(data[5000:], 5000)
+    await assert_complete(control, client, data)
 
 
 async def test_an_upload_goes_on_after_control_died_in_the_middle(
