@@ -12,7 +12,7 @@ import pytest
 from shared import jobs
 from shared.storage import names
 from tests.support import farm as farms
-from tests.support import media
+from tests.support import media, s3
 from tests.support.farm import Farm, Made
 
 MILLISECOND = Fraction(1, 1000)
@@ -251,12 +251,26 @@ async def test_an_audio_title_takes_only_the_sound_of_a_video(farm: Farm) -> Non
 
 
 async def test_chunks_of_a_longer_plan_join_without_a_seam(farm: Farm) -> None:
-    master = media.master("seam.mp4", *media.picture(rate="30000/1001", seconds=13.013), *media.H264)
+    master = media.master("seam.mkv", *media.clap(13.013, at=7, rate="30000/1001"), *media.H264, "-c:a", "aac")
     await farm.probe(master)
     plan = await farms.in_pieces(farm, await farm.plan(), segments=1)
     for chunk in plan.chunks:
         assert await farm.chunk(plan, chunk) == "done"
     assert await farm.finalise(plan) == "done"
 
+    made = Made(plan, farm.bucket, (await farm.messages())[-1])
     assert len(plan.pieces) == 4
-    await check(Made(plan, farm.bucket, (await farm.messages())[-1]), frames=390, rate="30000/1001")
+    await check(made, frames=390, rate="30000/1001")
+    light = [farms.brightness(frame) > 128 for frame in (await made.track("240")).decoded()]
+    assert light == [False] * 210 + [True] * 180
+
+
+async def test_a_title_is_made_on_s3(tmp_path: Path, redis_url: str) -> None:
+    with s3.moto(tmp_path) as server:
+        await server.make_bucket("usher-farm")
+        where = {name.removeprefix("USHER_").lower(): value for name, value in server.environ("usher-farm").items()}
+        async with farms.farm(tmp_path, redis_url, **where) as farm:
+            made = await farm.whole(media.plain())
+
+            await check(made, frames=125, rate="25")
+            assert (await farm.bucket.get(names.ready(farms.TITLE, made.plan.version))).startswith(b"{")

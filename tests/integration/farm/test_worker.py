@@ -54,9 +54,13 @@ class Worker:
             )
         return self.process
 
+    def close(self) -> None:
+        self._celery.close()
+
     def send(self, name: str, ticket: object) -> None:
         kwargs = {"ticket": msgspec.to_builtins(ticket)}
-        self._celery.send_task(name, kwargs=kwargs, queue=jobs.CPU_QUEUE)
+        with self._celery.connection_for_write() as connection:
+            self._celery.send_task(name, kwargs=kwargs, queue=jobs.CPU_QUEUE, connection=connection)
 
     async def wait_for(self, kind: type[jobs.Message], count: int = 1) -> list[jobs.Message]:
         """Messages of a kind, once there are so many."""
@@ -90,6 +94,7 @@ async def worker(folder: Path, redis: Redis, redis_url: str) -> AsyncIterator[Wo
     try:
         yield made
     finally:
+        made.close()
         if made.process is not None and made.process.returncode is None:
             made.process.kill()
             await made.process.wait()

@@ -14,7 +14,7 @@ from farm.encoders import NVENC, X264
 from farm.media import Cover, MediaInfo, Picture, Sound
 from farm.plan import ChunkPlan, Plan, Recipe, plan
 
-BENCH = command.Bench("/bin/ffmpeg", Path("/masters/m"), Path("/work"), threads=2)
+BENCH = command.Bench("/bin/ffmpeg", Path("/masters/m"), Path("/bench"), threads=2)
 HEAD = "/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel warning -progress pipe:1 -y"
 SOURCE = "-f mov -copyts -protocol_whitelist file -i file:/masters/m"
 MUX = "-movflags +frag_keyframe+empty_moov+default_base_moof"
@@ -44,7 +44,7 @@ def test_x264_makes_all_renditions_from_one_decode() -> None:
         return (
             f"-map '{label}' -f mp4 -bufsize {bufsize} -crf {crf} -fflags +bitexact -flags +cgop+bitexact -g 120 "
             f"-keyint_min 120 -maxrate {maxrate} {MUX} -preset veryfast -profile:v high -sc_threshold 0 -threads 2 "
-            f"-use_editlist 0 -vcodec libx264 -video_track_timescale 30000 /work/{name}.mp4"
+            f"-use_editlist 0 -vcodec libx264 -video_track_timescale 30000 /bench/{name}.mp4"
         )
 
     assert video(planned()) == (
@@ -66,7 +66,7 @@ def test_nvenc_forces_each_keyframe_onto_the_grid() -> None:
         "-cq 25 -fflags +bitexact -flags +cgop+bitexact -force_key_frames 'expr:eq(mod(n,120),0)' -forced-idr 1 "
         f"-g 120 -maxrate 400k {MUX} -multipass qres -no-scenecut 1 -preset p5 -profile:v high -rc vbr "
         "-rc-lookahead 20 -spatial-aq 1 -strict_gop 1 -threads 2 -tune hq -use_editlist 0 -vcodec h264_nvenc "
-        "-video_track_timescale 30000 /work/240.mp4"
+        "-video_track_timescale 30000 /bench/240.mp4"
     )
 
 
@@ -103,7 +103,7 @@ def test_sound_starts_where_the_picture_does_and_fills_its_length() -> None:
     assert shlex.join(command.sound(planned(), BENCH)) == (
         f"{HEAD} {SOURCE} -filter_complex '{graph}' -map '[s5]' -f mp4 -b:a 128k -acodec aac -fflags +bitexact "
         "-flags:a +bitexact -frag_duration 10000000 -movflags +empty_moov+default_base_moof -use_editlist 0 "
-        "/work/audio-0.mp4"
+        "/bench/audio-0.mp4"
     )
 
 
@@ -119,7 +119,7 @@ def test_the_poster_is_one_frame_from_its_place() -> None:
     assert shlex.join(command.poster(planned(), BENCH)) == (
         f"{HEAD} -f mov -copyts -protocol_whitelist file -ss 1.001 -i file:/masters/m -filter_complex "
         "'[0:0]scale=640:360:flags=bicubic[s0];[s0]setsar=1[s1]' -map '[s1]' -f image2 -fflags +bitexact "
-        "-flags:v +bitexact -pix_fmt yuvj420p -q:v 3 -update 1 -vcodec mjpeg -vframes 1 /work/poster.jpg"
+        "-flags:v +bitexact -pix_fmt yuvj420p -q:v 3 -update 1 -vcodec mjpeg -vframes 1 /bench/poster.jpg"
     )
 
 
