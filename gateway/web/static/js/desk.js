@@ -23,7 +23,12 @@ export function desk(title, { settings, reload }) {
 function takedown(title) {
   if (!title.takedown) return null;
   const { reason, notice: words } = title.takedown;
-  return notice("bad", h("strong", {}, "This title was taken down. "), words || "", reason && reason !== words ? ` Reason: ${reason}` : "", " Nobody can watch it meanwhile.");
+  return notice(
+    "bad",
+    h("strong", {}, "This title was taken down. Nobody can watch it meanwhile."),
+    words ? h("p", {}, words) : null,
+    reason && reason !== words ? h("p", { class: "small" }, `Reason: ${reason}`) : null,
+  );
 }
 
 async function mediaPanel(panel, title, { signal, reload }) {
@@ -154,6 +159,9 @@ function publishPanel(title, settings, reload) {
       if (await confirmed("Take it off the front page?", "Nobody finds it any more until you publish it again.", "Take it off")) await archive({ currentTarget: target });
     } }, "Take off the front page"),
   };
+  if (title.takedown) {
+    return h("section", { class: "panel stack", "aria-labelledby": "d-publish" }, h("h2", { id: "d-publish" }, "Publish"), h("p", { class: "muted" }, "It comes back as it was when the portal lifts the takedown."));
+  }
   const showing = title.state === "published" || title.state === "ready";
   const look = showing ? h("a", { class: "button", href: title.watch_url }, icon("play"), title.state === "published" ? "Watch page" : "Preview") : null;
   const links = title.state === "published" ? copyLine(settings.origin + title.watch_url) : null;

@@ -105,13 +105,18 @@ function body(operation) {
   return h(
     "div",
     { class: "operation-body" },
-    operation.description && operation.description !== operation.summary ? h("p", {}, operation.description) : null,
+    operation.description && operation.description !== operation.summary ? h("p", {}, coded(operation.description)) : null,
     h("p", { class: "small muted" }, [operation.security?.length ? "Needs a login." : "Needs no login.", limit ? ` At most ${limit.count} in ${limit.per_s} s.` : ""]),
     code(curl(operation)),
     parameters.length ? [h("h3", {}, "Parameters"), table(["Name", "In", "Notes"], parameters)] : null,
     schema ? [h("h3", {}, "Body"), fields(schema)] : null,
     responses(operation),
   );
+}
+
+/** Words with `names` in backticks set as code. */
+function coded(words) {
+  return words.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 }
 
 function card(operation) {
@@ -124,7 +129,7 @@ function card(operation) {
       h("span", { class: `method method-${operation.method.toLowerCase()}` }, operation.method),
       h("span", { class: "path" }, operation.path),
       operation.security?.length ? h("span", { class: "muted", title: "Needs a login" }, icon("lock"), h("span", { class: "seen-by-readers" }, "needs a login")) : h("span", {}),
-      h("span", { class: "says" }, operation.summary ?? ""),
+      h("span", { class: "says" }, coded(operation.summary ?? "")),
     ),
   );
   details.addEventListener("toggle", () => {

@@ -27,7 +27,7 @@ export function icon(name) {
 /** A box of words; `kind` is bad, good or warn. */
 export function notice(kind, ...children) {
   const sign = { bad: "alert", good: "check", warn: "alert" }[kind];
-  return h("div", { class: `notice notice-${kind}`, role: kind === "bad" ? "alert" : null }, icon(sign), h("div", {}, ...children));
+  return h("div", { class: `notice notice-${kind}`, role: kind === "bad" ? "alert" : null }, icon(sign), h("div", {}, children));
 }
 
 /** A labelled field. */

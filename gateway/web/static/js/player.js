@@ -5,6 +5,8 @@ import { Renditions } from "./renditions.js";
 
 /** A film paused longer than this lets its seat go; it takes one again when it plays on. */
 const HOLD_PAUSED_MS = 30 * 60_000;
+/** By then the farewell of the page before this one has reached the edge. */
+const SETTLED_MS = 2000;
 /** Network errors hls.js may try to mend by itself before the viewer hears of them. */
 const TRIES = 3;
 
@@ -111,8 +113,13 @@ function signsOfLife(media, { beat_s: every, base_url: base }, { onRefused, sign
       // no network: playing on from the buffer is fine, and the player says so when it runs dry
     }
   };
+  // A reload keeps its session, and the page that went may free its seat after this one took it: a beat takes it back.
+  const soon = setTimeout(beat, SETTLED_MS);
   const timer = setInterval(beat, every * 1000);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  signal.addEventListener("abort", () => {
+    clearTimeout(soon);
+    clearInterval(timer);
+  });
   addEventListener("pagehide", () => navigator.sendBeacon(`${base}/end`), { signal });
   media.addEventListener("ended", () => navigator.sendBeacon(`${base}/end`), { signal });
 }

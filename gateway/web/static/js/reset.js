@@ -14,5 +14,5 @@ if (token) {
 
 onSubmit(form, async ({ password }) => {
   await api("POST", "auth/reset", { token, password });
-  location.assign("/login");
+  location.assign("/login#changed");
 });
