@@ -15,7 +15,7 @@ def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
     return Gauge(name, meaning, labels, registry=REGISTRY)
 
 
-def _histogram(name: str, meaning: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *, labels: tuple[str, ...] = ()) -> Histogram:
     return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets)
 
 
@@ -23,7 +23,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # control
 HTTP_SECONDS = _histogram(
-    "usher_http_seconds", "time control took to answer, by route and status class", SECONDS, ("route", "status")
+    "usher_http_seconds", "time control took to answer, by route and status class", SECONDS, labels=("route", "status")
 )
 LIMITED = _counter("usher_limited_total", "requests refused by a rate limit, by route", ("route",))
 LIMITS_OPEN = _counter("usher_limits_open_total", "requests let through because Redis did not answer the rate limit")

@@ -52,6 +52,13 @@ AUTH = Limit(30)
 POLL = Limit(1200)
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """One request counted: the RateLimit headers to answer with, and the refusal when it was one too many."""
+
+    headers: dict[str, str] = {}
+    refusal: TooMany | None = None
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """What the buckets say, ready for RateLimit headers (draft-ietf-httpapi-ratelimit-headers-11)."""
 
@@ -69,8 +76,8 @@ class Limits:
 
     async def take(
         self, route: str, limit: Limit, *, address: str, principal: str = "", roles: Sequence[str] = ()
-    ) -> dict[str, str]:
-        """Count one request; the RateLimit headers to answer with. Raises TooMany. fails="open", counted."""
+    ) -> Taken:
+        """Count one request. fails="open", counted: without Redis nobody is refused."""
         count = limit.count * self._scale * max([ROLE_FACTOR.get(role, 1) for role in roles], default=1)
         buckets = [(f"limit:{route}:a:{address}", count * (ADDRESS_FACTOR if principal else 1))]
         if principal:
@@ -79,17 +86,16 @@ class Limits:
             verdict = await self._ask(buckets, limit.per_s)
         except (RedisError, OSError):
             LIMITS_OPEN.inc()
-            return {}
+            return Taken()
         headers = {
             "RateLimit-Policy": f'"{route}";q={math.floor(count)};w={limit.per_s}',
             "RateLimit": f'"{route}";r={verdict.remaining};t={verdict.reset_s}',
         }
-        if not verdict.allowed:
-            LIMITED.labels(route).inc()
-            raise TooMany(
-                f"Too many requests; try again in {verdict.retry_after_s} s.", retry_after_s=verdict.retry_after_s
-            )
-        return headers
+        if verdict.allowed:
+            return Taken(headers)
+        LIMITED.labels(route).inc()
+        words = f"Too many requests; try again in {verdict.retry_after_s} s."
+        return Taken(headers, TooMany(words, retry_after_s=verdict.retry_after_s))
 
     async def _ask(self, buckets: Sequence[tuple[str, float]], per_s: int) -> Verdict:
         arguments = [value for _, count in buckets for value in (per_s / count, count)]

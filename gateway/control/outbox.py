@@ -63,15 +63,17 @@ class Outbox:
         """Tell that something happened. `type` must be listed in shared/events.py; `data` holds ids and numbers."""
         if type not in TYPES:
             raise ValueError(f"the event type {type} is not listed in shared/events.py")
-        await self._add(EVENT, type, subject, data)
+        await self._add(EVENT, type, subject, data=data)
 
     async def enqueue(self, ticket: Ticket, *, queue: str = jobs.CPU_QUEUE) -> None:
         """Send a ticket to the farm."""
-        await self._add(TASK, TASKS[type(ticket)], ticket.job, {"queue": queue, "ticket": msgspec.to_builtins(ticket)})
+        await self._add(
+            TASK, TASKS[type(ticket)], ticket.job, data={"queue": queue, "ticket": msgspec.to_builtins(ticket)}
+        )
 
     async def push(self, push: Push) -> None:
         """Tell all edges, within about a second."""
-        await self._add(PUSH, f"push.{push.kind}", push.key, msgspec.to_builtins(push))
+        await self._add(PUSH, f"push.{push.kind}", push.key, data=msgspec.to_builtins(push))
 
     async def audit(
         self, actor: str, action: str, object: str, *, before: Any = None, after: Any = None, place: str = ""
@@ -107,5 +109,5 @@ class Outbox:
         """Drop rows that left a week ago."""
         await self._connection.execute(SWEEP)
 
-    async def _add(self, topic: str, type: str, subject: str, data: dict[str, Any]) -> None:
+    async def _add(self, topic: str, type: str, subject: str, *, data: dict[str, Any]) -> None:
         await self._connection.execute(ADD, new_id("evt"), topic, type, subject, data)

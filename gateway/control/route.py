@@ -126,15 +126,16 @@ class Route:
         wiring = request.state
         address = client_address(request.scope, wiring["trusted_proxies"])
         caller = await self._caller(request)
-        headers.update(
-            await wiring["limits"].take(
-                self.name,
-                self.limit,
-                address=address,
-                principal=caller.id if caller else "",
-                roles=[held.role for held in caller.assignments] if caller else [],
-            )
+        taken = await wiring["limits"].take(
+            self.name,
+            self.limit,
+            address=address,
+            principal=caller.id if caller else "",
+            roles=[held.role for held in caller.assignments] if caller else [],
         )
+        headers.update(taken.headers)
+        if taken.refusal:
+            raise taken.refusal
         if self.login and (caller is None or caller.kind == "guest"):
             raise Unauthenticated("Log in first.")
         body = None if self.stream or self.body is None else await self._decode(request)

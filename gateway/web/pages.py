@@ -164,14 +164,16 @@ class Pages:
             headers["Retry-After"] = str(error.retry_after_s)
         heading = "This is gone" if isinstance(error, Gone) else HEADINGS.get(status, title)
         context = self._context(request, "error", portal=portal, me=me)
-        return self._html("error", {**context, "heading": heading, "words": words}, status, headers)
+        return self._html("error", {**context, "heading": heading, "words": words}, status=status, headers=headers)
 
     async def render(self, request: Request[Any], template: str, *, status: int = 200, **values: Any) -> Response:
         """A template with what every page needs."""
         portal, me = await self.front.portal(request), await self.front.me(request)
-        return self._html(template, {**self._context(request, template, portal=portal, me=me), **values}, status, {})
+        return self._html(
+            template, {**self._context(request, template, portal=portal, me=me), **values}, status=status, headers={}
+        )
 
-    def _html(self, template: str, context: dict[str, Any], status: int, headers: dict[str, str]) -> Response:
+    def _html(self, template: str, context: dict[str, Any], *, status: int, headers: dict[str, str]) -> Response:
         body = self.templates.get_template(f"{template}.html").render(context)
         allowed = page_headers(self.settings, logo_url=context["portal"].logo_url)
         return Response(body, status, {**allowed, **headers}, media_type="text/html")
@@ -187,7 +189,9 @@ class Pages:
 
     async def _limit(self, request: Request[Any]) -> None:
         address = client_address(request.scope, request.state["trusted_proxies"])
-        await request.state["limits"].take("page", PAGE_LIMIT, address=address)
+        taken = await request.state["limits"].take("page", PAGE_LIMIT, address=address)
+        if taken.refusal:
+            raise taken.refusal
 
 
 def inward(address: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from infra.stack.accounts import ROLES
@@ -65,7 +64,7 @@ def _titles(commands: Subparsers[argparse.ArgumentParser]) -> None:
     add = _add(group, "add", "titles:add", words="upload a master as a new title")
     add.add_argument("file", type=Path, metavar="FILE")
     add.add_argument("--title", required=True, metavar="T", help="its name")
-    add.add_argument("--price", type=price, default=Decimal(0), help="for instance 4.99; free without it")
+    add.add_argument("--price", default="0", help="for instance 4.99; free without it")
     add.add_argument("--seller", default="", metavar="HANDLE", help="whose it is; the first of yours without it")
     add.add_argument("--publish", action="store_true", help="wait until it is ready and publish it")
     _add(group, "ls", "titles:ls", words="list titles")
@@ -106,17 +105,6 @@ def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:
     login.add_argument("--as", dest="role", choices=ROLES, default="seller", help="for which commands")
     seed = _add(commands, "seed", "people:seed", words="make viewer accounts to try things with")
     seed.add_argument("--users", type=int, default=10)
-
-
-def price(text: str) -> Decimal:
-    """A price with at most two decimals."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0 or value != value.quantize(Decimal("0.01")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no price: expected something like 4.99")
-    return value
 
 
 def percent(text: str) -> int:

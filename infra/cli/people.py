@@ -11,6 +11,7 @@ from rich.table import Table
 
 from infra.api import Api
 from infra.cli.session import api, home
+from infra.stack.accounts import proof
 from infra.stack.home import Credentials, Session
 from shared.ids import draw_short_id, new_secret
 from shared.settings import variable
@@ -23,7 +24,7 @@ def seed(arguments: argparse.Namespace) -> int:
     for _ in range(arguments.users):
         username, password = f"viewer-{draw_short_id(6)}", new_secret(9)
         body = {"username": username, "email": f"{username}@usher.example", "password": password}
-        nobody.post("auth/register", body)
+        nobody.post("auth/register", body | proof(nobody.get("auth/challenge")))
         table.add_row(username, password)
     Console(highlight=False).print(table)
     return 0

@@ -14,6 +14,7 @@ from infra.api import Api
 from infra.cli.session import api
 from infra.stack.demo import kind_of
 from shared.errors import Conflict, Misconfigured
+from shared.money import Money, parse
 
 POLL_S = 0.5
 
@@ -23,11 +24,13 @@ def add(arguments: argparse.Namespace) -> int:
     if not arguments.file.is_file():
         raise Misconfigured(f"{arguments.file}: there is no such file.")
     client = api("seller")
+    price = parse(arguments.price, client.get("portal")["currency"])
     body = {
         "seller": arguments.seller or first_seller(client),
         "name": arguments.title,
         "kind": kind_of(arguments.file),
-        "price_minor": int(arguments.price * 100),
+        "price_minor": price.amount_minor,
+        "currency": price.currency,
     }
     title = client.post("titles", body)
     columns = (
@@ -104,5 +107,5 @@ def _show(client: Api, identity: str) -> int:
 
 
 def _price(title: dict[str, Any]) -> str:
-    minor = int(title["price_minor"])
-    return f"{minor // 100}.{minor % 100:02} {title['currency']}" if minor else "free"
+    price = Money(int(title["price_minor"]), title["currency"])
+    return str(price) if price.amount_minor else "free"

@@ -78,7 +78,7 @@ class Bucket(Protocol):
         """Start a multipart upload, return its id. Nothing is visible at `key` until `multipart_complete`."""
         ...
 
-    async def multipart_put(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    async def multipart_put(self, key: str, upload: str, *, number: int, data: bytes) -> Part:
         """Write part `number` (from 1; ≥ 5 MiB but for the last), replacing an earlier one of that number."""
         ...
 

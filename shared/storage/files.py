@@ -88,8 +88,9 @@ class FolderBucket:
     async def multipart_begin(self, key: str, *, content_type: str = "application/octet-stream") -> str:
         return await _off(self._multipart_begin, check_key(key))
 
-    async def multipart_put(self, key: str, upload: str, number: int, data: bytes) -> Part:
-        return await _off(self._multipart_put, check_key(key), upload, check_part_number(number), data)
+    async def multipart_put(self, key: str, upload: str, *, number: int, data: bytes) -> Part:
+        check_part_number(number)
+        return await _off(lambda: self._multipart_put(check_key(key), upload, number=number, data=data))
 
     async def multipart_parts(self, key: str, upload: str) -> list[Part]:
         return await _off(self._multipart_parts, check_key(key), upload)
@@ -200,7 +201,7 @@ class FolderBucket:
         _sync_folder(folder)
         return upload
 
-    def _multipart_put(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    def _multipart_put(self, key: str, upload: str, *, number: int, data: bytes) -> Part:
         folder = self._upload_folder(key, upload)
         with self._temporary_file() as temporary:
             _write(temporary, data)

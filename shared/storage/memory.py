@@ -76,7 +76,7 @@ class MemoryBucket:
         self._uploads[check_key(key), upload] = _Upload(content_type)
         return upload
 
-    async def multipart_put(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    async def multipart_put(self, key: str, upload: str, *, number: int, data: bytes) -> Part:
         check_part_number(number)
         part = Part(number=number, etag=hashlib.sha256(data).hexdigest()[:32], size_bytes=len(data))
         self._upload(key, upload).parts[number] = (part, bytes(data))

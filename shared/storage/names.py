@@ -43,7 +43,7 @@ def init(title: str, version: str, rendition: str) -> str:
     return f"v/{title}/{version}/{rendition}/init.mp4"
 
 
-def segment(title: str, version: str, rendition: str, number: int, variant: str = "0") -> str:
+def segment(title: str, version: str, rendition: str, *, number: int, variant: str = "0") -> str:
     """One media segment; numbers start at 0, the variant is `0` until forensic marks come."""
     return f"v/{title}/{version}/{rendition}/{variant}/{number}.m4s"
 

@@ -115,7 +115,7 @@ class S3Bucket:
         upload = await self.multipart_begin(key, content_type=content_type)
         try:
             parts = [
-                await self.multipart_put(key, upload, number, await _read_file(path, start, piece_bytes))
+                await self.multipart_put(key, upload, number=number, data=await _read_file(path, start, piece_bytes))
                 for number, start in enumerate(range(0, size_bytes, piece_bytes), start=1)
             ]
             return await self.multipart_complete(key, upload, parts)
@@ -179,7 +179,7 @@ class S3Bucket:
         answer = await self._call("create_multipart_upload", check_key(key), ContentType=content_type)
         return str(answer["UploadId"])
 
-    async def multipart_put(self, key: str, upload: str, number: int, data: bytes) -> Part:
+    async def multipart_put(self, key: str, upload: str, *, number: int, data: bytes) -> Part:
         part = {"UploadId": upload, "PartNumber": check_part_number(number)}
         answer = await self._call("upload_part", check_key(key), Body=data, **part)
         return Part(number=number, etag=_etag(answer), size_bytes=len(data))

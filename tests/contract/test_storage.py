@@ -165,7 +165,7 @@ def every_call(bucket: Bucket, key: str, local: Path) -> list[Coroutine[None, No
         bucket.copy("a", key),
         bucket.delete(["a", key]),
         bucket.multipart_begin(key),
-        bucket.multipart_put(key, "u", 1, b"x"),
+        bucket.multipart_put(key, "u", number=1, data=b"x"),
         bucket.multipart_parts(key, "u"),
         bucket.multipart_complete(key, "u", [part]),
         bucket.multipart_abort(key, "u"),
@@ -330,8 +330,8 @@ async def test_put_file_takes_the_bytes_of_now(bucket: Bucket, tmp_path: Path) -
 async def test_multipart_is_seen_only_when_complete(bucket: Bucket) -> None:
     upload = await bucket.multipart_begin("masters/1")
     big, small = secrets.token_bytes(PART_MIN_BYTES), b"the tail"
-    second = await bucket.multipart_put("masters/1", upload, 2, small)
-    first = await bucket.multipart_put("masters/1", upload, 1, big)
+    second = await bucket.multipart_put("masters/1", upload, number=2, data=small)
+    first = await bucket.multipart_put("masters/1", upload, number=1, data=big)
     assert await bucket.head("masters/1") is None and await keys(bucket) == []
     assert await bucket.multipart_parts("masters/1", upload) == [first, second]
     info = await bucket.multipart_complete("masters/1", upload, [first, second])
@@ -344,25 +344,25 @@ async def test_multipart_is_seen_only_when_complete(bucket: Bucket) -> None:
 async def test_multipart_goes_on_from_the_parts_listed(bucket: Bucket) -> None:
     upload = await bucket.multipart_begin("masters/1")
     pieces = [secrets.token_bytes(PART_MIN_BYTES), secrets.token_bytes(PART_MIN_BYTES + 1), b"end"]
-    await bucket.multipart_put("masters/1", upload, 1, b"a first try that broke off")
+    await bucket.multipart_put("masters/1", upload, number=1, data=b"a first try that broke off")
     for number, piece in enumerate(pieces[:2], start=1):
-        await bucket.multipart_put("masters/1", upload, number, piece)
+        await bucket.multipart_put("masters/1", upload, number=number, data=piece)
     # Whoever takes over knows key and upload id, and asks the store for the rest.
     parts = await bucket.multipart_parts("masters/1", upload)
     assert [(part.number, part.size_bytes) for part in parts] == [(1, PART_MIN_BYTES), (2, PART_MIN_BYTES + 1)]
-    parts.append(await bucket.multipart_put("masters/1", upload, 3, pieces[2]))
+    parts.append(await bucket.multipart_put("masters/1", upload, number=3, data=pieces[2]))
     await bucket.multipart_complete("masters/1", upload, parts)
     assert await bucket.get("masters/1") == b"".join(pieces)
 
 
 async def test_an_aborted_multipart_leaves_nothing(ending: Bucket) -> None:
     upload = await ending.multipart_begin("masters/1")
-    part = await ending.multipart_put("masters/1", upload, 1, b"bytes")
+    part = await ending.multipart_put("masters/1", upload, number=1, data=b"bytes")
     for _ in range(2):
         await ending.multipart_abort("masters/1", upload)
     for call in (
         ending.multipart_parts("masters/1", upload),
-        ending.multipart_put("masters/1", upload, 2, b"more"),
+        ending.multipart_put("masters/1", upload, number=2, data=b"more"),
         ending.multipart_complete("masters/1", upload, [part]),
     ):
         with pytest.raises(NotFound):
@@ -372,7 +372,7 @@ async def test_an_aborted_multipart_leaves_nothing(ending: Bucket) -> None:
 
 async def test_a_complete_multipart_is_over(ending: Bucket) -> None:
     upload = await ending.multipart_begin("masters/1")
-    part = await ending.multipart_put("masters/1", upload, 1, b"bytes")
+    part = await ending.multipart_put("masters/1", upload, number=1, data=b"bytes")
     await ending.multipart_complete("masters/1", upload, [part])
     with contextlib.suppress(NotFound):
         await ending.multipart_complete("masters/1", upload, [part])
@@ -384,8 +384,8 @@ async def test_a_complete_multipart_is_over(ending: Bucket) -> None:
 
 async def test_multipart_refuses_wrong_parts(bucket: Bucket) -> None:
     upload = await bucket.multipart_begin("masters/1")
-    small = await bucket.multipart_put("masters/1", upload, 1, b"too small to be a first part")
-    last = await bucket.multipart_put("masters/1", upload, 2, b"last")
+    small = await bucket.multipart_put("masters/1", upload, number=1, data=b"too small to be a first part")
+    last = await bucket.multipart_put("masters/1", upload, number=2, data=b"last")
     wrong: list[list[Part]] = [
         [],
         [small, last],
@@ -398,13 +398,13 @@ async def test_multipart_refuses_wrong_parts(bucket: Bucket) -> None:
             await bucket.multipart_complete("masters/1", upload, parts)
     for number in (0, -1, 10_001):
         with pytest.raises(Invalid):
-            await bucket.multipart_put("masters/1", upload, number, b"x")
+            await bucket.multipart_put("masters/1", upload, number=number, data=b"x")
     assert await bucket.head("masters/1") is None
 
 
 async def test_a_multipart_that_never_began_is_not_found(ending: Bucket) -> None:
     for call in (
-        ending.multipart_put("masters/1", "0" * 32, 1, b"bytes"),
+        ending.multipart_put("masters/1", "0" * 32, number=1, data=b"bytes"),
         ending.multipart_parts("masters/1", "0" * 32),
         ending.multipart_complete("masters/1", "0" * 32, [Part(number=1, etag="e", size_bytes=1)]),
     ):
@@ -418,7 +418,7 @@ async def test_a_folder_ties_a_multipart_to_its_key(tmp_path: Path) -> None:
     upload = await bucket.multipart_begin("masters/1")
     for key, begun in (("masters/other", upload), ("masters/1", f"../.multipart/{upload}"), ("masters/1", "")):
         with pytest.raises(NotFound):
-            await bucket.multipart_put(key, begun, 1, b"bytes")
+            await bucket.multipart_put(key, begun, number=1, data=b"bytes")
     await bucket.multipart_abort("masters/other", upload)
     assert await bucket.multipart_parts("masters/1", upload) == []
 
@@ -458,7 +458,8 @@ async def main():
         await bucket.put("whole/put", letter * 3_000_000)
         await bucket.put_if_absent(f"whole/once-{n}", letter * 300_000)
         upload = await bucket.multipart_begin("whole/parts")
-        parts = [await bucket.multipart_put("whole/parts", upload, k, letter * PART_MIN_BYTES) for k in (1, 2)]
+        data = letter * PART_MIN_BYTES
+        parts = [await bucket.multipart_put("whole/parts", upload, number=k, data=data) for k in (1, 2)]
         await bucket.multipart_complete("whole/parts", upload, parts)
 asyncio.run(main())
 """

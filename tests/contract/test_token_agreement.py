@@ -70,7 +70,7 @@ def test_a_plain_jwt_library_reads_the_same() -> None:
     "name",
     [
         names.init("ttl_a", "ver1", "720"),
-        names.segment("ttl_a", "ver1", "720", 3),
+        names.segment("ttl_a", "ver1", "720", number=3),
         names.media_playlist("ttl_a", "ver1", "audio-0"),
         names.poster("ttl_a", "ver1"),
         names.multivariant("ttl_a", "ed1", "audio"),

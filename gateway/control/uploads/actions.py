@@ -256,7 +256,7 @@ class _Writer:
     async def _put_part(self) -> None:
         size = self.upload.part_bytes
         number = self._stored_bytes // size + 1
-        await _put_part(self.upload, number, bytes(self._buffer[:size]), self._ports)
+        await _put_part(self.upload, number, bytes(self._buffer[:size]), ports=self._ports)
         del self._buffer[:size]
         self._stored_bytes += size
 
@@ -289,7 +289,7 @@ async def _assemble(upload: Upload, tail: bytes, ports: Ports) -> None:
     if await ports.bucket.head(upload.key) is not None:
         return  # a process died after this step
     if tail:
-        await _put_part(upload, upload.next_part, tail, ports)
+        await _put_part(upload, upload.next_part, tail, ports=ports)
     try:
         parts = await ports.bucket.multipart_parts(upload.key, upload.multipart or "")
         if sum(part.size_bytes for part in parts) != upload.size_bytes:
@@ -299,9 +299,9 @@ async def _assemble(upload: Upload, tail: bytes, ports: Ports) -> None:
         raise await _lost(upload, ports) from error
 
 
-async def _put_part(upload: Upload, number: int, data: bytes, ports: Ports) -> None:
+async def _put_part(upload: Upload, number: int, data: bytes, *, ports: Ports) -> None:
     try:
-        await ports.bucket.multipart_put(upload.key, upload.multipart or "", number, data)
+        await ports.bucket.multipart_put(upload.key, upload.multipart or "", number=number, data=data)
     except NotFound as error:
         raise await _lost(upload, ports) from error
 

@@ -51,6 +51,7 @@ async def test_limit_is_told_and_held_when_one_address_asks_too_much(control: Co
     assert set(codes) == {401, 429} and codes.count(401) >= 29
     refused = next(a for a in answers if a.status_code == 429)
     assert code_of(refused) == (429, "too-many") and 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["ratelimit"].startswith('"login";r=0;')
     assert refused.headers["content-type"] == "application/problem+json"
     assert LIMITED.labels("login")._value.get() == before + codes.count(429)
     assert (await control.browser("203.0.113.9").post("/v1/auth/login", json=body)).status_code == 401

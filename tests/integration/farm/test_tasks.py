@@ -130,7 +130,7 @@ async def test_finalise_copies_what_a_dead_worker_left_out(farm: Farm) -> None:
     plan = await planned(farm)
     for chunk in plan.chunks:
         await farm.chunk(plan, chunk)
-    lost = names.segment(TITLE, plan.version, "240", 1)
+    lost = names.segment(TITLE, plan.version, "240", number=1)
     kept = await farm.bucket.get(lost)
     await farm.bucket.delete([lost])
 

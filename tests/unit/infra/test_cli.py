@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -30,8 +29,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     ("arguments", "words"),
     [
         (["title", "add", "x.mp4"], "--title"),
-        (["title", "add", "x.mp4", "--title", "T", "--price", "4.999"], "'4.999' is no price"),
-        (["title", "add", "x.mp4", "--title", "T", "--price", "nan"], "'nan' is no price"),
         (["flag", "set", "qoe.enabled", "on", "--percent", "101"], "'101' is no percentage"),
         (["nonsense"], "nonsense"),
         ([], "COMMAND"),
@@ -42,10 +39,6 @@ def test_bad_argument_gets_words(arguments: list[str], words: str, capsys: pytes
         main(arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
-
-
-def test_price_is_exact() -> None:
-    assert parser.price("4.99") == Decimal("4.99")
 
 
 def test_missing_file_gets_words(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control.catalogue.model import SellerRef, TitleCard, TitleView
+from gateway.control.limits import Taken
 from gateway.control.portal.model import Portal
 from gateway.web.front import Me, bare_portal
 from gateway.web.pages import Pages
@@ -87,8 +88,8 @@ def make_title(short_id: str = "ab23", **changes: Any) -> TitleView:
 class NoLimits:
     """Lets everybody pass."""
 
-    async def take(self, route: str, limit: object, *, address: str) -> dict[str, str]:
-        return {}
+    async def take(self, route: str, limit: object, *, address: str) -> Taken:
+        return Taken()
 
 
 @pytest.fixture
