@@ -40,7 +40,7 @@ async def forever(name: str, step: Step, *, every_s: float, wake: asyncio.Event 
         if trouble:
             logger.info("loop works again", loop=name)
         trouble, wait_s = "", FIRST_S
-        if not more:
+        if not more and not (this and this.cancelling()):
             await _wait(wake, every_s)
 
 

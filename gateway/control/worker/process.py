@@ -96,15 +96,6 @@ async def sweep(wiring: Wiring) -> None:
         async with wiring["begin"]() as unit:
             await unit.outbox.sweep()
             await unit.jobs.sweep()
-        await uploads.sweep(
-            uploads.Ports(
-                begin=wiring["begin"],
-                bucket=wiring["bucket"],
-                locks=wiring["upload_locks"],
-                clock=clock,
-                expiry_s=settings.upload_expiry_s,
-            )
-        )
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
 
 

@@ -146,6 +146,8 @@ async def test_job_fails_when_a_chunk_failed_three_times(control: Control, selle
     for n in range(3):
         await say(control, Failed(job=job, chunk="0", code="exit", words="The decoder gave up."), entry=f"e{n}")
         await say(control, Failed(job=job, chunk="0", code="exit", words="The decoder gave up."), entry=f"e{n}")
+        counted = await control.rows("select failures from job_chunk where job = $1 and chunk = '0'", job)
+        assert counted == [{"failures": n + 1}]
     shown = await seller.ask("GET", f"jobs/{job}")
     assert (shown["state"], shown["last_error"]) == ("failed", "The decoder gave up. It was tried 3 times.")
     assert (await sent(control)).count("chunk:0") == 3

@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from gateway.control.outbox import EVENT, TASK, Row
 from gateway.control.worker import process, relay
 from gateway.control.worker.broker import Broker
+from gateway.control.worker.loops import forever
 from gateway.control.worker.streams import GROUP, Reader
 from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
 from shared.jobs import Message, ProbeTicket, Started
@@ -53,8 +54,6 @@ async def working(control: Control) -> AsyncIterator[None]:
     finally:
         task.cancel()
         _, stuck = await asyncio.wait({task}, timeout=5)
-        for t in asyncio.all_tasks() if stuck else ():
-            t.print_stack()
         assert not stuck
 
 
@@ -81,8 +80,7 @@ async def farm_says(redis: Redis, message: Message) -> None:
 async def test_relay_hands_events_over_in_order_when_they_are_many(control: Control, redis: Redis) -> None:
     await emit(control, 250)
     deliver = partial(relay.deliver_events, redis=redis)
-    while await relay.relay(EVENT, deliver, begin=control.wiring["begin"]):
-        pass
+    assert [await relay.relay(EVENT, deliver, begin=control.wiring["begin"]) for _ in range(3)] == [True, True, False]
     found = await events_of(redis)
     assert [event.subject for event in found] == [f"t{n}" for n in range(250)]
     assert len({event.id for event in found}) == 250
@@ -116,10 +114,12 @@ async def test_relay_leaves_the_rows_when_another_worker_has_the_turn(control: C
     first = asyncio.create_task(relay.relay(EVENT, slowly, begin=control.wiring["begin"]))
     await entered.wait()
     await emit(control, 1)
-    assert not await relay.relay(EVENT, partial(relay.deliver_events, redis=redis), begin=control.wiring["begin"])
-    assert await events_of(redis) == []
-    leave.set()
-    await first
+    try:
+        assert not await relay.relay(EVENT, partial(relay.deliver_events, redis=redis), begin=control.wiring["begin"])
+        assert await events_of(redis) == []
+    finally:
+        leave.set()
+        await first
     assert await waiting(control) == 1
 
 
@@ -331,6 +331,25 @@ async def test_edges_events_join_all_others_when_they_are_listed(control: Contro
             await redis.xadd(EDGE_STREAM, {"e": msgspec.json.encode(envelope)})
         await until(lambda: redis.xlen(EVENTS))
     assert await events_of(redis) == [good]
+
+
+async def test_loop_ends_when_its_step_loses_the_cancellation() -> None:
+    begun, lost = asyncio.Event(), asyncio.Event()
+
+    async def deaf() -> bool:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            lost.set()
+        return False
+
+    loop = asyncio.create_task(forever("deaf", deaf, every_s=3600))
+    await begun.wait()
+    loop.cancel()
+    await lost.wait()
+    ended, _ = await asyncio.wait({loop}, timeout=WITHIN_S)
+    assert ended == {loop}
 
 
 async def test_worker_stops_soon_when_told_to(settings: ControlSettings) -> None:
