@@ -135,7 +135,7 @@ def become(user: str | None) -> dict[str, Any]:
 
 
 def _own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
-    """What the child does before exec: leave our terminal's Ctrl-C alone, and end when we do.
+    """What the child does before exec: leave our terminal's Ctrl-C alone, write for nobody else, and end when we do.
 
     It runs after the change of user, which would otherwise clear the death signal.
     """
@@ -143,6 +143,7 @@ def _own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None
 
     def between() -> None:
         os.setsid()
+        os.umask(0o077)
         prctl(PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:
             os._exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ from shared.errors import Misconfigured
 from shared.ids import new_secret
 from shared.secrets import PLAYBACK_KEYS, SESSION_HMAC, FolderSecrets
 
+#: What the processes of one run leave behind when they are killed; empty at each start.
+TEMPORARY = "tmp"
 #: What lies in it; nobody else may look into any of them.
-FOLDERS = ("log", "secrets", "bucket", "edge", "mail", "scratch")
+FOLDERS = ("log", "secrets", "bucket", "edge", "mail", "scratch", TEMPORARY)
 
 
 class Passwords(msgspec.Struct, frozen=True):
@@ -87,6 +90,11 @@ class Home:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    def empty_temporary(self) -> None:
+        """Drop what the last run left behind; only for who holds the lock."""
+        shutil.rmtree(self.folder / TEMPORARY)
+        (self.folder / TEMPORARY).mkdir(mode=0o700)
 
     def passwords(self) -> Passwords:
         """The servers' passwords, drawn when there are none yet."""

@@ -10,7 +10,7 @@ import msgspec
 
 from infra.stack import valkey
 from infra.stack.child import Spec
-from infra.stack.home import Home
+from infra.stack.home import TEMPORARY, Home
 from infra.stack.mark import VARIABLE as MARK
 from infra.stack.postgres import Cluster
 from infra.stack.probe import Probe
@@ -30,7 +30,7 @@ SETTINGS: dict[str, type[Common]] = {
 }
 #: Of the caller's environment, what any program may need; of USHER_* only what the process reads.
 PASSED_ON = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"),
 )
@@ -158,7 +158,8 @@ def environment(plan: Plan, app: str) -> dict[str, str]:
 def base_environment(plan: Plan) -> dict[str, str]:
     """What every child gets: the mark, and nothing of USHER_*."""
     passed = {name: plan.environ[name] for name in PASSED_ON if name in plan.environ}
-    return passed | {MARK: plan.mark, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    ours = {"TMPDIR": str(plan.home / TEMPORARY), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    return passed | ours | {MARK: plan.mark}
 
 
 def app_spec(plan: Plan, app: str) -> Spec:

@@ -58,6 +58,7 @@ async def running(options: Options, *, say: Say) -> AsyncIterator[Ready]:
     home = Home(options.home)
     home.make()
     with home.locked():
+        home.empty_temporary()
         home.make_secrets()
         plan_ = plan.make(home, options.environ, mark=new_secret(12), parts=options.parts)
         if taken := [port for port in plan_.bound if not is_free(port)]:

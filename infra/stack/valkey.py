@@ -69,6 +69,8 @@ def spec(server: Server, binary: Path, environ: dict[str, str], *, durable: bool
         "appendonly": "yes" if durable else "no",
         "appendfsync": "everysec",
         "daemonize": "no",
+        # A title would be written over the environment, and with it over the mark that nothing is left behind by.
+        "set-proc-title": "no",
     }
     return Spec(
         name="valkey",
