@@ -27,7 +27,7 @@ def test_parse_refuses_what_is_no_amount(text: str, currency: str) -> None:
         parse(text, currency)
 
 
-@given(st.integers(0, 10**12), st.sampled_from(["USD", "JPY", "KWD"]))
+@given(st.integers(0, 10**12 - 1), st.sampled_from(["USD", "JPY", "KWD"]))
 def test_money_reads_back_as_it_was_written(minor: int, currency: str) -> None:
     assert parse(str(Money(minor, currency)).split()[0], currency).amount_minor == minor
 
