@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,21 +17,13 @@ from infra.stack import plan
 from infra.stack.demo import draw
 from infra.stack.mark import carriers
 from infra.stack.probe import is_free
-from tests.support.stack import Running, running_stack, start, stop, wait_ready
+from tests.support.stack import Running, running_stack, start, stop, usher, wait_ready
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_stack(tmp_path_factory.mktemp("commands")) as running:
         yield running
-
-
-def usher(stack: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One `usher` command on the running stack."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
-    own |= {"USHER_HOME": stack.home, "USHER_PORT_BASE": str(stack.ports["control"]), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "infra.cli", *arguments]
-    return subprocess.run(command, cwd=plan.ROOT, env=own, capture_output=True, text=True, timeout=180)
 
 
 def test_demo_title_is_on_show_when_the_table_is_printed(stack: Running) -> None:

@@ -86,3 +86,11 @@ def stop(process: subprocess.Popen[bytes]) -> int:
             process.kill()
             process.wait()
     return process.returncode
+
+
+def usher(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One `usher` command on a running stack."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("USHER_")}
+    own |= {"USHER_HOME": running.home, "USHER_PORT_BASE": str(running.ports["control"]), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "infra.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=180)
