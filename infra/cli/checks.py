@@ -1,4 +1,4 @@
-"""`usher test` and `usher check`: the tests quick ones first, and everything that needs no server in one go."""
+"""`usher test`, `usher chaos`, and `usher check`: everything that needs no server in one go."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from infra.cli import lanes
 from infra.stack.plan import ROOT
-
-#: Folders of tests, the quick ones first; what breaks is seen early.
-ORDER = ("house", "unit", "contract", "integration", "e2e", "chaos")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -50,10 +48,10 @@ def checks() -> list[Check]:
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """pytest on all tests, or with the arguments given."""
-    chosen = [word for word in arguments.pytest if not word.startswith("-")]
-    folders = [] if chosen else [f"tests/{folder}" for folder in ORDER if (ROOT / "tests" / folder).is_dir()]
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments.pytest, *folders], cwd=ROOT).returncode
+    """pytest on all tests in two lanes, or on what the arguments name."""
+    if any(not word.startswith("-") for word in arguments.pytest):
+        return subprocess.run([sys.executable, "-m", "pytest", *arguments.pytest], cwd=ROOT).returncode
+    return lanes.run(arguments.pytest)
 
 
 def chaos(arguments: argparse.Namespace) -> int:

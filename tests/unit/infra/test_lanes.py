@@ -1,0 +1,26 @@
+"""The sum of the lanes' closing lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.cli.lanes import LANES, Lane, closing_line
+from infra.tree import ROOT
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (["5 passed in 1.0s\n", "==== 2 failed, 3 passed in 9.10s ====\n"], "8 passed, 2 failed"),
+        (["1 passed, 1 skipped in 1.0s\n", "2 errors in 3.0s\n"], "1 passed, 2 failed, 1 skipped"),
+        (["no tests ran in 0.01s\n", ""], "0 passed, 0 failed"),
+        (["FAILED 7 passed words\n1 failed in 2s\n", ""], "0 passed, 1 failed"),
+    ],
+)
+def test_closing_line_counts_both_lanes(said: list[str], line: str) -> None:
+    assert closing_line([Lane(0, words) for words in said]) == line
+
+
+def test_every_folder_of_tests_has_a_lane() -> None:
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/**/test_*.py")}
+    assert folders == {folder for lane in LANES for folder in lane}
