@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 
 from infra.stack.probe import is_free
 
@@ -12,7 +12,7 @@ LOWEST, HIGHEST = 22000, 31000
 def free_base(span: int = 20) -> int:
     """The first of `span` ports in a row that nobody listens on."""
     while True:
-        base = random.randrange(LOWEST, HIGHEST, span)
+        base = LOWEST + span * secrets.randbelow((HIGHEST - LOWEST) // span)
         if all(is_free(base + offset) for offset in range(span)):
             return base
 
