@@ -88,9 +88,14 @@ class Seats:
         )
         return _verdict(await self._script(keys=keys(claim.sub), args=arguments))
 
-    async def leave(self, sub: str, sid: str) -> bool:
-        """Free the seat; whether it was held. The session may take one again."""
-        return bool(await self._redis.zrem(keys(sub)[0], sid))
+    async def leave(self, sub: str, sid: str, *, grace_s: int = 0) -> bool:
+        """Free the seat in `grace_s` seconds; whether that changed anything. The session may take one again."""
+        seat = keys(sub)[0]
+        if not grace_s:
+            return bool(await self._redis.zrem(seat, sid))
+        seconds, micros = await self._redis.time()
+        soon = int(seconds) + int(micros) / 1e6 + grace_s
+        return bool(await self._redis.zadd(seat, {sid: soon}, xx=True, lt=True, ch=True))
 
 
 def keys(sub: str) -> tuple[str, str, str]:

@@ -68,6 +68,7 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     seats_policy: Annotated[Literal["refuse", "takeover_oldest"], doc("what a screen over the cap meets")] = "refuse"
     seat_lease_s: Annotated[Seconds, doc("a seat is free this long after the last activity")] = 45
     seat_renew_s: Annotated[Seconds, doc("activity renews a seat at most this often")] = 15
+    seat_end_s: Annotated[Seconds, doc("a seat is free this long after its page closed, so that a reload keeps it")] = 3
     seat_outage_s: Annotated[Seconds, doc("running sessions play on this long while Redis is dead")] = 300
     seat_open: Annotated[bool, doc("admit new sessions while Redis is dead")] = False
 

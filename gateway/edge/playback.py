@@ -88,7 +88,7 @@ class Playback:
         if exchange.method != "POST":
             raise Refusal("method", allow="POST, OPTIONS")
         if name == "end":
-            await self._seats.leave(claims)
+            await self._seats.end(claims)
         elif self._seats.touch(claims, "beat", exchange.address) is None:
             await self._seats.admit(claims, exchange.address)
         await self._finish(exchange, 204, _DONE, kind=name)

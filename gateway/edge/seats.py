@@ -125,7 +125,7 @@ class LocalSeats:
         self._check(session, claims, address)
         return session
 
-    async def leave(self, claims: Claims) -> None:
+    async def leave(self, claims: Claims, *, grace_s: int = 0) -> None:
         """Free the seat of a session that ends; it may take one again. Never raises: a lost one frees itself."""
         session = self._sessions.get(claims.sid) or Session(claims, tick=self._tick())
         if session.renewal is not None:
@@ -133,11 +133,15 @@ class LocalSeats:
         session.confirmed = -math.inf
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
-                held = await self._seats.leave(claims.sub, claims.sid)
+                held = await self._seats.leave(claims.sub, claims.sid, grace_s=grace_s)
         except (RedisError, OSError, TimeoutError):
             return
         if held:
             self._journal.tell("playback.stop", claims.sid, session.data(reason=session.gone or "end"))
+
+    async def end(self, claims: Claims) -> None:
+        """The page closed. It may be a reload, so the seat stays for a moment that only this session can use."""
+        await self.leave(claims, grace_s=self._settings.seat_end_s)
 
     def first_media(self, session: Session) -> None:
         """Tell control, once, that the first media of a session left."""

@@ -73,7 +73,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_own_session(os.getpid(), self.spec.stop_signal),
+                preexec_fn=own_session(os.getpid(), self.spec.stop_signal),
                 **become(self.spec.user),
             )
 
@@ -134,7 +134,7 @@ def become(user: str | None) -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
-def _own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+def own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
     """What the child does before exec: leave our terminal's Ctrl-C alone, write for nobody else, and end when we do.
 
     It runs after the change of user, which would otherwise clear the death signal.

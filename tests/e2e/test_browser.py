@@ -110,12 +110,12 @@ async def test_seeking_and_reload_keep_one_seat(stack: Running, open_page: Open,
     page = await open_page(phone=True)
     await enter(page, stack, "viewer")
     await page.goto(film)
-    await press_play(page)
+    session = await press_play(page)
     await page.evaluate("document.querySelector('video').currentTime = 25")
     await plays_past(page, 26)
 
     await page.reload()
-    await press_play(page)
+    assert await press_play(page) == session
     assert await seated(stack) == [1]
 
 

@@ -17,7 +17,7 @@ import asyncpg
 
 from infra.migrate import migrate
 from infra.stack import postgres
-from infra.stack.child import become
+from infra.stack.child import become, own_session
 from infra.stack.postgres import Cluster
 from tests.support.ports import free_base
 
@@ -48,7 +48,7 @@ def cluster() -> Iterator[Cluster]:
             stdout=log,
             stderr=log,
             **become(spec.user),
-            start_new_session=True,
+            preexec_fn=own_session(os.getpid(), spec.stop_signal),
         )
     try:
         asyncio.run(_make_template(made))

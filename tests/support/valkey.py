@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -10,6 +12,8 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+
+from infra.stack.child import own_session
 
 DEADLINE_S = 10.0
 
@@ -35,7 +39,11 @@ class Valkey:
         command = [binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         with (self._folder / "valkey.log").open("ab") as out:
             self._process = subprocess.Popen(
-                [*command, "--dir", str(self._folder), *self._options], stdout=out, stderr=out, stdin=subprocess.DEVNULL
+                [*command, "--dir", str(self._folder), *self._options],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=own_session(os.getpid(), signal.SIGKILL),
             )
         until = time.monotonic() + DEADLINE_S
         while not self._answers():

@@ -73,15 +73,30 @@ async def test_a_full_house_is_409_with_the_list_of_screens(edge: EdgeUnderTest)
     assert (await edge.get(SEGMENT, edge.token())).status == 409
 
 
-async def test_end_frees_the_seat_and_the_session_may_come_back(edge: EdgeUnderTest, redis: Redis) -> None:
-    first, second = edge.token(cap=1), edge.token(cap=1)
-    assert (await edge.get(MASTER, first)).status == 200
-    assert (await edge.get(MASTER, second)).status == 409
-    assert (await edge.post("end", first)).status == 204
-    assert (await edge.get(MASTER, second)).status == 200
-    assert (await edge.get(MASTER, first)).status == 409
-    assert (await edge.post("end", second)).status == 204
-    assert (await edge.get(MASTER, first)).status == 200
+async def test_end_frees_the_seat_and_the_session_may_come_back(folder: Path, redis: Redis, redis_url: str) -> None:
+    async with running_edge(folder, redis_url, seat_end_s=0) as edge:
+        first, second = edge.token(cap=1), edge.token(cap=1)
+        assert (await edge.get(MASTER, first)).status == 200
+        assert (await edge.get(MASTER, second)).status == 409
+        assert (await edge.post("end", first)).status == 204
+        assert (await edge.get(MASTER, second)).status == 200
+        assert (await edge.get(MASTER, first)).status == 409
+        assert (await edge.post("end", second)).status == 204
+        assert (await edge.get(MASTER, first)).status == 200
+
+
+async def test_reload_keeps_its_seat_when_another_screen_waits(folder: Path, redis: Redis, redis_url: str) -> None:
+    async with running_edge(folder, redis_url, seat_end_s=2) as edge:
+        watching, waiting = edge.token(cap=1), edge.token(cap=1)
+        assert (await edge.get(MASTER, watching)).status == 200
+        assert (await edge.post("end", watching)).status == 204
+        assert (await edge.get(MASTER, waiting)).status == 409
+        assert (await edge.get(MASTER, watching)).status == 200
+        assert (await seats.live(redis, "viewer"))[0].until > edge.clock.now() + 10
+
+        assert (await edge.post("end", watching)).status == 204
+        await until_free(redis)
+        assert (await edge.get(MASTER, waiting)).status == 200
 
 
 async def test_end_needs_a_genuine_token(edge: EdgeUnderTest, redis: Redis) -> None:
@@ -130,6 +145,7 @@ async def test_a_seat_lost_in_a_pause_is_taken_again_when_one_is_free(
         edge.clock.ahead_s = 400
         assert (await edge.get(MASTER, paused)).status == 409
         await edge.post("end", other)
+        await until_free(redis)
         assert (await edge.get(MASTER, paused)).status == 200
 
 
