@@ -13,6 +13,7 @@ import httpx2
 import msgspec
 import pytest
 
+from infra.stack.mark import VARIABLE as MARK
 from tests.support import api, media
 from tests.support.api import Person, log_in, until
 from tests.support.stack import Running, running_stack
@@ -50,8 +51,8 @@ def master() -> Path:
 
 
 def processes(running: Running, part: str) -> list[int]:
-    """Processes of one part of this run: by its mark and command line, or Valkey, which rewrites both, by its port."""
-    marks = f"USHER_MARK={running.mark}".encode(), f":{running.ports['valkey']}".encode()
+    """Processes of one part of this run, by its mark and command line."""
+    mark = f"{MARK}={running.mark}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -60,8 +61,7 @@ def processes(running: Running, part: str) -> list[int]:
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
             except OSError:
                 continue
-            ours = marks[1] in command if part == "valkey" else marks[0] in environ
-            if ours and PARTS[part].encode() in command:
+            if mark in environ and PARTS[part].encode() in command:
                 found.append(int(folder.name))
     return found
 
