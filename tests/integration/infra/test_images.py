@@ -7,10 +7,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from infra import bootstrap
 from infra.stack.plan import ROOT
+from shared.settings import Common, ControlSettings, EdgeSettings, FarmSettings, variable
 
 PASSWORDS = dict.fromkeys(("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "OBJECTS_PASSWORD"), "x" * 16)
 
@@ -56,9 +58,30 @@ def test_compose_gives_the_edge_no_database_and_no_secrets(tools: Path) -> None:
     assert "DATABASE" not in part and "/secrets" not in part
 
 
+def stages() -> dict[str, str]:
+    """The Dockerfile's stages by name."""
+    parts = re.split(r"^FROM ", (ROOT / "infra" / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    return {re.match(r"(\S+) AS (\S+)", part)[2]: part for part in parts}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"), [("edge", EdgeSettings), ("control", ControlSettings), ("farm", FarmSettings)]
+)
+def test_images_write_nowhere_in_their_read_only_tree(target: str, kind: type[Common]) -> None:
+    said = stages()["base"] + stages()[target]
+    folders = [field.name for field in msgspec.structs.fields(kind) if isinstance(field.default, Path)]
+    assert [name for name in folders if not re.search(rf"\b{variable(name)}=/(state|secrets)\b", said)] == []
+
+
+def test_mail_outlives_the_container_that_writes_it(tools: Path) -> None:
+    config = compose(tools, "config", "--no-interpolate", environ=PASSWORDS).stdout
+    services = re.split(r"^  (?=\w+:$)", config, flags=re.MULTILINE)
+    assert [text.partition(":")[0] for text in services if "source: mail" in text] == ["control"]
+    assert "USHER_MAIL_DIR=/state/mail" in stages()["control"]
+
+
 def test_images_run_as_a_user_without_rights() -> None:
-    stages = re.split(r"^FROM ", (ROOT / "infra" / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
-    named = {re.match(r"(\S+) AS (\S+)", stage)[2]: stage for stage in stages}  # type: ignore[index]
+    named = stages()
     assert {"edge", "control", "farm"} <= set(named)
     assert "\nUSER 10001:10001\n" in named["base"]
     for target in ("edge", "control", "farm"):
