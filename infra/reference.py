@@ -18,6 +18,14 @@ PROCESSES: dict[str, type[settings.Common]] = {
     "Control and worker": settings.ControlSettings,
     "Farm": settings.FarmSettings,
 }
+#: What `usher` itself reads, besides the settings of the processes it starts.
+OF_THE_COMMANDS = {
+    "USHER_PORT_BASE": ("8700", "first port of `run`: control, edge, Postgres, Valkey; private listeners from 10 on"),
+    "MASTER": ("", "clip of the demo title of `run`; empty: one is drawn"),
+    "USHER_ORIGIN": ("", "another Usher to act on, together with USHER_BEARER"),
+    "USHER_BEARER": ("", "bearer token of the account to act as there"),
+    "USHER_SECRET_<NAME>": ("", "a secret itself, such as USHER_SECRET_SESSION_HMAC; wins over its file"),
+}
 MADE = "<!-- made by `usher docs`; change the code instead -->"
 
 
@@ -55,6 +63,8 @@ def settings_page() -> str:
             if kind is settings.Common or field.name not in shared_fields:
                 meaning = settings.description(kind, field.name)
                 lines.append(f"| `{settings.variable(field.name)}` | `{field.default}` | {meaning} |")
+    lines += ["", "## The commands", "", "| variable | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | `{default}` | {meaning} |" for name, (default, meaning) in OF_THE_COMMANDS.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,19 @@ def test_generated_page_is_current(name: str) -> None:
     assert (ROOT / name).read_text() == reference.PAGES[name](), "run `usher docs` and commit"
 
 
+@pytest.mark.parametrize("name", ["README.md", "infra/compose.yaml", "infra/Dockerfile"])
+def test_every_variable_told_of_is_among_the_settings(name: str) -> None:
+    told = set(re.findall(r"\b(?:USHER_[A-Z0-9_]+|MASTER)\b(?==|`)|\bUSHER_[A-Z0-9_]+(?=:)", (ROOT / name).read_text()))
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    assert told and {word for word in told if f"`{word}`" not in page} == set()
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {(page.parent / target).as_posix() for page in tracked() if page.suffix == ".md"
+             for target in LINK.findall((ROOT / page).read_text())}  # fmt: skip
+    assert {path.as_posix() for path in tracked() if path.parts[:2] == ("docs", "images")} - shown == set()
+
+
 def test_every_relative_link_leads_to_a_file() -> None:
     pages = [path for path in tracked() if path.suffix == ".md"]
     dead = [

@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route as StarletteRoute
 
-from gateway.control.app import ROUTES
+from gateway.control.app import ROUTES, create_app
 from gateway.control.auth import ROLES
+from gateway.web.pages import page_routes
 from shared.events import TYPES
+from shared.settings import ControlSettings
 from shared.tokens import Claims
 from tests.house.tree import ROOT, modules, tracked
 
@@ -31,6 +34,15 @@ LEAKS = re.compile(
 def test_every_route_has_a_limit_and_says_what_it_does(route: object) -> None:
     assert route.limit.count > 0 and route.limit.per_s > 0  # type: ignore[attr-defined]
     assert route.handler.__doc__  # type: ignore[attr-defined]
+
+
+def test_every_page_has_a_limit_and_nothing_stands_beside_routes_and_pages() -> None:
+    settings = ControlSettings()
+    pages = page_routes(settings)
+    handlers = {route.path: route.endpoint.__qualname__ for route in pages if isinstance(route, StarletteRoute)}
+    assert {path for path, name in handlers.items() if name != "Pages.page.<locals>.endpoint"} == set()
+    mounted = [route.path for route in create_app(settings).routes]  # type: ignore[attr-defined]
+    assert mounted == [route.path for route in (*ROUTES, *pages)]  # type: ignore[attr-defined]
 
 
 def test_operation_names_are_unique() -> None:
