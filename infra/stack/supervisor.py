@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from infra.stack.child import Child, ChildDied, Spec
@@ -105,10 +105,10 @@ async def _end(child: Child, children: Sequence[Child], gone: dict[str, asyncio.
 
 
 @contextlib.asynccontextmanager
-async def _first_error():  # type: ignore[no-untyped-def]
-    """A TaskGroup whose first error is raised as itself."""
+async def _first_error() -> AsyncIterator[asyncio.TaskGroup]:
+    """A TaskGroup whose first error is raised as itself; `except*` would wrap what is raised in it anew."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except* ChildDied as errors:
+    except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
