@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from gateway.control.limits import Limit
+from gateway.control.limits import Limit, Taken
 from gateway.control.portal.model import Portal
 from gateway.control.problems import status_of
 from gateway.web import palette
@@ -76,15 +76,20 @@ class Pages:
         """A handler with its limit, whose errors become pages."""
 
         async def endpoint(request: Request[Any]) -> Response:
+            taken = Taken()
             try:
-                await self._limit(request)
-                return await handler(request)
+                taken = await self._take(request)
+                if taken.refusal:
+                    raise taken.refusal
+                response = await handler(request)
             except UsherError as error:
-                return await self.error(request, error)
+                response = await self.error(request, error)
             except Exception as error:  # the outermost loop: logged, counted, never shown
                 ERRORS.labels("control").inc()
                 log.get("web").error("unexpected", path=request.scope["route"].path, exc_info=error)
-                return await self.error(request, UsherError(UNEXPECTED))
+                response = await self.error(request, UsherError(UNEXPECTED))
+            response.headers.update(taken.headers)
+            return response
 
         return endpoint
 
@@ -187,11 +192,10 @@ class Pages:
             "origin": self.settings.public_origin.rstrip("/"),
         }
 
-    async def _limit(self, request: Request[Any]) -> None:
+    async def _take(self, request: Request[Any]) -> Taken:
         address = client_address(request.scope, request.state["trusted_proxies"])
-        taken = await request.state["limits"].take("page", PAGE_LIMIT, address=address)
-        if taken.refusal:
-            raise taken.refusal
+        taken: Taken = await request.state["limits"].take("page", PAGE_LIMIT, address=address)
+        return taken
 
 
 def inward(address: str) -> str:

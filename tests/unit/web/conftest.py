@@ -86,10 +86,12 @@ def make_title(short_id: str = "ab23", **changes: Any) -> TitleView:
 
 
 class NoLimits:
-    """Lets everybody pass."""
+    """Lets everybody pass, unless a test says otherwise."""
+
+    taken = Taken()
 
     async def take(self, route: str, limit: object, *, address: str) -> Taken:
-        return Taken()
+        return self.taken
 
 
 @pytest.fixture
@@ -118,10 +120,16 @@ def pages(settings: ControlSettings, shelf: Shelf) -> Pages:
 
 
 @pytest.fixture
-def browse(pages: Pages, settings: ControlSettings) -> Callable[[str], Any]:
+def limits() -> NoLimits:
+    """The limits of the pages."""
+    return NoLimits()
+
+
+@pytest.fixture
+def browse(pages: Pages, limits: NoLimits, settings: ControlSettings) -> Callable[[str], Any]:
     """`await browse(path)` → the answer, redirects not followed."""
     app = Starlette(routes=pages.routes())
-    state = {"limits": NoLimits(), "trusted_proxies": (), "settings": settings}
+    state = {"limits": limits, "trusted_proxies": (), "settings": settings}
     transport = httpx2.ASGITransport(app=with_state(app, state))
     client = httpx2.AsyncClient(transport=transport, base_url=settings.public_origin)
     return client.get

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.control.limits import Taken
 from gateway.web.front import bare_portal
 from gateway.web.pages import Pages, inward
 from gateway.web.static import StaticTree
@@ -38,6 +39,15 @@ async def test_error_page_says_when_to_return_when_there_were_too_many(browse: A
     shelf.fails = TooMany(retry_after_s=7)
     answer = await browse("/")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+
+
+async def test_page_tells_its_limit_when_it_answers_and_when_it_refuses(browse: Any, limits: Any) -> None:
+    told = {"RateLimit": '"page";r=3;t=9', "RateLimit-Policy": '"page";q=300;w=60'}
+    for refusal, status in ((None, 200), (TooMany(retry_after_s=7), 429)):
+        limits.taken = Taken(told, refusal)
+        answer = await browse("/")
+        assert answer.status_code == status
+        assert {name: answer.headers.get(name) for name in told} == told
 
 
 async def test_error_page_tells_nothing_of_the_cause_when_it_was_not_expected(browse: Any, shelf: Any) -> None:
