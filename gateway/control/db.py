@@ -16,13 +16,15 @@ Unit = TypeVar("Unit")
 Connection = asyncpg.pool.PoolConnectionProxy
 Begin = Callable[[], AbstractAsyncContextManager[Unit]]
 CONNECT_DEADLINE_S = 15
-#: What tells that Postgres is gone, going or full, wherever in a transaction it happens.
+#: What tells that Postgres is gone, going or full, or made this transaction give way to another (a deadlock), wherever
+#: in a transaction it happens: trying again helps.
 GONE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.TransactionRollbackError,
 )
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeEncodeError)
 
@@ -49,7 +51,8 @@ class Database(Generic[Unit]):
     async def begin(self) -> AsyncIterator[Unit]:
         """One transaction: committed at the end, rolled back on any error.
 
-        Raises Unavailable without Postgres, and Invalid for text that Postgres cannot hold (a zero byte).
+        Raises Unavailable without Postgres or after a deadlock, and Invalid for text that Postgres cannot hold (a zero
+        byte).
         """
         try:
             async with self.pool.acquire(timeout=5) as connection, _transaction(connection):

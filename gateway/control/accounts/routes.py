@@ -12,6 +12,7 @@ from starlette.responses import Response
 from gateway.control.accounts import actions
 from gateway.control.accounts.model import (
     DEVICE_COOKIE,
+    Account,
     Browser,
     Challenge,
     Changing,
@@ -123,26 +124,32 @@ async def me(call: Call[None]) -> Me:
 
 async def change_me(call: Call[Changing]) -> Me:
     """Change user name, e-mail or password; the latter two need the current password."""
-    asked, wiring, password_hash = call.body, call.wiring, None
+    asked, wiring, password_hash, proved = call.body, call.wiring, None, None
     async with wiring["begin"]() as unit:
         delicate = await actions.needs_password(call.principal, asked, accounts=unit.accounts)
     if delicate:
-        await _confirm(call, asked.current_password)
+        proved = await _confirm(call, asked.current_password)
     if asked.password is not UNSET:
         password_hash = await wiring["passwords"].hash(asked.password)
     async with wiring["begin"]() as unit:
         await actions.change(
-            call.principal, asked, password_hash=password_hash, accounts=unit.accounts, outbox=unit.outbox
+            call.principal,
+            asked,
+            proved=proved,
+            password_hash=password_hash,
+            accounts=unit.accounts,
+            outbox=unit.outbox,
         )
         return await actions.me(call.principal, accounts=unit.accounts, sellers=unit.sellers)
 
 
 async def delete_me(call: Call[Leaving]) -> Response:
     """Delete one's account and everything that tells who one was."""
-    await _confirm(call, call.body.password)
+    proved = await _confirm(call, call.body.password)
     async with call.wiring["begin"]() as unit:
         await actions.delete(
             call.principal,
+            proved=proved,
             accounts=unit.accounts,
             sellers=unit.sellers,
             outbox=unit.outbox,
@@ -206,8 +213,8 @@ def _browser(call: Call[Any]) -> Browser:
     return browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place)
 
 
-async def _confirm(call: Call[Any], password: str) -> None:
-    await actions.confirm(
+async def _confirm(call: Call[Any], password: str) -> Account:
+    return await actions.confirm(
         call.principal,
         password,
         address=call.address,

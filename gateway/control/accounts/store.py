@@ -30,6 +30,7 @@ update account set password_hash = $2 where principal = $1 returning true
 ACCOUNT_OF = """
 select principal, email, username, password_hash from account where principal = $1
 """
+ACCOUNT_LOCKED = ACCOUNT_OF + "for update"
 BY_EMAIL = """
 select principal, email, username, password_hash from account where email_folded = $1
 """
@@ -151,9 +152,9 @@ class AccountStore:
         """Replace a password; False when the account is gone."""
         return bool(await self._connection.fetchval(RENEW, principal, password_hash))
 
-    async def account_of(self, principal: str) -> Account | None:
-        """The account of a principal."""
-        return _account(await self._connection.fetchrow(ACCOUNT_OF, principal))
+    async def account_of(self, principal: str, *, lock: bool = False) -> Account | None:
+        """The account of a principal; `lock` holds its row until the transaction ends."""
+        return _account(await self._connection.fetchrow(ACCOUNT_LOCKED if lock else ACCOUNT_OF, principal))
 
     async def by_login(self, folded: str) -> Account | None:
         """The account with this e-mail or user name."""
@@ -228,8 +229,12 @@ class AccountStore:
         row = await self._connection.fetchrow(USE_RESET, token_hash, at)
         if row is None:
             return None
-        await self._connection.execute(END_RESETS, row["principal"])
+        await self.end_resets(row["principal"])
         return str(row["principal"])
+
+    async def end_resets(self, principal: str) -> None:
+        """End the reset links of a principal that nobody used."""
+        await self._connection.execute(END_RESETS, principal)
 
     async def assign(self, principal: str, role: str, scope: str) -> bool:
         """Give a role; False when it was held."""

@@ -82,12 +82,10 @@ def link(
     signer: Signer,
     cdn: Cdn,
     settings: ControlSettings,
-    clock: Clock,
+    now: float,
 ) -> Play:
-    """The answer to `play`."""
-    claims = claims_of(
-        title, viewer, sid=sid, jti=new_secret(12), now=clock.epoch(), right_end=right_end, settings=settings
-    )
+    """The answer to `play`. `now` is from before the right was looked at: a right that ends later ends this too."""
+    claims = claims_of(title, viewer, sid=sid, jti=new_secret(12), now=now, right_end=right_end, settings=settings)
     token = signer.sign(claims)
     path = names.multivariant(title.id, title.edition or "", best_ceiling(title.ceilings))
     origins = cdn.pick(sub=viewer.sub, title=title.id)

@@ -20,6 +20,7 @@ PLAY = Limit(60)
 async def play(call: Call[PlayOrder]) -> Response:
     """A link to play a title by; whoever is not logged in becomes a guest where the title is free."""
     wiring, request = call.wiring, call.request
+    now = wiring["clock"].epoch()
     async with wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
         right_end = await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=wiring["clock"])
@@ -38,7 +39,7 @@ async def play(call: Call[PlayOrder]) -> Response:
         signer=wiring["signer"],
         cdn=wiring["cdn"],
         settings=wiring["settings"],
-        clock=wiring["clock"],
+        now=now,
     )
     async with wiring["begin"]() as unit:
         await unit.outbox.emit("playback.granted", sid, sid=sid, title=title.id, sub=viewer.sub)

@@ -31,6 +31,11 @@ where a.principal = $1 and a.role = $2 and a.scope like 'partner:%'
   and exists (select from title t where t.seller = s.id and t.state = 'published')
 order by s.name
 """
+#: Held, so that of two owners who leave at once one sees that the other went.
+LOCK_OWNED = """
+select s.id from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
+where a.principal = $1 and a.role = $2 and a.scope like 'partner:%' order by s.id for update of s
+"""
 LOCK = """
 select true from seller where id = $1 for update
 """
@@ -69,6 +74,7 @@ class SellerStore:
         return [row["role"] for row in await self._connection.fetch(ROLES_OF, seller, principal)]
 
     async def only_owner_with_titles(self, principal: str) -> list[Seller]:
-        """Sellers with published titles that nobody else owns."""
+        """Sellers with published titles that nobody else owns; their members stay until the transaction ends."""
+        await self._connection.fetch(LOCK_OWNED, principal, OWNER)
         rows = await self._connection.fetch(ONLY_OWNER_WITH_TITLES, principal, OWNER)
         return [Seller(row["id"], row["name"], row["handle"]) for row in rows]

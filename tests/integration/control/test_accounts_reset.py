@@ -85,3 +85,13 @@ async def test_tokens_are_stored_as_hashes_and_logged_nowhere(
             assert token not in row["all"] and session not in row["all"] and PASSWORD not in row["all"]
     said = "".join(capsys.readouterr())
     assert token not in said and session not in said and PASSWORD not in said
+
+
+@pytest.mark.parametrize("change", [{"email": "new@example.org"}, {"password": "a new password"}])
+async def test_links_end_when_password_or_mail_is_changed(control: Control, change: dict[str, str]) -> None:
+    await register(control.http, "ada")
+    token = await _token(control)
+    changed = await control.http.patch("/v1/me", json=change | {"current_password": PASSWORD})
+    assert changed.status_code == 200
+    answer = await post(control.browser(), "auth/reset", token=token, password="of the old mailbox")
+    assert code_of(answer) == (410, "reset-over")

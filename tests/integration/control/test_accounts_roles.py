@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.control.accounts import actions
 from gateway.control.accounts.model import Browser
-from tests.support.control import Control, code_of, make_admin, post, register
+from tests.support.control import PASSWORD, Control, code_of, make_admin, post, register
 
 
 async def test_guest_may_nothing_when_a_name_is_needed(control: Control) -> None:
@@ -68,3 +68,16 @@ async def test_last_admin_stays_admin(control: Control) -> None:
     answers = await asyncio.gather(*both)
     assert sorted(a.status_code for a in answers) in ([204, 409], [204, 403])
     assert len(await control.rows("select * from assignment where role = 'admin'")) == 1
+
+
+async def test_last_admin_stays_when_it_would_delete_its_account(control: Control) -> None:
+    ada = await register(control.http, "ada")
+    other = control.browser()
+    eve = await register(other, "eve")
+    await make_admin(control, ada["id"])
+    leave = {"json": {"password": PASSWORD}}
+    assert code_of(await control.http.request("DELETE", "/v1/me", **leave)) == (409, "last-admin")
+    assert (await control.http.get("/v1/portal")).json()["needs_setup"] is False
+    await make_admin(control, eve["id"])
+    both = (http.request("DELETE", "/v1/me", **leave) for http in (control.http, other))
+    assert sorted(answer.status_code for answer in await asyncio.gather(*both)) == [204, 409]

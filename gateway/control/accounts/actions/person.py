@@ -17,7 +17,7 @@ from gateway.control.accounts.model import (
     Passwords,
     Stores,
 )
-from gateway.control.auth import Principal, permissions
+from gateway.control.auth import ADMIN, GLOBAL, Principal, permissions
 from gateway.control.db import Begin
 from gateway.control.outbox import Outbox
 from shared.clock import Clock
@@ -39,27 +39,39 @@ async def me(by: Principal, *, accounts: AccountRows, sellers: Memberships) -> M
 
 async def confirm(
     by: Principal, password: str, *, address: str, begin: Begin[Stores], passwords: Passwords, attempts: Attempts
-) -> None:
-    """That who is logged in knows the password. Raises Forbidden, TooMany; counted as logins are."""
+) -> Account:
+    """The account of who is logged in and knows its password. Raises Forbidden, TooMany; counted as logins are."""
     async with begin() as unit:
         account = await _account(by, unit.accounts)
     await attempts.begin(account.principal, address)
     if not await passwords.verify(account.password_hash, password):
-        raise Forbidden("That is not your password.", code="wrong-password")
+        raise _wrong_password()
     await attempts.succeeded(account.principal, address)
+    return account
 
 
 async def needs_password(by: Principal, asked: Changing, *, accounts: AccountRows) -> bool:
     """Whether a change gives the account into other hands: a new password, or an e-mail to which resets go."""
-    account = await _account(by, accounts)
-    return asked.password is not UNSET or _or(asked.email, account.email) != account.email
+    return _is_delicate(asked, await _account(by, accounts))
 
 
 async def change(
-    by: Principal, asked: Changing, *, password_hash: str | None, accounts: AccountRows, outbox: Outbox
+    by: Principal,
+    asked: Changing,
+    *,
+    proved: Account | None,
+    password_hash: str | None,
+    accounts: AccountRows,
+    outbox: Outbox,
 ) -> None:
-    """Change what was asked; a new password ends all other logins. Raises Conflict for a name or e-mail taken."""
-    account = await _account(by, accounts)
+    """Change what was asked; a new password ends all other logins. Raises Conflict for a name or e-mail taken.
+
+    `proved` is what `confirm` gave. Raises Forbidden where the password it looked at is not the account's any more.
+    """
+    account = await _account(by, accounts, lock=True)
+    delicate = _is_delicate(asked, account)
+    if delicate:
+        _check_proved(account, proved)
     await accounts.change_account(
         Account(
             account.principal,
@@ -68,6 +80,8 @@ async def change(
             password_hash or account.password_hash,
         )
     )
+    if delicate:
+        await accounts.end_resets(by.id)  # a link that went to the old mailbox opens nothing
     if password_hash is not None:
         await accounts.end_logins(by.id, but=by.login)
         await outbox.emit("auth.reset", by.id, principal=by.id)
@@ -78,8 +92,17 @@ async def export(by: Principal, *, accounts: AccountRows, sellers: Memberships) 
     return {**await accounts.person(by.id), "sellers": await sellers.memberships(by.id)}
 
 
-async def delete(by: Principal, *, accounts: AccountRows, sellers: Memberships, outbox: Outbox, clock: Clock) -> None:
-    """Forget who this was; the pseudonym stays. Raises Conflict for the only owner of a seller that has an audience."""
+async def delete(
+    by: Principal, *, proved: Account, accounts: AccountRows, sellers: Memberships, outbox: Outbox, clock: Clock
+) -> None:
+    """Forget who this was; the pseudonym stays. Raises Forbidden as `change` does.
+
+    Raises Conflict for the only owner of a seller that has an audience, and for the last admin: a portal without one
+    lets whoever comes next set it up.
+    """
+    _check_proved(await _account(by, accounts, lock=True), proved)
+    if await accounts.holders(ADMIN, GLOBAL) == [by.id]:
+        raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     alone = await sellers.only_owner_with_titles(by.id)
     if alone:
         names = ", ".join(seller.name for seller in alone)
@@ -93,8 +116,21 @@ async def delete(by: Principal, *, accounts: AccountRows, sellers: Memberships, 
     await outbox.audit(by.id, "account.delete", by.id)
 
 
-async def _account(by: Principal, accounts: AccountRows) -> Account:
-    account = await accounts.account_of(by.id)
+def _is_delicate(asked: Changing, account: Account) -> bool:
+    return asked.password is not UNSET or _or(asked.email, account.email) != account.email
+
+
+def _check_proved(account: Account, proved: Account | None) -> None:
+    if proved is None or proved.password_hash != account.password_hash:
+        raise _wrong_password()
+
+
+def _wrong_password() -> Forbidden:
+    return Forbidden("That is not your password.", code="wrong-password")
+
+
+async def _account(by: Principal, accounts: AccountRows, *, lock: bool = False) -> Account:
+    account = await accounts.account_of(by.id, lock=lock)
     if account is None:
         raise Unauthenticated("Log in first.")
     return account

@@ -1,0 +1,126 @@
+"""What happens in the moment between two steps of a request: nothing that was taken away comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.control.accounts.store import AccountStore
+from gateway.control.screenings import actions as screenings
+from gateway.control.sellers.store import SellerStore
+from shared.errors import Unavailable
+from tests.support.control import PASSWORD, Control, code_of, log_in, make_seller, register
+from tests.support.titles import desk
+
+NEW = "a new password"
+
+
+async def _set_password(control: Control, principal: str) -> None:
+    """What a reset link does, in a transaction of its own."""
+    password_hash = await control.wiring["passwords"].hash(NEW)
+    async with control.wiring["begin"]() as unit:
+        await unit.accounts.set_password(principal, password_hash)
+
+
+async def test_password_stays_when_it_is_reset_during_a_change_of_name(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = await register(control.http, "ada")
+    change, resetting = AccountStore.change_account, []
+
+    async def slow(store: AccountStore, account: Any) -> None:
+        resetting.append(asyncio.create_task(_set_password(control, me["id"])))
+        await asyncio.wait(resetting, timeout=0.5)
+        await change(store, account)
+
+    monkeypatch.setattr(AccountStore, "change_account", slow)
+    assert (await control.http.patch("/v1/me", json={"username": "lovelace"})).status_code == 200
+    await asyncio.gather(*resetting)
+    await log_in(control.browser(), "lovelace", NEW)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("PATCH", {"password": "of the thief", "current_password": PASSWORD}),
+        ("PATCH", {"email": "thief@example.org", "current_password": PASSWORD}),
+        ("DELETE", {"password": PASSWORD}),
+    ],
+)
+async def test_old_password_is_worth_nothing_when_it_is_reset_after_it_was_looked_at(
+    control: Control, monkeypatch: pytest.MonkeyPatch, method: str, body: dict[str, str]
+) -> None:
+    me = await register(control.http, "ada")
+    succeeded = control.wiring["attempts"].succeeded
+
+    async def slow(account: str, address: str) -> None:
+        await succeeded(account, address)
+        await _set_password(control, me["id"])
+
+    monkeypatch.setattr(control.wiring["attempts"], "succeeded", slow)
+    answer = await control.http.request(method, "/v1/me", json=body)
+    monkeypatch.undo()
+    assert code_of(answer) == (403, "wrong-password")
+    assert (await log_in(control.browser(), "ada", NEW))["email"] == "ada@example.org"
+
+
+async def test_one_of_two_owners_stays_when_both_delete_their_accounts_at_once(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seller = await desk(control)
+    await seller.published()
+    other = control.browser()
+    await register(other, "eve")
+    handle = (await control.rows("select handle from seller"))[0]["handle"]
+    joined = await seller.http.put(f"/v1/sellers/{handle}/members/eve", json={"role": "owner"})
+    assert joined.status_code == 204, joined.text
+    look, met = SellerStore.only_owner_with_titles, asyncio.Barrier(2)
+
+    async def together(store: SellerStore, principal: str) -> Any:
+        found = await look(store, principal)
+        with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
+            async with asyncio.timeout(1):
+                await met.wait()
+        return found
+
+    monkeypatch.setattr(SellerStore, "only_owner_with_titles", together)
+    both = (http.request("DELETE", "/v1/me", json={"password": PASSWORD}) for http in (seller.http, other))
+    answers = await asyncio.gather(*both)
+    assert sorted(answer.status_code for answer in answers) == [204, 409]
+
+
+async def test_transaction_that_met_another_head_on_is_to_be_tried_again(control: Control) -> None:
+    await register(control.http, "ada")
+    for handle in ("films", "songs"):
+        await make_seller(control.http, handle)
+    met = asyncio.Barrier(2)
+
+    async def lock(first: str, second: str) -> None:
+        async with control.wiring["begin"]() as unit:
+            await unit.sellers.lock(first)
+            await met.wait()
+            await unit.sellers.lock(second)
+
+    ids = [row["id"] for row in await control.rows("select id from seller order by id")]
+    ends = await asyncio.gather(lock(*ids), lock(*reversed(ids)), return_exceptions=True)
+    assert [type(end) for end in ends if end is not None] == [Unavailable]
+
+
+async def test_link_is_of_the_moment_in_which_the_right_was_looked_at(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    title = await (await desk(control)).published()
+    asked, session_of = int(control.clock.epoch()), screenings.session_of
+
+    async def slow(*args: Any, **ports: Any) -> str:
+        control.clock.advance(5)
+        return await session_of(*args, **ports)
+
+    monkeypatch.setattr(screenings, "session_of", slow)
+    answer = await control.http.post(f"/v1/titles/{title['id']}/play", json={})
+    token = answer.json()["url"].split("/t/")[1].split("/")[0]
+    assert jwt.decode(token, options={"verify_signature": False})["iat"] == asked
