@@ -173,6 +173,10 @@ def test_every_skip_is_named() -> None:
     assert used - allowed == set()
 
 
+def test_ci_lets_no_missing_browser_pass() -> None:
+    assert re.search(r"^export CI=\S", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+
+
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
     texts = {".py", ".md", ".toml", ".lock", ".json", ".yaml", ".yml", ".sh", ".txt", ".html", ".js", ".css", ""}
     found = [
