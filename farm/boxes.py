@@ -148,12 +148,6 @@ def with_edit_list(init: bytes, media_time: int) -> bytes:
     return bytes(made)
 
 
-def edit_start(init: bytes) -> int:
-    """The media time of the edit list, 0 without one."""
-    elst = find(init, b"moov", b"trak", b"edts", b"elst")
-    return 0 if elst is None else int(struct.unpack_from(">i", init, elst.body + 12)[0])
-
-
 def moved(moof: bytes, *, sequence: int, decode_time: int) -> bytes:
     """`moof` as fragment number `sequence`, starting at `decode_time`; its size does not change."""
     made = bytearray(moof)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,6 +73,11 @@ async def _ffmpeg(named: str, folder: Path) -> tuple[str, str]:
     return wheel, await _build(wheel, folder)
 
 
+def build_named(output: Iterable[str]) -> str | None:
+    """The build that `ffmpeg -version` names, None where the program is no ffmpeg."""
+    return next((match[1] for line in output if (match := _VERSION.match(line))), None)
+
+
 def new_enough(build: str) -> bool:
     """Whether a build names a version from 5.1 on; a build from git names none and is taken."""
     numbers = _NUMBER.match(build)
@@ -83,6 +89,6 @@ async def _build(path: str, folder: Path) -> str:
         lines = await run.run([path, "-version"], folder, _LOOK)
     except (EncodeFailed, OSError) as error:
         raise Misconfigured(f"{path} does not run: {error}") from error
-    if (found := next((match for line in lines if (match := _VERSION.match(line))), None)) is None:
+    if (build := build_named(lines)) is None:
         raise Misconfigured(f"{path} does not say that it is ffmpeg")
-    return found[1]
+    return build

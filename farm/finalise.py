@@ -11,13 +11,13 @@ import msgspec
 from farm import playlists, publish
 from farm.plan import Plan
 from farm.playlists import Presentation, Track
-from farm.publish import JSON_TYPE, PLAYLIST_TYPE, Marker, ReadyFile
+from farm.publish import JSON_TYPE, PLAYLIST_TYPE, Marker
 from shared.errors import EncodeFailed
-from shared.jobs import SOUND_CHUNK
+from shared.jobs import SOUND_CHUNK, Finished
 from shared.storage import Bucket, names
 
 
-async def finalise(bucket: Bucket, title: str, version: str) -> ReadyFile:
+async def finalise(bucket: Bucket, title: str, version: str) -> Finished:
     """Make the version ready and give what ready.json says: the same bytes however often.
 
     Raises NotFound for a version without a plan, EncodeFailed where a marker is missing or the parts do not fit.
@@ -34,7 +34,7 @@ async def finalise(bucket: Bucket, title: str, version: str) -> ReadyFile:
     return await _write(bucket, plan, _presentation(version, plan, found))
 
 
-async def _write(bucket: Bucket, plan: Plan, shown: Presentation) -> ReadyFile:
+async def _write(bucket: Bucket, plan: Plan, shown: Presentation) -> Finished:
     title, version = plan.title, shown.version
     indexes = {track.name: playlists.media(track) for track in (*shown.pictures, shown.sound)}
     tops = playlists.ceilings(shown)
@@ -44,7 +44,7 @@ async def _write(bucket: Bucket, plan: Plan, shown: Presentation) -> ReadyFile:
     for ceiling, text in tops.items():
         await bucket.put(names.multivariant(title, edition, ceiling), text.encode(), content_type=PLAYLIST_TYPE)
     top = shown.pictures[0] if shown.pictures else shown.sound
-    ready = ReadyFile(version, edition, tuple(tops), plan.duration_s, top.width, top.height, True)
+    ready = Finished(version, edition, tuple(tops), plan.duration_s, top.width, top.height, True)
     await bucket.put_if_absent(names.ready(title, version), msgspec.json.encode(ready), content_type=JSON_TYPE)
     return ready
 

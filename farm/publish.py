@@ -17,6 +17,7 @@ from farm.package import Piece
 from farm.plan import Order
 from farm.playlists import Track
 from shared.errors import NotFound
+from shared.jobs import Finished
 from shared.storage import Bucket, names
 
 #: Objects written or copied at once.
@@ -50,18 +51,6 @@ class Marker(msgspec.Struct, frozen=True):
     def sha256(self, name: str) -> str:
         """The checksum of one object. Raises KeyError."""
         return {made.name: made.sha256 for made in self.objects}[name]
-
-
-class ReadyFile(msgspec.Struct, frozen=True):
-    """`ready.json`: what the version and its edition are."""
-
-    version: str
-    edition: str
-    ceilings: tuple[str, ...]
-    duration_s: float
-    width: int
-    height: int
-    has_poster: bool
 
 
 class Attempt:
@@ -113,9 +102,9 @@ async def marker(bucket: Bucket, version: str, chunk: str) -> Marker | None:
     return await _read(bucket, names.done(version, chunk), Marker)
 
 
-async def ready(bucket: Bucket, title: str, version: str) -> ReadyFile | None:
+async def ready(bucket: Bucket, title: str, version: str) -> Finished | None:
     """ready.json of a version, None while it is not ready."""
-    return await _read(bucket, names.ready(title, version), ReadyFile)
+    return await _read(bucket, names.ready(title, version), Finished)
 
 
 async def _read(bucket: Bucket, key: str, kind: type[Item]) -> Item | None:

@@ -18,7 +18,7 @@ from farm.finalise import finalise as finalise_version
 from farm.lease import leased, watch_cancel
 from farm.masters import Masters, sha256_of
 from farm.plan import Order, Plan, Recipe, plan
-from farm.publish import JSON_TYPE, ReadyFile
+from farm.publish import JSON_TYPE
 from farm.report import ProgressFeed, connect, send
 from shared.errors import EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped
 from shared.jobs import (
@@ -26,6 +26,7 @@ from shared.jobs import (
     ChunkTicket,
     Failed,
     FinaliseTicket,
+    Finished,
     Planned,
     ProbeTicket,
     Ready,
@@ -165,7 +166,7 @@ def _planned(job: str, made: Plan, engine: Engine) -> Planned:
     )
 
 
-def _ready(job: str, done: ReadyFile) -> Ready:
+def _ready(job: str, done: Finished) -> Ready:
     return Ready(job=job, **msgspec.structs.asdict(done))
 
 

@@ -111,10 +111,9 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     final: bool = False
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """ready.json and the edition exist. `ceilings` are the multivariant playlists of the edition, highest first."""
+class Finished(msgspec.Struct, frozen=True):
+    """`ready.json`: what a version and its edition are. `ceilings` are its multivariant playlists, highest first."""
 
-    job: str
     version: str
     edition: str
     ceilings: tuple[str, ...]
@@ -122,6 +121,12 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     width: int
     height: int
     has_poster: bool
+
+
+class Ready(Finished, frozen=True, kw_only=True, tag="ready"):
+    """ready.json and the edition exist."""
+
+    job: str
 
 
 Message = Planned | Started | Progress | ChunkDone | Failed | Ready

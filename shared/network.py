@@ -34,7 +34,7 @@ def client_address(scope: Mapping[str, Any], trusted: Networks) -> str:
 
 
 def place_of(address: str) -> str:
-    """The prefix that stands for a client's place: /24 for IPv4, /48 for IPv6."""
+    """The prefix that stands for a place (/24, /48), what one household or mobile cell shares; "" for no address."""
     if not _is_address(address):
         return ""
     parsed = ip_address(address)

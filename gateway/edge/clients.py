@@ -1,4 +1,4 @@
-"""Who asks: the address behind trusted proxies, and the network prefix that stands for a place."""
+"""Who asks: the address behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from shared.errors import Misconfigured
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-#: Prefix lengths of a place: what one household or one mobile cell shares.
-V4_PREFIX, V6_PREFIX = 24, 48
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -32,17 +30,6 @@ def address_of(peer: str, forwarded: Iterable[str], trusted: tuple[Network, ...]
             return hop
         peer = hop
     return peer
-
-
-def place_of(address: str) -> str:
-    """The prefix an address lies in (/24, /48), as text; empty where it is no address."""
-    parsed = _parsed(address)
-    if parsed is None:
-        return ""
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    length = V4_PREFIX if parsed.version == 4 else V6_PREFIX
-    return str(ipaddress.ip_network((parsed, length), strict=False))
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

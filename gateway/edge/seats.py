@@ -13,12 +13,12 @@ from typing import Final, Literal, NoReturn
 
 from redis.exceptions import RedisError
 
-from gateway.edge.clients import place_of
 from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
 from gateway.edge.refusals import TABLE, Refusal
 from gateway.edge.revocations import Revocations, title_of
 from shared import log
+from shared.network import place_of
 from shared.seats import Claim, LiveSeat, Seats, Verdict
 from shared.settings import EdgeSettings
 from shared.tokens import Claims

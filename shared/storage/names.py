@@ -8,11 +8,6 @@ def master(title: str, upload: str) -> str:
     return f"masters/{title}/{upload}"
 
 
-def upload_tail(upload: str) -> str:
-    """The bytes of an unfinished upload that do not fill a part yet; never under `masters/`."""
-    return f"uploads/{upload}/tail"
-
-
 def plan(version: str) -> str:
     """The plan of a version as JSON, written once by the probe."""
     return f"work/{version}/plan.json"

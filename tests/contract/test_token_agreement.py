@@ -80,9 +80,7 @@ def test_every_published_name_is_open_to_a_viewer(name: str) -> None:
     assert gate.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, KNOWN, now=NOW)
 
 
-@pytest.mark.parametrize(
-    "name", [names.master("ttl_a", "upl_1"), names.plan("ver1"), names.done("ver1", "0"), names.upload_tail("upl_1")]
-)
+@pytest.mark.parametrize("name", [names.master("ttl_a", "upl_1"), names.plan("ver1"), names.done("ver1", "0")])
 def test_no_private_name_is(name: str) -> None:
     with pytest.raises(Refusal):
         gate.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, KNOWN, now=NOW)

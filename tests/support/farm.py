@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import struct
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -88,6 +89,12 @@ class Made:
         return TrackBytes(text, await self.bucket.get(f"{base}init.mp4"), segments)
 
 
+def edit_start(init: bytes) -> int:
+    """The media time of the edit list, 0 without one."""
+    elst = boxes.find(init, b"moov", b"trak", b"edts", b"elst")
+    return 0 if elst is None else int(struct.unpack_from(">i", init, elst.body + 12)[0])
+
+
 class TrackBytes:
     """init and segments of one rendition."""
 
@@ -100,7 +107,7 @@ class TrackBytes:
 
     def shown(self) -> list[Fraction]:
         """When each sample is shown by the letter of the standard: tfdt + composition offset - edit list, in order."""
-        scale, start = boxes.timescale(self.init), boxes.edit_start(self.init)
+        scale, start = boxes.timescale(self.init), edit_start(self.init)
         times = []
         for segment in self.segments:
             run = boxes.run(segment)

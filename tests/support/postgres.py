@@ -80,6 +80,15 @@ async def database(made: Cluster, *, migrated: bool = True) -> AsyncIterator[str
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+async def ask(url: str, question: str) -> object:
+    """The one value that a query gives."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
 def _url(made: Cluster, name: str) -> str:
     return urlsplit(made.url)._replace(path=f"/{name}").geturl()
 

@@ -12,7 +12,6 @@ from gateway.control.catalogue.model import (
     DRAWS,
     UPLOADABLE,
     Cursor,
-    Made,
     NewTitle,
     TakedownOrder,
     Title,
@@ -32,6 +31,7 @@ from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound
 from shared.events import Push
 from shared.ids import SHORT_MAX, SHORT_MIN, draw_short_id, fold_short_id, is_chosen_short_id, is_id, new_id
+from shared.jobs import Finished
 
 Draw = Callable[[int], str]
 NO_TITLE = "There is no such title."
@@ -207,10 +207,10 @@ async def end_processing(id: str, *, titles: Titles) -> None:
         await titles.update(id, {"state": "ready" if title.edition else "draft"})
 
 
-async def become_ready(id: str, made: Made, *, titles: Titles) -> None:
+async def become_ready(id: str, made: Finished, *, titles: Titles) -> None:
     """The new edition stands; whoever watches an older one plays on, its bytes stay."""
     title = await _held(id, titles)
-    fields = {name: getattr(made, name) for name in made.__struct_fields__}
+    fields = {name: getattr(made, name) for name in Finished.__struct_fields__}
     fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == ("audio",)}
     if title.state in ("draft", "processing"):
         fields["state"] = "ready"

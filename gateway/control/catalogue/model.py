@@ -209,18 +209,6 @@ class Studio(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What the farm made of a master."""
-
-    version: str
-    edition: str
-    ceilings: tuple[str, ...]
-    duration_s: float
-    width: int
-    height: int
-    has_poster: bool
-
-
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """The last title of a page: the next page starts after it."""
 

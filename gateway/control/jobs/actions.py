@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.catalogue.model import Made, Title, Titles
+from gateway.control.catalogue.model import Title, Titles
 from gateway.control.db import Begin
 from gateway.control.jobs.model import (
     FINAL_PIECE,
@@ -326,8 +326,7 @@ async def _on_ready(job: Job, message: farm.Ready, *, jobs: Jobs, titles: Titles
     facts |= {"width": message.width, "height": message.height}
     now = clock.now()
     await jobs.update(job.id, **facts, state="done", started_at=job.started_at or now, finished_at=now)
-    made = Made(**{name: getattr(message, name) for name in Made.__struct_fields__})
-    await catalogue.become_ready(job.title, made, titles=titles)
+    await catalogue.become_ready(job.title, message, titles=titles)
     ids = {"job": job.id, "title": job.title, "version": message.version, "edition": message.edition}
     await outbox.emit("transcode.completed", job.id, **ids)
 

@@ -12,7 +12,7 @@ import pytest
 from infra.migrate import migrate
 from infra.stack.postgres import Cluster
 from shared.errors import Misconfigured
-from tests.support.postgres import cluster, database
+from tests.support.postgres import ask, cluster, database
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,6 @@ async def run(url: str, folder: Path) -> list[str]:
     connection = await asyncpg.connect(url)
     try:
         return await migrate(connection, folder)
-    finally:
-        await connection.close()
-
-
-async def ask(url: str, question: str) -> object:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(question)
     finally:
         await connection.close()
 

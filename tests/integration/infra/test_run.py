@@ -21,6 +21,7 @@ from infra.stack.mark import carriers
 from infra.stack.probe import is_free
 from infra.stack.valkey import Server
 from tests.support.ports import free_base
+from tests.support.postgres import ask
 from tests.support.stack import Running, running_stack, start, stop, wait_ready
 
 SERVERS = ("--only", "postgres,valkey")
@@ -30,14 +31,6 @@ SERVERS = ("--only", "postgres,valkey")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_stack(tmp_path_factory.mktemp("run"), demo=False, arguments=SERVERS) as running:
         yield running
-
-
-async def ask(url: str, question: str) -> object:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(question)
-    finally:
-        await connection.close()
 
 
 async def test_database_is_migrated_and_its_owner_no_superuser(stack: Running) -> None:

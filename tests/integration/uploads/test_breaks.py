@@ -16,14 +16,7 @@ from shared.storage.base import PART_MIN_BYTES
 from tests.support import s3
 from tests.support.control import Control, log_in, running_control
 from tests.support.titles import desk
-from tests.support.tus import (
-    Client,
-    assert_complete,
-    broken_patch,
-    digest,
-    film,
-    ports,
-)
+from tests.support.tus import Client, assert_complete, broken_patch, digest, film, ports
 
 
 async def test_what_came_before_a_break_is_kept(control: Control, client: Client) -> None:

@@ -5,15 +5,7 @@ from __future__ import annotations
 from gateway.control.uploads import actions
 from shared.storage.base import PART_MIN_BYTES
 from tests.support.control import Control
-from tests.support.tus import (
-    TUS,
-    Client,
-    assert_complete,
-    assert_nothing_visible,
-    film,
-    ports,
-    row,
-)
+from tests.support.tus import TUS, Client, assert_complete, assert_nothing_visible, film, ports, row
 
 
 async def test_a_terminated_upload_leaves_nothing(control: Control, client: Client) -> None:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from tests.support.control import Control, make_admin, register
 from tests.support.titles import Desk
-from tests.support.tus import (
-    TUS,
-    Client,
-    assert_complete,
-    film,
-)
+from tests.support.tus import TUS, Client, assert_complete, film
 
 
 async def test_other_people_find_no_upload(control: Control, client: Client) -> None:

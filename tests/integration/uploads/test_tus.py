@@ -13,16 +13,7 @@ from shared.errors import Locked
 from shared.settings import ControlSettings
 from shared.storage.base import PART_MIN_BYTES
 from tests.support.control import Control, running_control
-from tests.support.tus import (
-    TUS,
-    Client,
-    assert_complete,
-    film,
-    folders,
-    metadata,
-    objects,
-    row,
-)
+from tests.support.tus import TUS, Client, assert_complete, film, folders, metadata, objects, row
 
 # The way through
 

@@ -1,10 +1,10 @@
-"""Addresses behind proxies, and the prefix that stands for a place."""
+"""Addresses behind proxies."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.edge.clients import address_of, networks, place_of
+from gateway.edge.clients import address_of, networks
 from shared.errors import Misconfigured
 
 TRUSTED = networks("10.0.0.0/8, 2001:db8::/32")
@@ -31,20 +31,6 @@ def test_only_trusted_proxies_say_who_asks(peer: str, forwarded: list[str], addr
 
 def test_nobody_is_trusted_by_default() -> None:
     assert address_of("10.0.0.1", ["198.51.100.7"], networks("")) == "10.0.0.1"
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("192.0.2.77", "192.0.2.0/24"),
-        ("2001:db8:1:2::7", "2001:db8:1::/48"),
-        ("::ffff:192.0.2.77", "192.0.2.0/24"),
-        ("somewhere", ""),
-        ("", ""),
-    ],
-)
-def test_a_place_is_a_prefix(address: str, place: str) -> None:
-    assert place_of(address) == place
 
 
 def test_a_network_that_is_none_stops_the_start() -> None:

@@ -12,6 +12,7 @@ from farm import boxes, package
 from farm.grid import grid
 from farm.plan import ChunkPlan
 from shared.errors import EncodeFailed
+from tests.support.farm import edit_start
 
 GRID = grid(Fraction(25))
 
@@ -61,7 +62,7 @@ def test_a_chunk_is_cut_into_init_and_segments(tmp_path: Path) -> None:
 def test_the_edit_list_takes_back_what_b_frames_push(tmp_path: Path) -> None:
     init, _ = package.video(file(tmp_path, header(12800), gop(4, 0)), GRID, ChunkPlan("0", 0, 4))
 
-    assert boxes.edit_start(init.data) == 1024
+    assert edit_start(init.data) == 1024
     assert [found.kind for found in boxes.boxes(init.data)] == [b"ftyp", b"moov"]
     assert boxes.timescale(init.data) == 12800
     assert boxes.avc_codec(init.data) == "avc1.64001f"

@@ -41,6 +41,7 @@ def test_nobody_is_trusted_by_default() -> None:
         ("::ffff:203.0.113.9", "203.0.113.0/24"),
         ("2001:db8:1:2::3", "2001:db8:1::/48"),
         ("?", ""),
+        ("", ""),
     ],
 )
 def test_place_is_a_prefix(address: str, place: str) -> None:
