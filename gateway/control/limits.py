@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 
 import msgspec
 from redis.asyncio import Redis
@@ -79,7 +80,7 @@ class Limits:
     ) -> Taken:
         """Count one request. fails="open", counted: without Redis nobody is refused."""
         count = limit.count * self._scale * max([ROLE_FACTOR.get(role, 1) for role in roles], default=1)
-        buckets = [(f"limit:{route}:a:{address}", count * (ADDRESS_FACTOR if principal else 1))]
+        buckets = [(f"limit:{route}:a:{_client(address)}", count * (ADDRESS_FACTOR if principal else 1))]
         if principal:
             buckets.append((f"limit:{route}:p:{principal}", count))
         try:
@@ -102,3 +103,13 @@ class Limits:
         answer = await self._script(keys=[key for key, _ in buckets], args=arguments)
         allowed, remaining, reset, wait = (float(value) for value in answer)
         return Verdict(bool(allowed), int(remaining), math.ceil(reset), max(1, math.ceil(wait)))
+
+
+def _client(address: str) -> str:
+    """Whom an address stands for: an IPv6 client has a whole /64 and may use another of its addresses each time."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ip_network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return address

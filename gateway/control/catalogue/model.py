@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -312,7 +312,10 @@ def check_parent(kind: Kind, parent: Title | None, *, seller: str) -> None:
 
 
 def check_window(start: datetime | None, end: datetime | None) -> None:
-    """Raises Invalid for a window that ends before it starts."""
+    """Raises Invalid for a window that ends before it starts, or where the calendar of UTC has no such moment."""
+    for at in (start, end):
+        if at is not None:
+            _check_moment(at)
     if start is not None and end is not None and end <= start:
         raise Invalid("window_until must be later than window_from.")
 
@@ -348,13 +351,22 @@ def decode_cursor(text: str) -> Cursor | None:
         raise Invalid("This cursor is not one that a page gave; start again without it.") from error
     if cursor.at.tzinfo is None:
         raise Invalid("This cursor is not one that a page gave; start again without it.")
+    _check_moment(cursor.at)
     return cursor
+
+
+def _check_moment(at: datetime) -> None:
+    """Raises Invalid for a moment that its offset takes past the ends of the calendar: it cannot be stored."""
+    try:
+        at.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid(f"{at.isoformat()} is no moment that can be kept.") from error
 
 
 def page_size(text: str) -> int:
     """The `limit` of a query. Raises Invalid outside 1-100."""
     if not text:
         return PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_MAX:
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= PAGE_MAX:
         raise Invalid(f"limit is a number from 1 to {PAGE_MAX}.")
     return int(text)

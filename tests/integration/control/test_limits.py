@@ -14,6 +14,7 @@ from shared.errors import Unavailable
 from shared.metrics import LIMITED, LIMITS_OPEN
 from shared.settings import ControlSettings
 from tests.support.control import PASSWORD, Control, code_of, log_in, make_admin, register, running_control
+from tests.support.titles import desk
 from tests.support.wire import wire_to
 
 #: Bodies that are not what login takes.
@@ -168,3 +169,20 @@ async def test_transaction_is_unavailable_when_postgres_goes_in_the_middle(
             with pytest.raises(Unavailable):
                 async with control.wiring["begin"]() as unit:
                     await unit.flags.all()
+
+
+async def test_limit_counts_an_ipv6_network_as_one_client(control: Control) -> None:
+    body = {"login": "x", "password": "y"}
+    for n in range(30):
+        await control.browser(f"2001:db8:7:1::{n + 1:x}").post("/v1/auth/login", json=body | {"login": f"x{n}"})
+    answers = [await control.browser(f"2001:db8:7:1:{n:x}::1").post("/v1/auth/login", json=body) for n in range(1, 20)]
+    assert 429 in {answer.status_code for answer in answers}
+    assert (await control.browser("2001:db8:7:2::1").post("/v1/auth/login", json=body)).status_code == 401
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+async def test_moment_is_refused_when_the_calendar_ends_before(control: Control, at: str) -> None:
+    seller = await desk(control)
+    title = await seller.ready()
+    answer = await seller.http.patch(f"/v1/titles/{title['id']}", json={"window_until": at})
+    assert answer.status_code == 422, answer.text

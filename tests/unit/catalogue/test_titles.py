@@ -158,7 +158,9 @@ def test_cursor_that_no_page_gave_is_refused(text: str) -> None:
     assert (found is None and not text) or (found is not None and found.at.tzinfo)
 
 
-@pytest.mark.parametrize("text", ["0", "101", "-1", "x", "²", "1e3", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "text", ["0", "101", "-1", "x", "²", "1e3", "99999999999999999999", "0000000011000", "9" * 5000]
+)
 def test_page_size_is_refused_outside_its_bounds(text: str) -> None:
     with pytest.raises(Invalid):
         page_size(text)
