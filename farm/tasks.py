@@ -137,6 +137,8 @@ async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
 async def _probe(ticket: ProbeTicket, on: Floor) -> None:
     sound_only = ticket.kind == "audio"
     async with _master(on, ticket.master, ticket.sha256) as path:
+        # Told before: a master that takes the worker down with it would else be sent again for ever.
+        await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await asyncio.to_thread(probe.probe, path, sound_only=sound_only)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
     made = plan(info, Recipe(ticket.title, sha256, on.engine.encoder.name, on.engine.build, sound_only))

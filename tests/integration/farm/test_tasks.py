@@ -8,11 +8,13 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
+import pytest
 from redis.asyncio import Redis
 
-from farm import publish
+from farm import probe, publish
 from farm.lease import Lease
 from farm.masters import Masters
 from farm.plan import Plan
@@ -85,8 +87,8 @@ async def test_a_ticket_for_a_finished_chunk_only_says_so(farm: Farm) -> None:
     assert await farm.chunk(plan, "sound") == "done"
 
     assert await content(farm, "work/") == before
-    kinds = Counter(type(message).__name__ for message in await farm.messages())
-    assert (kinds["Started"], kinds["ChunkDone"]) == (1, 2)
+    kinds = Counter((type(message).__name__, getattr(message, "chunk", "")) for message in await farm.messages())
+    assert (kinds["Started", "sound"], kinds["ChunkDone", "sound"]) == (1, 2)
 
 
 async def test_work_that_another_holds_is_left_to_it(farm: Farm) -> None:
@@ -157,6 +159,18 @@ async def test_chunks_made_in_different_ways_are_not_joined(farm: Farm) -> None:
     last = (await farm.messages())[-1]
     assert isinstance(last, jobs.Failed)
     assert last.code == "inits-differ"
+
+
+async def test_a_probe_is_told_before_the_master_is_opened(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object, **__: object) -> NoReturn:
+        raise SystemExit
+
+    monkeypatch.setattr(probe, "probe", dies)
+    with pytest.raises(SystemExit):
+        await farm.probe(media.plain())
+
+    (told,) = await farm.messages()
+    assert isinstance(told, jobs.Started) and (told.job, told.chunk) == (JOB, "probe")
 
 
 async def test_a_master_sent_again_is_ready_at_once(farm: Farm) -> None:
