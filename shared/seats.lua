@@ -55,6 +55,11 @@ local kept = redis.call('HGET', sess, sid)
 local session = kept and cjson.decode(kept)
 
 if redis.call('ZSCORE', seat, sid) and session then
+  if hmx > session.hmx then
+    session.hmx = hmx
+    redis.call('HSET', sess, sid, cjson.encode(session))
+    keep_until(sess, hmx)
+  end
   redis.call('ZADD', seat, until_, sid)
   redis.call('EXPIREAT', seat, math.ceil(now + lease) + 1)
   return { 'seated', 0, session.place }

@@ -105,7 +105,7 @@ class Playback:
         found, how = await self._find(key)
         await self._send(exchange, extension, found, how=how)
         if extension == ".m4s" and exchange.method == "GET":
-            self._seats.first_media(session)
+            self._seats.first_media(session, claims)
 
     async def _find(self, key: str) -> tuple[Object, How]:
         """The object from RAM or bucket, with the bucket's failures as refusals."""

@@ -43,12 +43,12 @@ class Session:
         "confirmed",
         "due",
         "gone",
-        "media_told",
         "place",
         "refused",
         "renewal",
         "seen",
         "started",
+        "told",
     )
 
     def __init__(self, claims: Claims, *, tick: float) -> None:
@@ -59,7 +59,9 @@ class Session:
         self.due = -math.inf
         #: Why it is over for good, and the version of Revocations it was last held against.
         self.gone, self.seen = "", -1
-        self.started = self.media_told = self.refused = False
+        self.started = self.refused = False
+        #: Scopes of which the first media was told: a screen may go on to another title in one session.
+        self.told: set[str] = set()
         self.renewal: asyncio.Task[Verdict | None] | None = None
 
     def data(self, **more: str) -> dict[str, str]:
@@ -143,11 +145,11 @@ class LocalSeats:
         """The page closed. It may be a reload, so the seat stays for a moment that only this session can use."""
         await self.leave(claims, grace_s=self._settings.seat_end_s)
 
-    def first_media(self, session: Session) -> None:
-        """Tell control, once, that the first media of a session left."""
-        if not session.media_told:
-            session.media_told = True
-            self._journal.tell("playback.first_media", session.claims.sid, session.data())
+    def first_media(self, session: Session, claims: Claims) -> None:
+        """Tell control, once, that the first media of a title left in a session."""
+        if claims.scope not in session.told:
+            session.told.add(claims.scope)
+            self._journal.tell("playback.first_media", claims.sid, session.data(title=title_of(claims)))
 
     async def register_again(self) -> None:
         """Redis forgot everything: register at once what runs here, and let new sessions wait for other edges."""

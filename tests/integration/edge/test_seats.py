@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,27 @@ async def test_control_is_told_of_start_first_media_and_stop(edge: EdgeUnderTest
     assert start.data["device"] == "device1"
     assert start.data["place"] == "192.0.2.0/24"
     assert stop.data["reason"] == "end"
+
+
+async def test_control_is_told_of_the_first_media_of_each_title_of_a_session(edge: EdgeUnderTest, redis: Redis) -> None:
+    one, two = edge.token(sid="session-two"), edge.token(sid="session-two", scope=f"v/{OTHER}/")
+    for path, token in ((MASTER, one), (MASTER.replace(TITLE, OTHER), two), (SEGMENT, one)):
+        assert (await edge.get(path, token)).status == 200
+    _, first = await until_told(redis, ["playback.start", "playback.first_media"])
+    assert first.data["title"] == TITLE
+    await edge.get(SEGMENT.replace(TITLE, OTHER), two)
+    second = (await until_told(redis, ["playback.start", "playback.first_media", "playback.first_media"]))[-1]
+    assert second.data["title"] == OTHER
+
+
+async def test_a_session_is_kept_to_the_end_of_its_newest_link(redis: Redis) -> None:
+    now = int(time.time())
+    screens = seats.Seats(redis, lease_s=45, policy="refuse")
+    claim = seats.Claim(sub="viewer", sid="session-long", cap=2, hmx=now + 100, may_start=True)
+    await screens.take(claim)
+    await screens.take(msgspec.structs.replace(claim, hmx=now + 20_000))
+    assert [seat.hmx for seat in await seats.live(redis, "viewer")] == [now + 20_000]
+    assert await redis.ttl("sess:{viewer}") > 10_000
 
 
 async def test_control_is_told_once_of_a_refused_session(edge: EdgeUnderTest, redis: Redis) -> None:
