@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -25,6 +26,7 @@ from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
+from gateway.control.readiness import watched
 from gateway.control.route import Call, Route
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
@@ -36,6 +38,8 @@ from shared.clock import Clock
 from shared.settings import ControlSettings, load
 
 VERSION = "1.0.0"
+#: Paths that programs ask, of whatever version.
+API = re.compile(r"/v\d+/")
 TUS_HEADERS = ("Location", "Tus-Resumable", "Tus-Version", "Upload-Offset", "Upload-Length", "Upload-Expires")
 
 
@@ -87,8 +91,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Wiring]:
-        async with wire(settings, clock=clock, passwords=passwords) as wiring:
-            stop = private.start(settings, ready=lambda: None)
+        async with wire(settings, clock=clock, passwords=passwords) as wiring, watched(wiring) as ready:
+            stop = private.start(settings, ready=ready)
             try:
                 yield wiring
             finally:
@@ -115,8 +119,8 @@ def create_app(
 
 
 async def _http_error(request: Request[Any], error: HTTPException) -> Response:
-    """What the router itself refuses (no such route, wrong method) as a problem or, outside /v1, as a page."""
-    if error.status_code == 404 and not request.url.path.startswith("/v1/"):
+    """What the router itself refuses (no such route, wrong method) as a problem or, outside the API, as a page."""
+    if error.status_code == 404 and not API.match(request.url.path):
         return await not_found_page(request)
     problem = Problem("about:blank", error.detail, error.status_code, error.detail, f"http-{error.status_code}")
     return Response(

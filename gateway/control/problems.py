@@ -51,7 +51,7 @@ def problem_of(error: errors.UsherError) -> Problem:
     """The problem a client sees for an error."""
     status, title = status_of(error)
     return Problem(
-        type=f"/docs/problems#{error.code}",
+        type=f"/docs/problems#{type(error).code}",
         title=title,
         status=status,
         detail=str(error),

@@ -50,7 +50,7 @@ def problem(refusal: Refusal) -> bytes:
     """The RFC 9457 body: type, title, status, detail, code, and the refusal's own members beside them."""
     return msgspec.json.encode(
         {
-            "type": f"/docs/problems#{refusal.code}",
+            "type": f"urn:usher:problem:{refusal.code}",
             "title": refusal.title,
             "status": refusal.status,
             "detail": str(refusal),

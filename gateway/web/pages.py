@@ -208,7 +208,7 @@ def problem_rows() -> list[tuple[str, int, str]]:
     """Code, status and meaning of every error, from the tree in shared/errors."""
     kinds: list[type[UsherError]] = [UsherError]
     for kind in kinds:
-        kinds.extend(kind.__subclasses__())
+        kinds.extend(child for child in kind.__subclasses__() if child.__module__ == UsherError.__module__)
     return sorted({(kind.code, status_of(kind())[0], (kind.__doc__ or "").strip()) for kind in kinds[1:]})
 
 

@@ -9,6 +9,7 @@ import sys
 
 import uvloop
 
+from gateway.control.readiness import watched
 from gateway.control.wiring import wire
 from gateway.control.worker.process import run
 from shared import log, private
@@ -25,9 +26,9 @@ async def main(settings: ControlSettings) -> None:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stopped.set)
-    async with wire(settings) as wiring:
+    async with wire(settings) as wiring, watched(wiring) as ready:
         work = asyncio.create_task(run(wiring))
-        stop_listening = private.start(settings, ready=lambda: None)
+        stop_listening = private.start(settings, ready=ready)
         await asyncio.wait({work, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
         await asyncio.wait({work}, timeout=STOP_S)

@@ -1,5 +1,5 @@
 // One title's desk: its file and the work on it, name, price and words, publishing, who may watch.
-import { api } from "./api.js";
+import { all, api } from "./api.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
 import { stateBadge } from "./states.js";
@@ -77,8 +77,7 @@ async function showFile(content, title, job, { signal, reload }) {
 /** A single title does not tell of its upload; the studio's listing does. */
 async function waitingUpload(title) {
   if (title.state !== "draft") return null;
-  const { items } = await api("GET", "studio/titles?limit=50");
-  return items.find((one) => one.id === title.id)?.upload ?? null;
+  return (await all("studio/titles?limit=50")).find((one) => one.id === title.id)?.upload ?? null;
 }
 
 function zone(title, waiting, content, { signal, reload }) {
