@@ -70,14 +70,23 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
     await transaction.start()
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         with suppress(asyncpg.InterfaceError):  # what is lost cannot be rolled back, and need not be
             await transaction.rollback()
+        if isinstance(error, asyncpg.InterfaceError) and _is_lost(connection):
+            raise ConnectionError("the connection was lost between two statements") from error
         raise
     try:
         await transaction.commit()
     except asyncpg.InterfaceError as error:
         raise ConnectionError("the connection was lost before the commit") from error
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool took it back already
+        return True
 
 
 async def _init(connection: asyncpg.Connection) -> None:

@@ -248,11 +248,13 @@ async def test_reaper_finalises_when_all_markers_are_there(control: Control, sel
     assert (await control.rows("select edition from title where id = $1", title)) == [{"edition": "e9"}]
 
 
-async def test_job_fails_when_twenty_workers_were_lost(control: Control, seller: Desk) -> None:
+@pytest.mark.parametrize("chunk", ["0", "probe"])
+async def test_job_fails_when_twenty_workers_were_lost(control: Control, seller: Desk, chunk: str) -> None:
     _, job = await begun(seller)
-    await say(control, planned_of(job, chunks=("0",)))
+    if chunk != "probe":
+        await say(control, planned_of(job, chunks=(chunk,)))
     for n in range(20):
-        await say(control, Started(job=job, chunk="0", attempt=f"a{n}"), entry=f"s{n}")
+        await say(control, Started(job=job, chunk=chunk, attempt=f"a{n}"), entry=f"s{n}")
         control.clock.advance(31)
         await reap(control)
     shown = await seller.ask("GET", f"jobs/{job}")

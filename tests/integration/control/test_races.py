@@ -124,3 +124,14 @@ async def test_link_is_of_the_moment_in_which_the_right_was_looked_at(
     answer = await control.http.post(f"/v1/titles/{title['id']}/play", json={})
     token = answer.json()["url"].split("/t/")[1].split("/")[0]
     assert jwt.decode(token, options={"verify_signature": False})["iat"] == asked
+
+
+async def test_database_is_unavailable_when_the_connection_is_lost_between_two_statements(control: Control) -> None:
+    with pytest.raises(Unavailable):
+        async with control.wiring["begin"]() as unit:
+            lost = asyncio.Event()
+            unit.connection.add_termination_listener(lambda _: lost.set())
+            pid = await unit.connection.fetchval("select pg_backend_pid()")
+            await control.rows("select pg_terminate_backend($1)", pid)
+            await asyncio.wait_for(lost.wait(), 10)
+            await unit.connection.fetchval("select 1")
