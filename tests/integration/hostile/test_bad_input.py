@@ -120,8 +120,9 @@ async def test_what_only_looks_like_a_film_is_refused_in_words_and_a_right_one_i
     async with farms.farm(tmp_path, wide.settings.redis_url) as farm:
         (ticket,) = await wide.rows("select data -> 'ticket' as ticket from outbox where topic = 'task'")
         assert await farm.perform(msgspec.convert(decoded(ticket["ticket"]), jobs.ProbeTicket)) == "refused"
-        (failed,) = await farm.messages()
-        assert isinstance(failed, jobs.Failed) and failed.code == code
+        started, failed = await farm.messages()
+        assert isinstance(started, jobs.Started) and isinstance(failed, jobs.Failed) and failed.code == code
+        await say(wide, started)
         await say(wide, failed)
         assert await farm.keys("v/") == await farm.keys("work/") == []
 
