@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +29,8 @@ from shared.settings import FarmSettings
 
 #: Address space of one ffmpeg that encodes on the CPU.
 MEMORY_BYTES = 16 << 30
+#: A folder of a chunk is left alone this long, whoever made it.
+REMAINS_S = 3600
 #: A file may be this much larger than its top rate allows.
 FILE_SLACK, FILE_FLOOR_BYTES = 2, 64 << 20
 
@@ -139,11 +144,29 @@ def _most_bytes(plan: Plan) -> int:
 
 @contextlib.contextmanager
 def _folder(settings: FarmSettings) -> Iterator[Path]:
-    """A folder of the chunk's own, gone afterwards."""
+    """A folder of the chunk's own, locked while it is in use and gone afterwards."""
     root = settings.scratch_dir.absolute() / "chunks"
     root.mkdir(parents=True, exist_ok=True)
+    _drop_remains(root)
     folder = Path(tempfile.mkdtemp(dir=root))
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _drop_remains(root: Path) -> None:
+    """Remove folders of workers that were killed: old, and locked by nobody."""
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime < REMAINS_S:
+                continue
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)

@@ -35,6 +35,7 @@ class Masters:
         with _opened(path.with_suffix(".lock")) as lock:
             await _take(lock, fcntl.LOCK_EX)
             if not path.exists():
+                self._drop_remains(path)
                 await self._make_room(bucket, key)
                 await bucket.fetch(key, path)
                 await _verify(path, sha256)
@@ -53,6 +54,15 @@ class Masters:
                 return
             size = path.stat().st_size
             over -= size if _removed(path) else 0
+
+    def _drop_remains(self, ours: Path) -> None:
+        """Remove what a worker that was killed while it fetched left behind; who fetches now holds the lock."""
+        for part in self._folder.glob(".*"):
+            copy = self._folder / part.name.split(".")[1]
+            if copy == ours:
+                part.unlink(missing_ok=True)
+            else:
+                _removed(copy, part)
 
     def drop(self, key: str) -> None:
         """Remove the copy of a master unless somebody reads it now."""
@@ -94,12 +104,15 @@ async def _take(file: int, how: int) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-def _removed(path: Path) -> bool:
-    """Whether the copy is gone; one in use stays. Its lock file stays too, or two could hold it at once."""
+def _removed(path: Path, part: Path | None = None) -> bool:
+    """Whether the copy (or the `part` of one) is gone; one in use stays.
+
+    Its lock file stays too, or two could hold it at once.
+    """
     with _opened(path.with_suffix(".lock")) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        path.unlink(missing_ok=True)
+        (part or path).unlink(missing_ok=True)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import time
@@ -310,3 +311,23 @@ async def test_a_master_is_fetched_once_for_many_and_makes_room(tmp_path: Path) 
     assert kept == [b"b", b"c"]
     masters.drop("masters/t/b")
     assert len([path for path in (tmp_path / "kept").iterdir() if path.suffix == ""]) == 1
+
+
+async def test_what_a_killed_worker_left_behind_is_removed(tmp_path: Path, redis_url: str) -> None:
+    kept, now = tmp_path / "kept", time.time()
+    bucket, masters = FolderBucket(tmp_path / "bucket"), Masters(kept, quota_bytes=2500)
+    await bucket.put("masters/t/a", b"a")
+    left, fetching = kept / f".{'0' * 32}.0123", kept / f".{'1' * 32}.4567"
+    for path in (left, fetching):
+        path.write_bytes(b"part of a master")
+    with (kept / f"{'1' * 32}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with masters.local(bucket, "masters/t/a"):
+            assert (left.exists(), fetching.exists()) == (False, True)
+    async with farms.farm(tmp_path, redis_url) as farm:
+        plan = await planned(farm)
+        old = farm.on.settings.scratch_dir.absolute() / "chunks" / "tmp_old"
+        old.mkdir(parents=True)
+        os.utime(old, (now - 7200, now - 7200))
+        assert await farm.chunk(plan, "poster") == "done"
+        assert not old.exists()
