@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -20,17 +20,24 @@ def parse_networks(text: str, setting: str = "USHER_TRUSTED_PROXIES") -> Network
 
 
 def client_address(scope: Mapping[str, Any], trusted: Networks) -> str:
-    """The client's address: the peer's, or the last X-Forwarded-For entry that no trusted proxy wrote itself."""
-    peer = (scope.get("client") or ("",))[0]
+    """The client's address of an ASGI request."""
+    peer = str((scope.get("client") or ("",))[0])
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return address_of(peer, forwarded, trusted)
+
+
+def address_of(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
+    """The last hop of X-Forwarded-For that is not a trusted proxy; the peer's own address otherwise."""
     if not trusted or not _within(peer, trusted):
-        return str(peer)
-    forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
-    for hop in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
+        return peer
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    for hop in reversed(hops):
         if not _is_address(hop):
-            return str(peer)
+            return peer
         if not _within(hop, trusted):
             return hop
-    return str(peer)
+        peer = hop
+    return peer
 
 
 def place_of(address: str) -> str:

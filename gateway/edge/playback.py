@@ -8,7 +8,6 @@ from typing import Any, Final
 from gateway.edge import gate, ranges, replies, resolve
 from gateway.edge.asked import Asked
 from gateway.edge.cache import Cache, How
-from gateway.edge.clients import Network, address_of
 from gateway.edge.counts import Counts
 from gateway.edge.origin import Object
 from gateway.edge.refusals import Refusal
@@ -17,6 +16,7 @@ from gateway.edge.seats import Activity, LocalSeats
 from gateway.edge.verified import Verified
 from shared import log
 from shared.errors import NotFound, StoreUnavailable
+from shared.network import Networks, address_of
 from shared.tokens import Claims
 
 _CLOSE: Final[Header] = (b"connection", b"close")
@@ -46,7 +46,7 @@ class Playback:
         cache: Cache,
         *,
         cors: Cors,
-        trusted: tuple[Network, ...],
+        trusted: Networks,
         counts: Counts,
         now: Callable[[], float],
         is_draining: Callable[[], bool],

@@ -15,7 +15,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.edge.cache import Cache
-from gateway.edge.clients import networks
 from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
@@ -27,6 +26,7 @@ from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
 from gateway.edge.verified import Failures, Verified
 from gateway.edge.watch import Watch
 from shared import log, private
+from shared.network import parse_networks
 from shared.seats import Seats
 from shared.settings import EdgeSettings
 
@@ -66,7 +66,7 @@ class Edge:
             self.seats,
             self.cache,
             cors=Cors(settings.cors_origins),
-            trusted=networks(settings.trusted_proxies),
+            trusted=parse_networks(settings.trusted_proxies),
             counts=self.counts,
             now=now,
             is_draining=lambda: self.is_draining,

@@ -26,7 +26,11 @@ async def test_the_rights_of_the_edge_are_enough_and_not_more(folder: Path) -> N
             first = edge.token(cap=1)
             for token in (first, edge.token(cap=1)):
                 assert [(await edge.get(path, token)).status for path in (MASTER, SEGMENT)] == [200, 200]
-            assert (await edge.get(MASTER, first)).status == 410
+
+            async def evicted() -> bool:
+                return (await edge.get(MASTER, first)).status == 410
+
+            await until(evicted)
 
             async def told() -> bool:
                 return bool(await admin.xlen(EDGE_STREAM) >= 4)

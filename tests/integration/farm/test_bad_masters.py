@@ -104,8 +104,8 @@ async def test_a_bad_master_is_refused_in_words_and_leaves_nothing(
 ) -> None:
     assert await farm.probe(make()) == "refused"
 
-    (failed,) = await farm.messages()
-    assert isinstance(failed, jobs.Failed)
+    started, failed = await farm.messages()
+    assert isinstance(started, jobs.Started) and isinstance(failed, jobs.Failed)
     assert (failed.job, failed.chunk, failed.code, failed.final) == (JOB, "probe", code, True)
     assert words in failed.words
     assert await farm.keys("v/") == []

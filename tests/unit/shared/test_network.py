@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import Misconfigured
-from shared.network import client_address, parse_networks, place_of
+from shared.network import address_of, client_address, parse_networks, place_of
 
 TRUSTED = parse_networks("10.0.0.0/8, fd00::/8")
 
@@ -51,3 +51,22 @@ def test_place_is_a_prefix(address: str, place: str) -> None:
 def test_bad_network_stops_the_start_with_words() -> None:
     with pytest.raises(Misconfigured, match="USHER_TRUSTED_PROXIES"):
         parse_networks("10.0.0.0/99")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.5, 198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.5", "198.51.100.7, 10.0.0.9"], "198.51.100.7"),
+        ("10.0.0.1", ["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+        ("10.0.0.1", ["evil, 10.0.0.3"], "10.0.0.3"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("2001:db8::1", ["2001:db9::7"], "2001:db9::7"),
+        ("", ["198.51.100.7"], ""),
+    ],
+)
+def test_only_trusted_proxies_say_who_asks(peer: str, forwarded: list[str], address: str) -> None:
+    assert address_of(peer, forwarded, parse_networks("10.0.0.0/8, 2001:db8::/32")) == address
