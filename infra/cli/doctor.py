@@ -60,7 +60,11 @@ def video(environ: Mapping[str, str]) -> Finding:
         program = ffmpeg.find(environ)
     except Misconfigured as error:
         return Finding("ffmpeg", str(error), "apt install ffmpeg  ·  or set USHER_FFMPEG")
-    words = f"{ffmpeg.build(program) or 'no version'} at {program}"
+    if not (named := ffmpeg.build(program)):
+        return Finding(
+            "ffmpeg", f"{program} does not run", "apt install ffmpeg  ·  or set USHER_FFMPEG to one that does"
+        )
+    words = f"{named} at {program}"
     listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True).stdout
     lacking = [name for name in ("libx264", "aac") if f" {name} " not in listed]
     mend = f"this build lacks {', '.join(lacking)}: set USHER_FFMPEG to one that has them" if lacking else ""

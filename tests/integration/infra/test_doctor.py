@@ -25,6 +25,7 @@ def test_bucket_without_conditional_put_is_refused(tmp_path: Path) -> None:
     ("look", "variable", "value", "mend"),
     [
         (doctor.database, "USHER_DATABASE_URL", "postgresql://u:hidden@127.0.0.1:{port}/x", "USHER_DATABASE_URL"),
+        (doctor.video, "USHER_FFMPEG", "/nowhere/ffmpeg", "USHER_FFMPEG"),
         (doctor.cache, "USHER_REDIS_URL", "redis://u:hidden@127.0.0.1:{port}/0", "USHER_REDIS_URL"),
     ],
 )
