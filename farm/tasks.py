@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from redis.asyncio import Redis
 
-from farm import chunks, probe, publish
+from farm import chunks, prober, publish
 from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
 from farm.lease import leased, watch_cancel
@@ -99,7 +99,7 @@ def _work(ticket: Ticket) -> tuple[str, str]:
 
 async def _do(ticket: Ticket, on: Floor, stop: asyncio.Event) -> None:
     if isinstance(ticket, ProbeTicket):
-        await _probe(ticket, on)
+        await _probe(ticket, on, stop)
     elif isinstance(ticket, ChunkTicket):
         await _chunk(ticket, on, stop)
     else:
@@ -134,12 +134,12 @@ async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
         raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
 
 
-async def _probe(ticket: ProbeTicket, on: Floor) -> None:
+async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     sound_only = ticket.kind == "audio"
     async with _master(on, ticket.master, ticket.sha256) as path:
         # Told before: a master that takes the worker down with it would else be sent again for ever.
         await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
-        info = await asyncio.to_thread(probe.probe, path, sound_only=sound_only)
+        info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
     made = plan(info, Recipe(ticket.title, sha256, on.engine.encoder.name, on.engine.build, sound_only))
     version = made.version

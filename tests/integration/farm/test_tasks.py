@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from farm import probe, publish
+from farm import prober, publish
 from farm.lease import Lease
 from farm.masters import Masters
 from farm.plan import Plan
@@ -166,7 +166,7 @@ async def test_a_probe_is_told_before_the_master_is_opened(farm: Farm, monkeypat
     def dies(*_: object, **__: object) -> NoReturn:
         raise SystemExit
 
-    monkeypatch.setattr(probe, "probe", dies)
+    monkeypatch.setattr(prober, "look", dies)
     with pytest.raises(SystemExit):
         await farm.probe(media.plain())
 
