@@ -66,7 +66,13 @@ def main() -> int:
     except Misconfigured as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logger.info("engine", ffmpeg=engine.ffmpeg, build=engine.build, encoder=engine.encoder.name, gpus=len(gpu.gpus()))
+    logger.info(
+        "engine",
+        ffmpeg=engine.ffmpeg,
+        build=engine.build,
+        encoder=engine.encoder.name,
+        gpus=[str(card) for card in gpu.gpus()],
+    )
     return _serve(settings, engine)
 
 

@@ -145,7 +145,7 @@ def own_session(parent: int, death_signal: signal.Signals) -> Callable[[], None]
         os.setsid()
         os.umask(0o077)
         # A shell ignores Ctrl-C for what it runs in the background, and so would the child.
-        signal.signal(death_signal, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         prctl(PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:
             os._exit(1)

@@ -59,9 +59,6 @@ DEVICES = """
 select public_id, name, place, last_seen, device from login where principal = $1 and expires_at > $2
 order by last_seen desc
 """
-END_SESSION = """
-delete from login where id = $1
-"""
 END_LOGIN = """
 delete from login where principal = $1 and public_id = $2 returning true
 """
@@ -203,10 +200,6 @@ class AccountStore:
             )
             for row in await self._connection.fetch(DEVICES, principal, at)
         ]
-
-    async def end_session(self, session: bytes) -> None:
-        """End one session, if it runs."""
-        await self._connection.execute(END_SESSION, session)
 
     async def end_login(self, principal: str, public_id: str) -> bool:
         """End one login of a principal; whether there was one."""
