@@ -218,7 +218,7 @@ async def mailed_link(stack: Running, to: str) -> str:
     until = time.monotonic() + 20
     while time.monotonic() < until:
         files = sorted(
-            (p for p in (Path(stack.home) / "mail").rglob("*") if p.is_file()), key=lambda p: p.stat().st_mtime
+            (p for p in (Path(stack.home) / "mail").rglob("[!.]*") if p.is_file()), key=lambda p: p.stat().st_mtime
         )
         for file in reversed(files):
             mail = email.message_from_bytes(file.read_bytes(), policy=default)
