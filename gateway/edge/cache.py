@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from gateway.edge.origin import Object
+from gateway.edge.filling import Filling
+from gateway.edge.objects import Filed, Object
 from gateway.edge.resolve import is_mutable
 
 #: Seconds a playlist that may still change is served from RAM.
@@ -18,7 +19,8 @@ MUTABLE_S = 2.0
 #: What an entry costs besides its bytes.
 OVERHEAD_BYTES = 512
 
-How = Literal["hit", "miss", "collapsed"]
+Found = Object | Filed | Filling
+How = Literal["hit", "disk", "miss", "collapsed", "revalidated"]
 
 
 class Source(Protocol):

@@ -7,32 +7,22 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from gateway.edge.objects import Object, in_pieces
 from shared.errors import NotFound, StoreUnavailable
 from shared.settings import EdgeSettings
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-#: Bodies leave in pieces of this size: bigger ones fill the sockets of slow readers, smaller ones cost more calls.
-CHUNK_BYTES: Final = 128 * 1024
 #: Objects above this are no segments; one is refused rather than held in memory.
 MAX_OBJECT_BYTES: Final = 256 << 20
 CONNECT_TIMEOUT_S, RETRY_TIMEOUT_S = 2, 5
 #: Objects fetched at once; more wait for their turn within their deadline.
 CONCURRENT: Final = 64
-
-
-class Object(msgspec.Struct, frozen=True):
-    """An object in memory: strong ETag with its quotes, and the bytes in pieces ready to send."""
-
-    etag: bytes
-    size: int
-    chunks: tuple[bytes, ...]
 
 
 def store_of(settings: EdgeSettings) -> ObjectStore:
@@ -83,14 +73,9 @@ class Origin:
         await asyncio.sleep(0.1)
 
 
-def in_pieces(data: memoryview) -> tuple[bytes, ...]:
-    """`data` as `bytes` of at most CHUNK_BYTES; never a memoryview, which the server copies byte by byte."""
-    return tuple(bytes(data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES))
-
-
-def _etag(tag: str | None, *, key: str, size: int) -> bytes:
+def _etag(tag: str | None, *, key: str, size: int) -> str:
     """The store's own tag; where it has none or a weak one, a tag of the name, whose bytes never change."""
     bare = (tag or "").strip('"')
     if tag and not tag.startswith("W/") and bare.isascii() and bare.isprintable() and '"' not in bare:
-        return f'"{bare}"'.encode()
-    return f'"{hashlib.sha256(f"{key}:{size}".encode()).hexdigest()[:32]}"'.encode()
+        return f'"{bare}"'
+    return f'"{hashlib.sha256(f"{key}:{size}".encode()).hexdigest()[:32]}"'

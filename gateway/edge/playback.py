@@ -9,7 +9,7 @@ from gateway.edge import gate, ranges, replies, resolve
 from gateway.edge.asked import Asked
 from gateway.edge.cache import Cache, How
 from gateway.edge.counts import Counts
-from gateway.edge.origin import Object
+from gateway.edge.objects import Object
 from gateway.edge.refusals import Refusal
 from gateway.edge.replies import Cors, Header, Receive, Send
 from gateway.edge.seats import Activity, LocalSeats
@@ -127,8 +127,9 @@ class Playback:
     async def _send(self, exchange: Exchange, extension: str, found: Object, *, how: How) -> None:
         """Conditions first, then the range, then the whole (RFC 9110, 13.2.2)."""
         asked = exchange.asked
-        headers = replies.media(extension, found.etag, how)
-        if asked.if_none_match and ranges.matches(asked.if_none_match, found.etag):
+        etag = found.etag.encode()
+        headers = replies.media(extension, etag, how)
+        if asked.if_none_match and ranges.matches(asked.if_none_match, etag):
             await self._finish(exchange, 304, headers, kind=extension, length=None)
             return
         status, start, end = 200, 0, found.size
@@ -142,7 +143,7 @@ class Playback:
         await self._finish(exchange, status, headers, kind=extension, length=end - start, chunks=chunks)
 
     def _range(self, asked: Asked, found: Object) -> tuple[int, int] | None:
-        if asked.if_range and not ranges.same(asked.if_range, found.etag):
+        if asked.if_range and not ranges.same(asked.if_range, found.etag.encode()):
             return None
         try:
             return ranges.parse(asked.range, found.size)

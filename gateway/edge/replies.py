@@ -27,8 +27,10 @@ _ALWAYS: tuple[Header, ...] = (
 #: RFC 9211: what our cache did.
 _CACHE_STATUS: dict[How, Header] = {
     "hit": (b"cache-status", b"usher; hit"),
+    "disk": (b"cache-status", b"usher; hit; detail=disk"),
     "miss": (b"cache-status", b"usher; fwd=miss; stored"),
     "collapsed": (b"cache-status", b"usher; fwd=miss; collapsed"),
+    "revalidated": (b"cache-status", b"usher; fwd=stale"),
 }
 _PROBLEM = (b"content-type", b"application/problem+json")
 #: Refusals of these carry no body when refused: players throw it away.

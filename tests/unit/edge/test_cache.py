@@ -8,7 +8,8 @@ import pytest
 from obstore.store import MemoryStore
 
 from gateway.edge.cache import MUTABLE_S, OVERHEAD_BYTES, Cache
-from gateway.edge.origin import CHUNK_BYTES, Object, Origin
+from gateway.edge.objects import CHUNK_BYTES, Object
+from gateway.edge.origin import Origin
 from shared.errors import NotFound, StoreUnavailable
 
 
@@ -26,7 +27,7 @@ class Shelf:
         await self.let.wait()
         if self.fails:
             raise StoreUnavailable
-        return Object(b'"x"', self.size, (b"x" * self.size,))
+        return Object('"x"', self.size, (b"x" * self.size,))
 
 
 async def test_the_budget_holds_and_the_oldest_goes_first() -> None:
@@ -88,7 +89,7 @@ async def test_an_object_comes_in_pieces_of_bytes() -> None:
     assert b"".join(found.chunks) == data
     assert {type(chunk) for chunk in found.chunks} == {bytes}
     assert max(map(len, found.chunks)) == CHUNK_BYTES
-    assert found.etag.startswith(b'"')
+    assert found.etag.startswith('"')
 
 
 @pytest.mark.parametrize("key", ["v/none", "v", "v/../x"])

@@ -1,0 +1,35 @@
+"""What the cache hands out: an object whole in RAM, or one on local disk; one that still arrives is a Filling."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+#: Bodies leave in pieces of this size: bigger ones fill the sockets of slow readers, smaller ones cost more calls.
+CHUNK_BYTES: Final = 128 * 1024
+
+
+class Object(msgspec.Struct):
+    """An object in memory: strong ETag with its quotes, and the bytes in pieces ready to send.
+
+    `whole` belongs to the hot path, which keeps the headers of a whole answer there.
+    """
+
+    etag: str
+    size: int
+    chunks: tuple[bytes, ...]
+    whole: list[tuple[str, str]] | None = None
+
+
+class Filed(msgspec.Struct, frozen=True):
+    """An object on local disk, verified; `path` may be opened for 30 s, even where it is evicted meanwhile."""
+
+    etag: str
+    size: int
+    path: str
+
+
+def in_pieces(data: memoryview) -> tuple[bytes, ...]:
+    """`data` as `bytes` of at most CHUNK_BYTES; never a memoryview, which the server copies byte by byte."""
+    return tuple(bytes(data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES))
