@@ -76,7 +76,10 @@ def metrics_page() -> str:
         metric = getattr(metrics, name)
         if name.isupper() and hasattr(metric, "_documentation"):
             labels = ", ".join(metric._labelnames) or "–"
-            lines.append(f"| `{metric._name}` | {metric._type} | {labels} | {metric._documentation} |")
+            total = "_total" if metric._type == "counter" else ""
+            lines.append(f"| `{metric._name}{total}` | {metric._type} | {labels} | {metric._documentation} |")
+    lines += ["", "And of each process itself `process_cpu_seconds_total`, `process_resident_memory_bytes`, "
+              "`process_open_fds`, `process_start_time_seconds`."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 REGISTRY = CollectorRegistry()
+#: process_cpu_seconds_total, process_resident_memory_bytes, process_open_fds and the like.
+ProcessCollector(registry=REGISTRY)
+
+
+class Series(NamedTuple):
+    """One series of a Total."""
+
+    values: dict[tuple[str, ...], float]
+    labels: tuple[str, ...]
+
+    def set(self, value: float) -> None:
+        """What was counted since the start."""
+        self.values[self.labels] = value
+
+
+class Total:
+    """A counter that is counted elsewhere, in plain ints, and told as a whole before each scrape."""
+
+    _type = "counter"
+
+    def __init__(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> None:
+        self._name, self._documentation, self._labelnames = name.removesuffix("_total"), meaning, labels
+        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+        REGISTRY.register(self)
+
+    def labels(self, *values: str) -> Series:
+        """One series, named by the values of the labels in their order."""
+        return Series(self._values, values)
+
+    def set(self, value: float) -> None:
+        """What was counted since the start, where there are no labels."""
+        self._values[()] = value
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labelnames)
+        for labels, value in dict(self._values).items():
+            family.add_metric(labels, value)
+        yield family
 
 
 def _counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Counter:
     return Counter(name, meaning, labels, registry=REGISTRY)
+
+
+def _total(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Total:
+    return Total(name, meaning, labels)
 
 
 def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
@@ -19,6 +66,7 @@ def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *, labels: t
     return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets)
 
 
+LAGS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # control
@@ -35,17 +83,19 @@ OUTBOX_WAITING = _gauge("usher_outbox_waiting", "outbox rows not yet relayed")
 JOBS = _gauge("usher_jobs", "transcode jobs by state", ("state",))
 REENQUEUED = _counter("usher_jobs_reenqueued_total", "pieces of work the reaper sent again", ("task",))
 
-# edge: counted in plain ints on the hot path, set at scrape
-EDGE_REQUESTS = _gauge("usher_edge_requests", "requests since start, by kind and status", ("kind", "status"))
-EDGE_BYTES = _gauge("usher_edge_bytes", "body bytes handed to clients since start")
-EDGE_CACHE = _gauge("usher_edge_cache", "cache lookups since start, by outcome", ("outcome",))
+# edge: counted in plain ints on the hot path, told at scrape
+EDGE_REQUESTS = _total("usher_edge_requests_total", "requests, by kind and status", ("kind", "status"))
+EDGE_BYTES = _total("usher_edge_sent_bytes_total", "body bytes handed to clients")
+EDGE_CACHE = _total("usher_edge_cache_lookups_total", "cache lookups, by outcome", ("outcome",))
 EDGE_CACHE_BYTES = _gauge("usher_edge_cache_bytes", "bytes held in RAM")
 EDGE_SEATS = _gauge("usher_edge_sessions", "sessions this edge serves now")
-EDGE_REFUSED = _gauge("usher_edge_refused", "refusals since start, by reason", ("reason",))
-EDGE_ACTIVITY = _gauge("usher_edge_activity", "signs of life of seated sessions since start, by source", ("source",))
-EDGE_EVENTS_LOST = _gauge("usher_edge_events_lost", "events dropped since start because Redis was away too long")
+EDGE_REFUSED = _total("usher_edge_refused_total", "refusals, by reason", ("reason",))
+EDGE_ACTIVITY = _total("usher_edge_activity_total", "signs of life of seated sessions, by source", ("source",))
+EDGE_EVENTS_LOST = _total("usher_edge_events_lost_total", "events dropped because Redis was away too long")
 EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")
 EDGE_REDIS_UP = _gauge("usher_edge_redis_up", "1 while Redis answers the edge")
+EDGE_DRAINING = _gauge("usher_edge_draining", "1 while the edge sends its clients away before it stops")
+EDGE_LOOP_LAG = _histogram("usher_edge_loop_lag_seconds", "how late a timer rings in the event loop", LAGS)
 
 # farm
 FARM_CHUNKS = _counter("usher_farm_chunks_total", "chunk attempts by outcome", ("outcome",))

@@ -19,7 +19,7 @@ class Counts:
         self.events_lost = 0
 
     def export(self, *, cache_bytes: int, sessions: int, keys_age_s: float, redis_up: bool) -> None:
-        """Set the gauges. `dict(...)` first: a key may be added while this runs."""
+        """Tell Prometheus. `dict(...)` first: a key may be added while this runs."""
         for (kind, status), count in dict(self.requests).items():
             metrics.EDGE_REQUESTS.labels(kind, str(status)).set(count)
         for code, count in dict(self.refused).items():

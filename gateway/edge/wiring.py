@@ -14,6 +14,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.edge import pulse
 from gateway.edge.cache import Cache
 from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
@@ -25,7 +26,7 @@ from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
 from gateway.edge.verified import Failures, Verified
 from gateway.edge.watch import Watch
-from shared import log, private
+from shared import log, metrics, private
 from shared.network import parse_networks
 from shared.seats import Seats
 from shared.settings import EdgeSettings
@@ -79,7 +80,8 @@ class Edge:
         return None if self.keyring.keys else "no keys known yet"
 
     def collect(self) -> None:
-        """Hand the counts to the gauges."""
+        """Tell the counts to Prometheus."""
+        metrics.EDGE_DRAINING.set(self.is_draining)
         self.counts.export(
             cache_bytes=self.cache.bytes_held,
             sessions=len(self.seats),
@@ -111,6 +113,7 @@ async def running(
         _outlive(edge.watch.run()),
         _outlive(edge.journal.run()),
         _outlive(edge.sweep()),
+        _outlive(pulse.watch()),
     ]
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.drain)

@@ -37,7 +37,7 @@ OWNERS = {"usher_edge_": "edge", "usher_farm_": "farm", "usher_outbox_": "worker
 #: One of each that must have moved by the end of the day.
 MOVED = {
     "control": "usher_http_seconds_count",
-    "edge": "usher_edge_bytes",
+    "edge": "usher_edge_sent_bytes_total",
     "farm": "usher_farm_chunks_total",
     "worker": "usher_outbox_relayed_total",
 }

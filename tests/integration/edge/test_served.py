@@ -113,7 +113,7 @@ async def test_media_is_served_over_http(served: Served) -> None:
     assert (playlist.status, served.get("/healthz").status) == (200, 200)
     assert served.get(f"/t/{token[:-4]}AAAA/{SEGMENT}").status == 401
     metrics = served.private("/metrics").content.decode()  # type: ignore[attr-defined]
-    assert 'usher_edge_requests{kind=".m4s",status="200"} 1.0' in metrics
+    assert 'usher_edge_requests_total{kind=".m4s",status="200"} 1.0' in metrics
     assert "usher_edge_redis_up 1.0" in metrics
 
 
