@@ -67,6 +67,9 @@ def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *, labels: t
 
 
 LAGS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+WAITS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0)
+BUFFERS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+BITRATES = (1e5, 2.5e5, 5e5, 1e6, 2e6, 3e6, 5e6, 8e6, 12e6, 20e6, 50e6, 200e6)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # control
@@ -96,6 +99,21 @@ EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")
 EDGE_REDIS_UP = _gauge("usher_edge_redis_up", "1 while Redis answers the edge")
 EDGE_DRAINING = _gauge("usher_edge_draining", "1 while the edge sends its clients away before it stops")
 EDGE_LOOP_LAG = _histogram("usher_edge_loop_lag_seconds", "how late a timer rings in the event loop", LAGS)
+
+# experience, as players tell it by CMCD
+QOE_REPORTS = _counter("usher_qoe_reports_total", "CMCD reports, by version", ("version",))
+QOE_STARTING = _counter(
+    "usher_qoe_starting_total", "requests to start, seek or recover with, by object (su)", ("object",)
+)
+QOE_STALLS = _counter("usher_qoe_stalls_total", "requests after the buffer had run dry, by object (bs)", ("object",))
+QOE_STARTUP = _histogram("usher_qoe_startup_seconds", "from the wish to play to the first picture (msd)", WAITS)
+QOE_STALL = _histogram("usher_qoe_stall_seconds", "time the buffer was dry (bsd)", WAITS)
+QOE_BUFFER = _histogram("usher_qoe_buffer_seconds", "media in the buffer (bl)", BUFFERS, labels=("object",))
+QOE_BITRATE = _histogram("usher_qoe_bitrate_bps", "bitrate of what is fetched (br)", BITRATES, labels=("object",))
+QOE_THROUGHPUT = _histogram("usher_qoe_throughput_bps", "throughput players measured (mtp)", BITRATES)
+QOE_RATE = _histogram(
+    "usher_qoe_rate", "playback rate, told where it is not 1 (pr)", (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0)
+)
 
 # farm
 FARM_CHUNKS = _counter("usher_farm_chunks_total", "chunk attempts by outcome", ("outcome",))

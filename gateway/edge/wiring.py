@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 
 from gateway.edge import pulse
 from gateway.edge.cache import Cache
+from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
@@ -27,6 +28,8 @@ from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
 from gateway.edge.verified import Failures, Verified
 from gateway.edge.watch import Watch
 from shared import log, metrics, private
+from shared.clock import SystemClock
+from shared.flags import Flags
 from shared.network import parse_networks
 from shared.seats import Seats
 from shared.settings import EdgeSettings
@@ -48,6 +51,7 @@ class Edge:
         self.verified = Verified(self.keyring, Failures(tick=tick))
         self.keyring.on_drop = self.verified.forget
         self.journal = Journal(self.events, now=now, counts=self.counts)
+        self.cmcd = Cmcd(Flags(self.redis, SystemClock()), edge=socket.gethostname())
         self.revocations = Revocations()
         self.seats = LocalSeats(
             Seats(self.redis, lease_s=settings.seat_lease_s, policy=settings.seats_policy),
@@ -114,6 +118,7 @@ async def running(
         _outlive(edge.journal.run()),
         _outlive(edge.sweep()),
         _outlive(pulse.watch()),
+        _outlive(edge.cmcd.watch()),
     ]
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.drain)
