@@ -65,6 +65,13 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, doc("networks (CIDR, comma-separated) whose X-Forwarded-For counts; nobody's by default")
     ] = ""
+    cdn_networks: Annotated[
+        str, doc("networks (CIDR, comma-separated) of a CDN of ours, which tells viewers apart and may keep media")
+    ] = ""
+    country_header: Annotated[
+        str, doc("header in which trusted proxies name the client's country, such as CF-IPCountry; empty: none")
+    ] = ""
+    geoip_file: Annotated[str, doc("file of lines `network,country` that countries are looked up in; empty: none")] = ""
     seats_policy: Annotated[Literal["refuse", "takeover_oldest"], doc("what a screen over the cap meets")] = "refuse"
     seat_lease_s: Annotated[Seconds, doc("a seat is free this long after the last activity")] = 45
     seat_renew_s: Annotated[Seconds, doc("activity renews a seat at most this often")] = 15

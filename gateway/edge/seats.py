@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NoReturn, Protocol
 
 from redis.exceptions import RedisError
 
 from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
+from gateway.edge.places import Place
 from gateway.edge.refusals import TABLE, Refusal
 from gateway.edge.revocations import Revocations, title_of
+from gateway.edge.session import Session
 from shared import log
 from shared.network import place_of
 from shared.seats import Claim, LiveSeat, Seats, Verdict
@@ -34,39 +36,17 @@ CONCURRENT: Final = 16
 Activity = Literal["segment", "playlist", "beat"]
 
 
-class Session:
-    """What this edge knows of one session. Times are the edge's own ticks."""
+class Media(Protocol):
+    """What is fetched: a segment of a title's version. `index` is -1 for what is no segment."""
 
-    __slots__ = (
-        "active",
-        "claims",
-        "confirmed",
-        "due",
-        "gone",
-        "place",
-        "refused",
-        "renewal",
-        "seen",
-        "started",
-        "told",
-    )
-
-    def __init__(self, claims: Claims, *, tick: float) -> None:
-        self.claims, self.active, self.place = claims, tick, ""
-        #: When the last renewal that succeeded was sent: Redis holds the seat for a lease from then or longer.
-        self.confirmed = -math.inf
-        #: When activity renews it next.
-        self.due = -math.inf
-        #: Why it is over for good, and the version of Revocations it was last held against.
-        self.gone, self.seen = "", -1
-        self.started = self.refused = False
-        #: Scopes of which the first media was told: a screen may go on to another title in one session.
-        self.told: set[str] = set()
-        self.renewal: asyncio.Task[Verdict | None] | None = None
-
-    def data(self, **more: str) -> dict[str, str]:
-        """What every event about it says."""
-        return {"sid": self.claims.sid, "sub": self.claims.sub, "title": title_of(self.claims), **more}
+    @property
+    def title(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def is_sound(self) -> bool: ...
 
 
 class LocalSeats:
@@ -95,36 +75,40 @@ class LocalSeats:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def touch(self, claims: Claims, activity: Activity, address: str) -> Session | None:
+    def touch(self, claims: Claims, source: Activity, place: Place | str) -> Session | None:
         """Note activity of a session that holds its seat; None: ask `admit`. Never waits. Raises Refusal."""
         session = self._sessions.get(claims.sid)
         if session is None:
             return None
+        if isinstance(place, str):
+            place = Place(place_of(place))
         tick = self._tick()
         session.active = tick
-        self._check(session, claims, address)
+        self._check(session, claims, place)
         if tick - session.confirmed >= self._settings.seat_lease_s:
             return None
-        self._counts.activity[activity] += 1
+        self._counts.activity[source] += 1
         if tick >= session.due and tick >= self._down_until:
             self._renew(session)
         return session
 
-    async def admit(self, claims: Claims, address: str) -> Session:
+    async def admit(self, claims: Claims, place: Place | str) -> Session:
         """Take a seat in Redis for a session that holds none as far as is known here. Raises Refusal."""
+        if isinstance(place, str):
+            place = Place(place_of(place))
         session = self._sessions.get(claims.sid)
         if session is None:
             session = self._sessions[claims.sid] = Session(claims, tick=self._tick())
-        self._check(session, claims, address)
+        self._check(session, claims, place)
         if not session.started:
             self._wait_until_settled()
-            session.place = place_of(address)
+            session.place = place.prefix
         verdict = await self._ask(session)
         if verdict is None:
             self._play_on(session)
         elif verdict.state != "seated":
             self._refuse(session, _refusal(verdict, claims))
-        self._check(session, claims, address)
+        self._check(session, claims, place)
         return session
 
     async def leave(self, claims: Claims, *, grace_s: int = 0) -> None:
@@ -144,6 +128,23 @@ class LocalSeats:
     async def end(self, claims: Claims) -> None:
         """The page closed. It may be a reload, so the seat stays for a moment that only this session can use."""
         await self.leave(claims, grace_s=self._settings.seat_end_s)
+
+    def fetch(self, session: Session, target: Media, place: Place) -> float:
+        """Note that a segment is about to be sent; the seconds to hold it back before. Raises Refusal too-fast."""
+        return 0.0
+
+    def delivered(self, session: Session, target: Media, place: Place, *, whole: bool) -> None:
+        """Note that bytes of a segment were handed over, all of them where it is `whole`."""
+        claims = session.claims
+        if claims.scope not in session.told:
+            self.first_media(session, claims)
+
+    def at(self, session: Session, seconds: float) -> None:
+        """Note the position a player told."""
+
+    def keep(self, session: Session) -> bool:
+        """Note that bytes of a body are on their way; whether they may go on. Between the pieces of a long one."""
+        return not session.is_over
 
     def first_media(self, session: Session, claims: Claims) -> None:
         """Tell control, once, that the first media of a title left in a session."""
@@ -188,7 +189,7 @@ class LocalSeats:
             and tick - session.active < self._settings.seat_lease_s
         )
 
-    def _check(self, session: Session, claims: Claims, address: str) -> None:
+    def _check(self, session: Session, claims: Claims, place: Place) -> None:
         """What ends a session or keeps a token out, as far as it is known here."""
         if claims is not session.claims and claims.iat >= session.claims.iat:
             session.claims, session.seen = claims, -1
@@ -196,7 +197,7 @@ class LocalSeats:
             self._refuse(session, Refusal(session.gone))
         if session.seen != self._revocations.version or claims is not session.claims:
             self._hold_against_revocations(session, claims)
-        if claims.b == "hard" and session.started and place_of(address) != session.place:
+        if claims.b == "hard" and session.started and place.prefix != session.place:
             raise Refusal("binding")
 
     def _hold_against_revocations(self, session: Session, claims: Claims) -> None:

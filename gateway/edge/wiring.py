@@ -21,6 +21,7 @@ from gateway.edge.counts import Counts
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
 from gateway.edge.origin import Origin, store_of
+from gateway.edge.places import Places
 from gateway.edge.playback import Playback
 from gateway.edge.replies import Cors
 from gateway.edge.revocations import Revocations
@@ -53,6 +54,7 @@ class Edge:
         self.journal = Journal(self.events, now=now, counts=self.counts)
         self.cmcd = Cmcd(Flags(self.redis, SystemClock()), edge=socket.gethostname())
         self.revocations = Revocations()
+        self.places = Places(settings)
         self.seats = LocalSeats(
             Seats(self.redis, lease_s=settings.seat_lease_s, policy=settings.seats_policy),
             settings,
