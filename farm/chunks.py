@@ -26,6 +26,7 @@ from farm.report import ProgressFeed
 from shared.errors import EncodeFailed
 from shared.jobs import POSTER_CHUNK, SOUND_CHUNK
 from shared.settings import FarmSettings
+from shared.tasks import end
 
 #: Address space of one ffmpeg that encodes on the CPU.
 MEMORY_BYTES = 16 << 30
@@ -133,8 +134,7 @@ async def _ffmpeg(making: Making, argv: list[str], folder: Path, *, tell: run.On
     try:
         await run.run(argv, folder, limits, on_progress=tell, stop=making.stop)
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await end(sending)
 
 
 def _most_bytes(plan: Plan) -> int:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from shared.jobs import cancel_key, lease_key
 from shared.log import get
+from shared.tasks import end
 
 #: Seconds between two looks at the cancel key.
 CANCEL_EVERY_S = 1.0
@@ -62,8 +63,7 @@ async def leased(redis: Redis, work: str, seconds: int) -> AsyncIterator[bool]:
     try:
         yield True
     finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        await end(renewing)
         await lease.release()
 
 

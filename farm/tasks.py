@@ -36,6 +36,7 @@ from shared.jobs import (
 from shared.log import get
 from shared.settings import FarmSettings
 from shared.storage import Bucket, names, open_bucket
+from shared.tasks import end
 
 #: How a task ended. `elsewhere`: another worker has it. `again`: stopped or something outside failed, nobody's fault.
 Outcome = Literal["done", "elsewhere", "refused", "failed", "again", "cancelled"]
@@ -79,8 +80,7 @@ async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event) -> Outcome:
         except Exception as error:
             return "cancelled" if cancelled.is_set() else await _failed(on, error, job=ticket.job, chunk=chunk)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await end(watching)
 
 
 async def _stop_when_cancelled(redis: Redis, job: str, *, stop: asyncio.Event, cancelled: asyncio.Event) -> None:

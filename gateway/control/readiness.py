@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
 from redis.exceptions import RedisError
 
 from shared.errors import UsherError
+from shared.tasks import end
 
 if TYPE_CHECKING:  # wiring imports the stores of features, which this module has no need of
     from gateway.control.wiring import Wiring
@@ -32,9 +33,7 @@ async def watched(wiring: Wiring, *, every_s: float = EVERY_S) -> AsyncIterator[
     try:
         yield lambda: "; ".join(reasons.values()) or None
     finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
+        await end(looking)
 
 
 async def _keep_looking(wiring: Wiring, reasons: dict[str, str], *, every_s: float) -> None:
