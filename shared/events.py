@@ -48,10 +48,12 @@ TYPES: dict[str, str] = {
     "entitlement.granted": "principal, scope, kind",
     "entitlement.revoked": "principal, scope, kind",
     "playback.granted": "sid, title, sub",
+    "playback.ended": "sid, sub, title, reason",
     "playback.start": "sid, sub, title, device, place, edge",
     "playback.first_media": "sid, sub, title",
     "playback.stop": "sid, sub, title, reason",
     "playback.refused": "sid, sub, title, reason",
+    "playback.sharing": "sid, sub, title, score, reason",
     "flag.changed": "flag, enabled, percent",
     "admin.action": "actor, action, object, before, after",
 }

@@ -85,6 +85,11 @@ OUTBOX_RELAYED = _counter("usher_outbox_relayed_total", "outbox rows relayed, by
 OUTBOX_WAITING = _gauge("usher_outbox_waiting", "outbox rows not yet relayed")
 JOBS = _gauge("usher_jobs", "transcode jobs by state", ("state",))
 REENQUEUED = _counter("usher_jobs_reenqueued_total", "pieces of work the reaper sent again", ("task",))
+WATCHED_SECONDS = _counter("usher_watched_seconds_total", "seconds of titles that were new to their viewers")
+WATCHED_UNKNOWN = _counter(
+    "usher_watched_unknown_total", "entries of watch time of no known viewer or version"
+)
+SHARED_LINKS = _counter("usher_shared_links_total", "sessions that edges took for links in many hands")
 
 # edge: counted in plain ints on the hot path, told at scrape
 EDGE_REQUESTS = _total("usher_edge_requests_total", "requests, by kind and status", ("kind", "status"))

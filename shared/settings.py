@@ -52,6 +52,13 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 class EdgeSettings(Common, frozen=True, kw_only=True):
     """The edge."""
 
+    listen_host: Annotated[str, doc("address players connect to; 0.0.0.0: every one of this machine")] = "127.0.0.1"
+    listen_port: Annotated[Port, Meta(ge=1), doc("port players connect to")] = 8701
+    connections: Annotated[int, Meta(ge=128), doc("connections held at once, idle ones too; more wait")] = 4096
+    tls_cert: Annotated[str, doc("certificate chain (PEM); empty: no TLS here")] = ""
+    tls_key: Annotated[str, doc("key of the certificate (PEM)")] = ""
+    drain_s: Annotated[Seconds, doc("seconds in which clients are sent away before the edge is stopped")] = 5
+    stop_s: Annotated[int, Meta(ge=1), doc("seconds answers may take to their end once it is stopped")] = 20
     jwks_url: Annotated[str, doc("control's key set; empty: only jwks_file")] = (
         "http://127.0.0.1:8700/.well-known/jwks.json"
     )
@@ -99,6 +106,9 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     play_start_window_s: Annotated[int, Meta(ge=1, le=900), doc("seconds in which a play link must be started")] = 300
     play_hard_end_s: Annotated[int, Meta(ge=60), doc("seconds after which a play link ends for good")] = 6 * 3600
     screens: Annotated[int, Meta(ge=1, le=100), doc("screens a viewer may use at once")] = 2
+    binding: Annotated[
+        Literal["off", "soft", "hard"], doc("how strictly a link holds to device and place; a title may say otherwise")
+    ] = "soft"
     beat_s: Annotated[int, Meta(ge=1), doc("seconds between the watch page's signs of life while it is paused")] = 15
     upload_limit_bytes: Annotated[int, Meta(ge=1), doc("largest master, in bytes")] = 20 << 30
     upload_expiry_s: Annotated[int, Meta(ge=60), doc("seconds after which an untouched upload is dropped")] = 86400
