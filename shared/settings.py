@@ -53,7 +53,7 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     """The edge."""
 
     listen_host: Annotated[str, doc("address players connect to; 0.0.0.0: every one of this machine")] = "127.0.0.1"
-    listen_port: Annotated[Port, Meta(ge=1), doc("port players connect to")] = 8701
+    listen_port: Annotated[Port, doc("port players connect to")] = 8701
     connections: Annotated[int, Meta(ge=128), doc("connections held at once, idle ones too; more wait")] = 4096
     tls_cert: Annotated[str, doc("certificate chain (PEM); empty: no TLS here")] = ""
     tls_key: Annotated[str, doc("key of the certificate (PEM)")] = ""
@@ -66,6 +66,10 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
         ".usher/edge/jwks.json"
     )
     cache_ram_bytes: Annotated[int, Meta(ge=1 << 20), doc("RAM for immutable objects")] = 256 << 20
+    cache_disk_bytes: Annotated[int, Meta(ge=0), doc("disk for immutable objects; 0: none")] = 0
+    cache_disk_dir: Annotated[Path, doc("folder of those objects, of one edge alone; it survives restarts")] = Path(
+        ".usher/edge/cache"
+    )
     origin_timeout_s: Annotated[int, Meta(ge=1), doc("seconds the edge waits for one object of the bucket")] = 10
     jwks_refresh_s: Annotated[int, Meta(ge=1), doc("seconds between two reads of the key set")] = 60
     cors_origins: Annotated[str, doc("origins whose pages may fetch media, comma-separated, or *")] = "*"
