@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from shared.metrics import REGISTRY
 from shared.settings import Common
 
-#: Answers why the process is not ready, or None when it is.
+#: Answers why the process is not ready, or not alive; None when it is.
 Readiness = Callable[[], str | None]
 
 
@@ -26,13 +26,20 @@ class _Quiet(WSGIRequestHandler):
         """No access log."""
 
 
-def start(settings: Common, *, ready: Readiness, collect: Callable[[], None] = lambda: None) -> Callable[[], None]:
+def start(
+    settings: Common,
+    *,
+    ready: Readiness,
+    alive: Readiness = lambda: None,
+    collect: Callable[[], None] = lambda: None,
+) -> Callable[[], None]:
     """Serve until the returned function is called. `collect` runs before each scrape; nothing starts on port 0."""
+    probes = {"/readyz": ready, "/healthz": alive}
     if not settings.private_port:
         return lambda: None
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        status, kind, body = _answer(environ["PATH_INFO"], ready, collect)
+        status, kind, body = _answer(environ["PATH_INFO"], probes, collect)
         start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
 
@@ -46,17 +53,13 @@ def start(settings: Common, *, ready: Readiness, collect: Callable[[], None] = l
     return stop
 
 
-def _answer(path: str, ready: Readiness, collect: Callable[[], None]) -> tuple[str, str, bytes]:
+def _answer(path: str, probes: Mapping[str, Readiness], collect: Callable[[], None]) -> tuple[str, str, bytes]:
     if path == "/metrics":
         collect()
         return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
-    if path == "/healthz":
-        return "200 OK", "text/plain", b"ok\n"
-    if path == "/readyz":
-        reason = ready()
-        return (
-            ("503 Service Unavailable", "text/plain", f"{reason}\n".encode())
-            if reason
-            else ("200 OK", "text/plain", b"ready\n")
-        )
+    if path in probes:
+        reason = probes[path]()
+        if reason:
+            return "503 Service Unavailable", "text/plain", f"{reason}\n".encode()
+        return "200 OK", "text/plain", b"ready\n" if path == "/readyz" else b"ok\n"
     return "404 Not Found", "text/plain", b"here are /metrics, /healthz and /readyz\n"

@@ -14,7 +14,6 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.edge import pulse
 from gateway.edge.cache import Cache
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
@@ -23,6 +22,7 @@ from gateway.edge.keyring import Keyring
 from gateway.edge.origin import Origin, store_of
 from gateway.edge.places import Places
 from gateway.edge.playback import Playback
+from gateway.edge.pulse import Pulse
 from gateway.edge.replies import Cors
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
@@ -45,7 +45,7 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings, *, now: Callable[[], float], tick: Callable[[], float]) -> None:
         self.settings, self.now, self.tick = settings, now, tick
-        self.is_draining = False
+        self.is_draining, self.pulse = False, Pulse()
         self.counts = Counts()
         self.redis, self.events = _redis(settings.redis_url), _redis(settings.events)
         self.keyring = Keyring(settings.jwks_url, settings.jwks_file, tick=tick)
@@ -83,7 +83,10 @@ class Edge:
         """Why no new viewer should be sent here; None: they may come. Redis away is no reason: runners play on."""
         if self.is_draining:
             return "draining"
-        return None if self.keyring.keys else "no keys known yet"
+        if not self.keyring.keys:
+            return "no keys known yet"
+        # The server listens before the loop comes round.
+        return None if self.pulse.beats else "starting"
 
     def collect(self) -> None:
         """Tell the counts to Prometheus."""
@@ -119,12 +122,12 @@ async def running(
         _outlive(edge.watch.run()),
         _outlive(edge.journal.run()),
         _outlive(edge.sweep()),
-        _outlive(pulse.watch()),
+        _outlive(edge.pulse.watch()),
         _outlive(edge.cmcd.watch()),
     ]
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.drain)
-    stop = private.start(settings, ready=edge.not_ready, collect=edge.collect)
+    stop = private.start(settings, ready=edge.not_ready, alive=edge.pulse.stopped, collect=edge.collect)
     try:
         yield edge
     finally:

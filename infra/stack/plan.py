@@ -38,8 +38,8 @@ PASSED_ON = (
 REDIS_USERS = {"control": "control", "worker": "control", "edge": "edge", "farm": "farm"}
 #: Which servers a process needs until its end.
 NEEDS = {"control": SERVERS, "worker": SERVERS, "edge": ("valkey",), "farm": ("valkey",)}
-#: Connections one edge serves at once; granian counts connections, not requests.
-EDGE_CONNECTIONS, CONTROL_CONNECTIONS = 4096, 1024
+#: Connections control serves at once; granian counts connections, not requests.
+CONTROL_CONNECTIONS = 1024
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,13 +146,17 @@ def environment(plan: Plan, app: str) -> dict[str, str]:
         "jwks_url": f"{plan.origin}/.well-known/jwks.json",
         "jwks_file": plan.home / "edge" / "jwks.json",
         "scratch_dir": plan.home / "scratch",
+        # Whoever ends a run does not want to wait for viewers.
+        "drain_s": 0,
+        "stop_s": 1,
     }
     environ = base_environment(plan)
     environ |= {variable(field): str(value) for field, value in ours.items() if field in fields}
     environ |= {variable(f): plan.environ[variable(f)] for f in fields if plan.environ.get(variable(f))}
     if SETTINGS[app] is ControlSettings:
         environ |= {name: value for name, value in plan.environ.items() if name.startswith("USHER_SECRET_")}
-    return environ | {variable("private_port"): str(plan.private_ports[app])}
+    ports = {"private_port": plan.private_ports[app], "listen_port": plan.ports.get(app)}
+    return environ | {variable(field): str(port) for field, port in ports.items() if field in fields}
 
 
 def base_environment(plan: Plan) -> dict[str, str]:
@@ -176,16 +180,17 @@ def argv(plan: Plan, app: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "gateway.control.worker")
     if app == "farm":
         return (sys.executable, "-m", "farm")
-    connections = EDGE_CONNECTIONS if app == "edge" else CONTROL_CONNECTIONS
+    if app == "edge":
+        return (sys.executable, "-m", "gateway.edge")
     options = {
         "--interface": "asgi",
         "--host": "127.0.0.1",
         "--port": str(plan.ports[app]),
         "--workers": "1",
         "--loop": "uvloop",
-        "--backlog": str(connections),
-        "--backpressure": str(connections),
+        "--backlog": str(CONTROL_CONNECTIONS),
+        "--backpressure": str(CONTROL_CONNECTIONS),
         "--workers-kill-timeout": "1",
     }
     words = [word for option in options.items() for word in option]
-    return (sys.executable, "-m", "granian", *words, "--no-ws", "--factory", f"gateway.{app}.app:create_app")
+    return (sys.executable, "-m", "granian", *words, "--no-ws", "--factory", "gateway.control.app:create_app")

@@ -1,0 +1,51 @@
+"""`python -m gateway.edge`: serve as the settings say, granian's own options after them; `drain` as a preStop hook."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from granian.cli import cli
+
+from gateway.edge import drain
+from shared.errors import Misconfigured
+from shared.settings import EdgeSettings, load
+
+APPLICATION = "gateway.edge.app:create_app"
+
+
+def options(settings: EdgeSettings) -> list[str]:
+    """granian's command line: one worker, whose cache and seats are its own, on as many connections as it may hold."""
+    words = {
+        "--interface": "asgi",
+        "--host": settings.listen_host,
+        "--port": str(settings.listen_port),
+        "--workers": "1",
+        "--loop": "uvloop",
+        # Both count connections, idle ones too, and not requests.
+        "--backlog": str(settings.connections),
+        "--backpressure": str(settings.connections),
+        "--workers-kill-timeout": str(settings.stop_s),
+        # Its lines are plain text, one for each client that leaves half way.
+        "--log-level": "warning",
+    }
+    if settings.tls_cert:
+        words |= {"--ssl-certificate": settings.tls_cert, "--ssl-keyfile": settings.tls_key}
+    return [word for pair in words.items() for word in pair] + ["--no-ws", "--factory", APPLICATION]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until a signal, or drain the edge that serves."""
+    try:
+        settings = load(EdgeSettings)
+        if arguments == ["drain"]:
+            drain.ask(settings)
+            return
+    except (Misconfigured, drain.Nowhere) as wrong:
+        sys.exit(str(wrong))
+    with drain.findable(settings):
+        cli([*options(settings), *arguments], prog_name="gateway.edge", auto_envvar_prefix="GRANIAN")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
