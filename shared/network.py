@@ -28,13 +28,13 @@ def client_address(scope: Mapping[str, Any], trusted: Networks) -> str:
 
 def address_of(peer: str, forwarded: Iterable[str], trusted: Networks) -> str:
     """The last hop of X-Forwarded-For that is not a trusted proxy; the peer's own address otherwise."""
-    if not trusted or not _within(peer, trusted):
+    if not trusted or not within(peer, trusted):
         return peer
     hops = [hop.strip() for line in forwarded for hop in line.split(",")]
     for hop in reversed(hops):
         if not _is_address(hop):
             return peer
-        if not _within(hop, trusted):
+        if not within(hop, trusted):
             return hop
         peer = hop
     return peer
@@ -58,5 +58,6 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _within(address: str, networks: Networks) -> bool:
+def within(address: str, networks: Networks) -> bool:
+    """Whether an address lies in one of the networks."""
     return _is_address(address) and any(ip_address(address) in network for network in networks)

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gateway.edge import wiring
-from gateway.edge.replies import Receive, Send
+from gateway.edge.bodies import Receive, Send
 from shared import log
 from shared.settings import EdgeSettings, load
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -13,13 +14,15 @@ CHUNK_BYTES: Final = 128 * 1024
 class Object(msgspec.Struct):
     """An object in memory: strong ETag with its quotes, and the bytes in pieces ready to send.
 
-    `whole` belongs to the hot path, which keeps the headers of a whole answer there.
+    `whole` belongs to the hot path, which keeps the headers of a whole answer there. `fresh_until` is the tick after
+    which a playlist of an unfinished version must be asked for again.
     """
 
     etag: str
     size: int
     chunks: tuple[bytes, ...]
-    whole: list[tuple[str, str]] | None = None
+    whole: list[tuple[bytes, bytes]] | None = None
+    fresh_until: float = math.inf
 
 
 class Filed(msgspec.Struct, frozen=True):

@@ -64,6 +64,10 @@ class Places:
         said = country.strip().upper() if is_proxy and self._reads_header else ""
         return self._remember(self._forwarded, key, self._look(address, said if _COUNTRY.match(said) else ""))
 
+    def address(self, client: str, forwarded: list[str]) -> str:
+        """The address behind the trusted proxies, for what is counted per address."""
+        return address_of(client, forwarded, self._trusted)
+
     def _look(self, address: str, country: str) -> Place:
         prefix = place_of(address)
         if not country and self._countries is not None and prefix:

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
 
-from gateway.edge import gate, ranges, replies, resolve
+from gateway.edge import bodies, gate, ranges, replies, resolve
 from gateway.edge.asked import Asked
-from gateway.edge.cache import Cache, How
+from gateway.edge.bodies import Receive, Send
+from gateway.edge.cache import Cache, Found, How
+from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
-from gateway.edge.objects import Object
+from gateway.edge.filling import Torn
+from gateway.edge.objects import Filed, Object
+from gateway.edge.places import Place, Places
 from gateway.edge.refusals import Refusal
-from gateway.edge.replies import Cors, Header, Receive, Send
-from gateway.edge.seats import Activity, LocalSeats
+from gateway.edge.replies import Cors, Delivery, Header
+from gateway.edge.resolve import Target, Targets
+from gateway.edge.seats import LocalSeats
+from gateway.edge.session import Session
 from gateway.edge.verified import Verified
 from shared import log
 from shared.errors import NotFound, StoreUnavailable
-from shared.network import Networks, address_of
 from shared.tokens import Claims
 
-_CLOSE: Final[Header] = (b"connection", b"close")
-_DONE: Final[tuple[Header, ...]] = ((b"cache-control", b"no-store"),)
+#: Where a beat says how far its player is, in seconds: `?t=61.5`.
+_POSITION = re.compile(rb"(?:\A|&)t=(\d{1,7}(?:\.\d{1,6})?)(?:&|\Z)")
 
 
 class Exchange:
     """One request and the way back to its client."""
 
-    __slots__ = ("address", "asked", "is_started", "method", "raw_path", "receive", "send")
+    __slots__ = ("asked", "is_started", "method", "peer", "query", "raw_path", "receive", "send", "session", "timing")
 
     def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.receive, self.send = receive, send
         self.method: str = scope["method"]
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.peer: str = scope["client"][0] if scope.get("client") else ""
+        self.query: bytes = scope["query_string"]
         self.asked = Asked(scope["headers"])
-        self.receive, self.send = receive, send
-        self.address, self.is_started = "", False
+        self.is_started, self.timing = False, ""
+        #: Whose bytes these are, once that is known.
+        self.session: Session | None = None
 
 
 class Playback:
@@ -45,104 +56,155 @@ class Playback:
         seats: LocalSeats,
         cache: Cache,
         *,
+        places: Places,
+        cmcd: Cmcd,
         cors: Cors,
-        trusted: Networks,
+        delivery: Delivery,
         counts: Counts,
+        country_header: bytes,
         now: Callable[[], float],
+        tick: Callable[[], float],
         is_draining: Callable[[], bool],
     ) -> None:
         self._verified, self._seats, self._cache = verified, seats, cache
-        self._cors, self._trusted, self._counts = cors, trusted, counts
-        self._now, self._is_draining = now, is_draining
+        self._places, self._country_header, self._cmcd = places, country_header, cmcd
+        self._cors, self._delivery, self._counts = cors, delivery, counts
+        self._now, self._tick, self._is_draining = now, tick, is_draining
+        self._targets = Targets()
         self._log = log.get("edge")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request. Whatever goes wrong is answered by the table of refusals."""
         exchange = Exchange(scope, receive, send)
         try:
-            await self._answer(exchange, scope)
+            await self._answer(exchange)
         except Refusal as refused:
             await self._refuse(exchange, refused)
         except Exception:
             self._log.exception("a request failed")
             await self._refuse(exchange, Refusal("unexpected"))
 
-    async def _answer(self, exchange: Exchange, scope: dict[str, Any]) -> None:
-        asked, method = exchange.asked, exchange.method
+    async def _answer(self, exchange: Exchange) -> None:
+        method = exchange.method
         if method == "OPTIONS":
             await self._finish(exchange, 204, replies.PREFLIGHT, kind="preflight")
             return
-        peer = scope["client"][0] if scope.get("client") else ""
-        exchange.address = address_of(peer, asked.forwarded, self._trusted)
-        in_path, path = resolve.take_apart(exchange.raw_path)
+        in_path, path = resolve.split(exchange.raw_path)
+        target = self._targets.of(path)
+        asked = exchange.asked
         token = asked.token(in_path)
-        claims = self._verified.known(token) or await self._verified.claims(token, exchange.address)
-        gate.permit(claims, path, now=self._now(), device=asked.device())
-        if path in gate.RESERVED:
-            await self._act(exchange, path, claims)
+        place = self._places.of(exchange.peer, asked.forwarded, asked.country(self._country_header))
+        claims = self._verified.known(token)
+        if claims is None:
+            claims = await self._verified.claims(token, self._places.address(exchange.peer, asked.forwarded))
+        gate.permit(claims, target, now=self._now(), device=asked.device() if claims.b == "hard" else "")
+        if asked.cmcd or b"CMCD" in exchange.query:
+            self._cmcd.note(exchange.query.decode("latin-1"), ",".join(asked.cmcd))
+        if target.kind == "act":
+            await self._act(exchange, target, claims, place)
+        elif not target.key:
+            raise Refusal("not-found")
+        elif method == "GET" or method == "HEAD":
+            await self._serve(exchange, target, claims, place)
         else:
-            await self._serve(exchange, path, claims)
+            raise Refusal("method", allow="GET, HEAD, OPTIONS")
 
-    async def _act(self, exchange: Exchange, name: str, claims: Claims) -> None:
+    async def _act(self, exchange: Exchange, target: Target, claims: Claims, place: Place) -> None:
         """`end` frees the seat, `beat` keeps it; both are POSTs without a body that matters."""
         if exchange.method != "POST":
             raise Refusal("method", allow="POST, OPTIONS")
-        if name == "end":
+        if target.path == "end":
             await self._seats.end(claims)
-        elif self._seats.touch(claims, "beat", exchange.address) is None:
-            await self._seats.admit(claims, exchange.address)
-        await self._finish(exchange, 204, _DONE, kind=name)
+        else:
+            session = self._seats.touch(claims, "beat", place) or await self._seats.admit(claims, place)
+            if (position := _POSITION.search(exchange.query)) is not None:
+                self._seats.at(session, float(position[1]))
+        await self._finish(exchange, 204, replies.NO_STORE, kind=target.path)
 
-    async def _serve(self, exchange: Exchange, path: str, claims: Claims) -> None:
-        if exchange.method not in ("GET", "HEAD"):
-            raise Refusal("method", allow="GET, HEAD, OPTIONS")
-        key = resolve.key(path)
-        extension = resolve.extension(path)
-        activity: Activity = "playlist" if extension == ".m3u8" else "segment"
-        session = self._seats.touch(claims, activity, exchange.address)
+    async def _serve(self, exchange: Exchange, target: Target, claims: Claims, place: Place) -> None:
+        session = self._seats.touch(claims, "playlist" if target.kind == "playlist" else "segment", place)
         if session is None:
-            session = await self._seats.admit(claims, exchange.address)
-        found, how = await self._find(key)
-        await self._send(exchange, extension, found, how=how)
-        if extension == ".m4s" and exchange.method == "GET":
-            self._seats.first_media(session, claims)
-
-    async def _find(self, key: str) -> tuple[Object, How]:
-        """The object from RAM or bucket, with the bucket's failures as refusals."""
-        found = self._cache.held(key)
+            session = await self._admit(exchange, claims, place)
+        exchange.session = session
+        is_media = target.index >= 0 and exchange.method == "GET"
+        if is_media and (wait_s := self._seats.fetch(session, target, place)):
+            await asyncio.sleep(wait_s)
+        found = self._cache.held(target.key)
         if found is not None:
             self._counts.cache["hit"] += 1
-            return found, "hit"
+            is_whole = await self._send_held(exchange, target, found, claims)
+        else:
+            fetched, how = await self._find(exchange, target)
+            is_whole = await self._send(exchange, target, fetched, how=how, claims=claims)
+        if is_media:
+            self._seats.delivered(session, target, place, whole=is_whole)
+
+    async def _admit(self, exchange: Exchange, claims: Claims, place: Place) -> Session:
+        since = self._tick()
+        session = await self._seats.admit(claims, place)
+        self._note_wait(exchange, "seat", since)
+        return session
+
+    def _note_wait(self, exchange: Exchange, name: str, since: float) -> None:
+        """What a request waited for, as an entry of Server-Timing."""
+        exchange.timing += f", {name};dur={(self._tick() - since) * 1000:.1f}"
+
+    async def _find(self, exchange: Exchange, target: Target) -> tuple[Found, How]:
+        """The object from disk or bucket, with the bucket's failures as refusals."""
+        since = self._tick()
         try:
-            found, how = await self._cache.get(key)
+            found, how = await self._cache.get(target.key)
         except NotFound:
             self._counts.cache["absent"] += 1
             raise Refusal("not-found") from None
         except StoreUnavailable:
             self._counts.cache["failed"] += 1
             raise Refusal("store-unavailable", retry_after_s=2) from None
+        self._note_wait(exchange, "origin", since)
         self._counts.cache[how] += 1
         return found, how
 
-    async def _send(self, exchange: Exchange, extension: str, found: Object, *, how: How) -> None:
-        """Conditions first, then the range, then the whole (RFC 9110, 13.2.2)."""
+    async def _send_held(self, exchange: Exchange, target: Target, found: Object, claims: Claims) -> bool:
+        """What is in RAM, whole, with headers made before, where nothing special was asked."""
         asked = exchange.asked
-        etag = found.etag.encode()
-        headers = replies.media(extension, etag, how)
-        if asked.if_none_match and ranges.matches(asked.if_none_match, etag):
-            await self._finish(exchange, 304, headers, kind=extension, length=None)
-            return
+        if (
+            asked.range
+            or asked.if_none_match
+            or exchange.timing
+            or exchange.method != "GET"
+            or not self._cors.fixed
+            or self._delivery.is_used
+            or self._is_draining()
+        ):
+            return await self._send(exchange, target, found, how="hit", claims=claims)
+        self._counts.requests[target.extension, 200] += 1
+        exchange.is_started = True
+        headers = replies.whole(found, target, self._cors)
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+        return await self._body(exchange, found.chunks)
+
+    async def _send(self, exchange: Exchange, target: Target, found: Found, *, how: How, claims: Claims) -> bool:
+        """Conditions first, then the range, then the whole (RFC 9110, 13.2.2). Whether the last byte went out."""
+        asked = exchange.asked
+        headers = replies.media(target, found.etag, how, timing=exchange.timing)
+        headers.extend(self._delivery.headers(exchange.peer, target, is_marked=bool(claims.w)))
+        if asked.if_none_match and ranges.matches(asked.if_none_match, found.etag.encode()):
+            await self._start(exchange, 304, headers, kind=target.extension, length=None)
+            await self._body(exchange, ())
+            return False
         status, start, end = 200, 0, found.size
         if asked.range and exchange.method == "GET":
             wanted = self._range(asked, found)
             if wanted is not None:
                 status, (start, end) = 206, wanted
                 headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, found.size)))
-        whole = end - start == found.size
-        chunks = found.chunks if whole else replies.cut(found.chunks, start, end)
-        await self._finish(exchange, status, headers, kind=extension, length=end - start, chunks=chunks)
+        await self._start(exchange, status, headers, kind=target.extension, length=end - start)
+        if exchange.method == "HEAD":
+            await self._body(exchange, ())
+            return False
+        return await self._bytes(exchange, found, start, end) and end == found.size
 
-    def _range(self, asked: Asked, found: Object) -> tuple[int, int] | None:
+    def _range(self, asked: Asked, found: Found) -> tuple[int, int] | None:
         if asked.if_range and not ranges.same(asked.if_range, found.etag.encode()):
             return None
         try:
@@ -150,31 +212,80 @@ class Playback:
         except ranges.Unsatisfiable:
             raise Refusal("range", size=found.size) from None
 
+    async def _bytes(self, exchange: Exchange, found: Found, start: int, end: int) -> bool:
+        whole = end - start == found.size
+        if isinstance(found, Object):
+            return await self._body(exchange, found.chunks if whole else bodies.cut(found.chunks, start, end))
+        if isinstance(found, Filed):
+            if whole:
+                await exchange.send({"type": "http.response.pathsend", "path": found.path})
+                self._counts.bytes_sent += found.size
+                return True
+            return await self._follow(exchange, bodies.read(found.path, start, end), end - start)
+        return await self._follow(exchange, found.pieces(start, end), end - start)
+
+    async def _body(self, exchange: Exchange, chunks: Sequence[bytes]) -> bool:
+        """Send pieces one after the other, and stop when the client is gone; whether all went out."""
+        if len(chunks) < 2:
+            body = chunks[0] if chunks else b""
+            await exchange.send({"type": "http.response.body", "body": body})
+            self._counts.bytes_sent += len(body)
+            return True
+        client = bodies.Client(exchange.receive, exchange.send)
+        last = len(chunks) - 1
+        try:
+            for number, chunk in enumerate(chunks):
+                is_there = await client.take(chunk, more=number < last)
+                self._counts.bytes_sent += len(chunk)
+                if not is_there or (number < last and not self._may_go_on(exchange)):
+                    return False
+        finally:
+            await client.close()
+        return True
+
+    async def _follow(self, exchange: Exchange, pieces: AsyncIterator[bytes], length: int) -> bool:
+        """Send pieces as they arrive. Where they stop short the connection is cut: nobody takes them for all."""
+        client = bodies.Client(exchange.receive, exchange.send)
+        try:
+            async for piece in pieces:
+                length -= len(piece)
+                is_there = await client.take(piece, more=length > 0)
+                self._counts.bytes_sent += len(piece)
+                if not is_there or (length > 0 and not self._may_go_on(exchange)):
+                    return False
+        except (Torn, OSError):
+            self._counts.cache["torn"] += 1
+            return False
+        finally:
+            await client.close()
+        return length == 0
+
+    def _may_go_on(self, exchange: Exchange) -> bool:
+        """Whether the rest of a long body may follow: a session that was ended meanwhile gets no more of it."""
+        return exchange.session is None or self._seats.keep(exchange.session)
+
     async def _refuse(self, exchange: Exchange, refused: Refusal) -> None:
         self._counts.refused[refused.code] += 1
         if exchange.is_started:
             return
         headers, body = replies.refusal(refused, raw_path=exchange.raw_path)
-        await self._finish(exchange, refused.status, headers, kind="refused", length=len(body), chunks=(body,))
+        await self._start(exchange, refused.status, headers, kind="refused", length=len(body))
+        await self._body(exchange, (body,) if exchange.method != "HEAD" else ())
 
-    async def _finish(
-        self,
-        exchange: Exchange,
-        status: int,
-        headers: Iterable[Header],
-        *,
-        kind: str,
-        length: int | None = 0,
-        chunks: Iterable[bytes] = (),
+    async def _finish(self, exchange: Exchange, status: int, headers: Iterable[Header], *, kind: str) -> None:
+        """An answer without a body."""
+        await self._start(exchange, status, headers, kind=kind, length=None)
+        await self._body(exchange, ())
+
+    async def _start(
+        self, exchange: Exchange, status: int, headers: Iterable[Header], *, kind: str, length: int | None
     ) -> None:
-        """Send status, headers and body; no body for HEAD, no Content-Length where `length` is None."""
-        sent: list[Header] = [*headers, *self._cors.headers(exchange.asked.origin)]
-        if length is not None and status != 204:
+        """Send status and headers; no Content-Length where `length` is None."""
+        sent = [*headers, *self._cors.headers(exchange.asked.origin)]
+        if length is not None:
             sent.append((b"content-length", b"%d" % length))
         if self._is_draining():
-            sent.append(_CLOSE)
+            sent.append(replies.CLOSE)
         self._counts.requests[kind, status] += 1
         exchange.is_started = True
         await exchange.send({"type": "http.response.start", "status": status, "headers": sent})
-        body = () if exchange.method == "HEAD" else tuple(chunks)
-        self._counts.bytes_sent += await replies.send_body(body, exchange.receive, exchange.send)

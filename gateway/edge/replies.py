@@ -1,47 +1,55 @@
-"""What leaves the edge: headers made once, bodies in pieces, refusals as problems."""
+"""Headers that leave the edge, made once: of media by its kind, CORS, what the cache did, refusals as problems."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
-
 from gateway.edge import resolve
 from gateway.edge.cache import How
+from gateway.edge.objects import Object
 from gateway.edge.refusals import Refusal, problem
+from gateway.edge.resolve import Target
+from shared.network import Networks, within
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 #: Media never changes behind its name; a playlist asks again, so that a link that ended is noticed.
 _CACHE_MEDIA, _CACHE_PLAYLIST = b"private, max-age=3600, immutable", b"private, no-cache"
+#: RFC 9213: what a delivery network of ours may keep, which tells viewers apart itself.
+_CACHE_CDN = (b"cdn-cache-control", b"public, max-age=31536000, immutable")
 _ALWAYS: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"timing-allow-origin", b"*"),
 )
-#: RFC 9211: what our cache did.
+#: RFC 9211: what our cache did; and the same for pages (Server-Timing).
 _CACHE_STATUS: dict[How, Header] = {
     "hit": (b"cache-status", b"usher; hit"),
     "disk": (b"cache-status", b"usher; hit; detail=disk"),
     "miss": (b"cache-status", b"usher; fwd=miss; stored"),
     "collapsed": (b"cache-status", b"usher; fwd=miss; collapsed"),
-    "revalidated": (b"cache-status", b"usher; fwd=stale"),
+    "revalidated": (b"cache-status", b"usher; fwd=stale; fwd-status=304"),
 }
+_TIMING = b"server-timing"
+_HIT_TIMING: Header = (_TIMING, b"cache;desc=hit")
+CLOSE: Header = (b"connection", b"close")
+NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"),)
 _PROBLEM = (b"content-type", b"application/problem+json")
-#: Refusals of these carry no body when refused: players throw it away.
+#: Refusals of these carry no body: players throw it away.
 _SEGMENTS = (b".m4s", b".mp4", b".jpg", b".vtt")
 #: What OPTIONS answers, cached by browsers for a day.
 PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, if-none-match, if-range, range"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, if-none-match, if-range, range, "
+        b"cmcd-object, cmcd-request, cmcd-session, cmcd-status",
+    ),
     (b"access-control-max-age", b"86400"),
 )
-_EXPOSED = (b"access-control-expose-headers", b"accept-ranges, cache-status, content-range, etag, retry-after")
+_EXPOSED = (
+    b"access-control-expose-headers",
+    b"accept-ranges, cache-status, content-range, etag, retry-after, server-timing",
+)
 
 
 def _media_headers(extension: str, kind: str) -> tuple[Header, ...]:
@@ -62,14 +70,14 @@ class Cors:
 
     def __init__(self, origins: str) -> None:
         listed = [origin.strip().encode() for origin in origins.split(",") if origin.strip()]
-        self._any = b"*" in listed
+        #: The same for everybody, or empty where it depends on who asks.
+        self.fixed: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), _EXPOSED) if b"*" in listed else ()
         self._listed = frozenset(listed)
-        self._open: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), _EXPOSED)
 
     def headers(self, origin: bytes) -> tuple[Header, ...]:
         """The headers for a page of `origin`."""
-        if self._any:
-            return self._open
+        if self.fixed:
+            return self.fixed
         vary = (b"vary", b"origin")
         if origin not in self._listed:
             return (vary,)
@@ -81,14 +89,52 @@ class Cors:
         )
 
 
-def media(extension: str, etag: bytes, how: How) -> list[Header]:
+class Delivery:
+    """The networks of a delivery network we trust to keep media; remembered by peer."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        #: Whether there is any; if not, nobody need look at the peer.
+        self.is_used = bool(networks)
+        self._known: dict[str, bool] = {}
+
+    def headers(self, peer: str, target: Target, *, is_marked: bool) -> tuple[Header, ...]:
+        """What tells it to keep this: never a playlist, never media that is watermarked for one viewer."""
+        if not self._networks or is_marked or target.kind == "playlist" or not self._is_ours(peer):
+            return ()
+        return (_CACHE_CDN,)
+
+    def _is_ours(self, peer: str) -> bool:
+        if peer not in self._known:
+            if len(self._known) > 1024:
+                self._known.clear()
+            self._known[peer] = within(peer, self._networks)
+        return self._known[peer]
+
+
+def whole(found: Object, target: Target, cors: Cors) -> list[Header]:
+    """The headers of a whole object out of RAM, made once and kept with it; not to be changed."""
+    if found.whole is None:
+        found.whole = [
+            *_MEDIA[target.extension],
+            _CACHE_STATUS["hit"],
+            _HIT_TIMING,
+            (b"etag", found.etag.encode()),
+            *cors.fixed,
+            (b"content-length", b"%d" % found.size),
+        ]
+    return found.whole
+
+
+def media(target: Target, etag: str, how: How, *, timing: str = "") -> list[Header]:
     """Headers of an object that is served, besides its length and CORS."""
-    return [*_MEDIA[extension], _CACHE_STATUS[how], (b"etag", etag)]
+    told = (_TIMING, f"cache;desc={how}{timing}".encode())
+    return [*_MEDIA[target.extension], _CACHE_STATUS[how], told, (b"etag", etag.encode())]
 
 
 def refusal(refused: Refusal, *, raw_path: bytes) -> tuple[list[Header], bytes]:
     """Headers and body of a refusal: a problem on playlists and everything a page reads, nothing on segments."""
-    headers: list[Header] = [(b"cache-control", b"no-store"), *_ALWAYS]
+    headers: list[Header] = [*NO_STORE, *_ALWAYS]
     if refused.retry_after_s:
         headers.append((b"retry-after", b"%d" % refused.retry_after_s))
     if refused.status == 401:
@@ -100,43 +146,3 @@ def refusal(refused: Refusal, *, raw_path: bytes) -> tuple[list[Header], bytes]:
     if raw_path.endswith(_SEGMENTS):
         return headers, b""
     return [*headers, _PROBLEM], problem(refused)
-
-
-def cut(chunks: Sequence[bytes], start: int, end: int) -> list[bytes]:
-    """The bytes `[start, end)` of a body in pieces; whole pieces are not copied."""
-    taken, offset = [], 0
-    for chunk in chunks:
-        low, high = max(start - offset, 0), min(end - offset, len(chunk))
-        if low < high:
-            taken.append(chunk if high - low == len(chunk) else chunk[low:high])
-        offset += len(chunk)
-        if offset >= end:
-            break
-    return taken
-
-
-async def send_body(chunks: Sequence[bytes], receive: Receive, send: Send) -> int:
-    """Send pieces one after the other, and stop when the client is gone; the bytes handed over."""
-    if len(chunks) < 2:
-        body = chunks[0] if chunks else b""
-        await send({"type": "http.response.body", "body": body})
-        return len(body)
-    # send() to a client that left never raises: only receive() tells.
-    gone = asyncio.ensure_future(_disconnected(receive))
-    sent, last = 0, len(chunks) - 1
-    try:
-        for number, chunk in enumerate(chunks):
-            await send({"type": "http.response.body", "body": chunk, "more_body": number < last})
-            sent += len(chunk)
-            if gone.done():
-                break
-    finally:
-        gone.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await gone
-    return sent
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from gateway.edge.refusals import Refusal
 
@@ -16,6 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]*\Z")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HEIGHT = re.compile(r"\d+")
+_INDEX = re.compile(r"\d{1,9}\Z")
 
 #: What may be served, by extension, and what it is. All else (ready.json, work/, masters/) does not exist here.
 TYPES: dict[str, str] = {
@@ -27,6 +30,13 @@ TYPES: dict[str, str] = {
 }
 
 
+Kind = Literal["playlist", "segment", "init", "other", "act"]
+#: Names under `/t/<token>/` that are acts of a player, not media.
+ACTS: Final = ("end", "beat")
+#: Paths whose targets are remembered.
+REMEMBERED: Final = 16_384
+
+
 class Address(NamedTuple):
     """A request path taken apart: the token it carries (empty: none) and what follows, decoded once."""
 
@@ -34,21 +44,92 @@ class Address(NamedTuple):
     path: str
 
 
+class Target(msgspec.Struct, frozen=True):
+    """What a public path names. `key` is where its bytes lie in the bucket; empty: nothing is served there.
+
+    `index` is the number of a segment in its rendition, -1 for what is none; `height` is 0 where there is none.
+    """
+
+    path: str
+    key: str
+    kind: Kind
+    extension: str
+    height: int = 0
+    title: str = ""
+    version: str = ""
+    rendition: str = ""
+    index: int = -1
+    is_sound: bool = False
+
+
+class Targets:
+    """Targets by the bytes of the path, remembered: players ask for the same paths again and again."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[bytes, Target] = {}
+
+    def of(self, raw: bytes) -> Target:
+        """The target of a public path as it came. Raises Refusal path-malformed or not-found."""
+        known = self._by_path.get(raw)
+        if known is not None:
+            return known
+        found = target(_decoded(raw))
+        if found.key:
+            if len(self._by_path) >= REMEMBERED:
+                self._by_path.clear()
+            self._by_path[raw] = found
+        return found
+
+
+def split(raw_path: bytes) -> tuple[bytes, bytes]:
+    """Split `/t/<token>/<path>` or `/v/...` into token (empty: none) and path. Raises Refusal."""
+    if len(raw_path) > MAX_PATH:
+        raise Refusal("path-malformed", "This address is too long.")
+    if raw_path.startswith(b"/t/"):
+        end = raw_path.find(b"/", 3)
+        if end > 0:
+            return raw_path[3:end], raw_path[end + 1 :]
+    elif raw_path.startswith(b"/v/"):
+        return b"", raw_path[1:]
+    raise Refusal("not-found")
+
+
 def take_apart(raw_path: bytes) -> Address:
-    """Split `/t/<token>/<path>` or `/v/...`. Raises Refusal path-malformed or not-found.
+    """Token and public path of a request. Raises Refusal path-malformed or not-found.
 
     The path is decoded once; one that is not in normal form then is refused, never repaired.
     """
-    if len(raw_path) > MAX_PATH:
-        raise Refusal("path-malformed", "This address is too long.")
-    if raw_path.startswith(b"/v/"):
-        return Address("", _decoded(raw_path[1:]))
-    if not raw_path.startswith(b"/t/"):
-        raise Refusal("not-found")
-    token, slash, path = raw_path[3:].partition(b"/")
-    if not slash:
-        raise Refusal("not-found")
-    return Address(token.decode("latin-1"), _decoded(path))
+    token, raw = split(raw_path)
+    return Address(token.decode("latin-1"), _decoded(raw))
+
+
+def target(path: str) -> Target:
+    """What a decoded path names."""
+    if path in ACTS:
+        return Target(path, "", "act", "")
+    ending = extension(path)
+    if not _MEDIA.match(path) or ending not in TYPES:
+        return Target(path, "", "other", ending, height=height(path))
+    _, title, version, *rest = path.split("/")
+    rendition = rest[0] if len(rest) > 1 and version != "e" else ""
+    name = rest[-1].removesuffix(ending) if rest else ""
+    return Target(
+        path,
+        path,
+        _kind(ending),
+        ending,
+        height=height(path),
+        title=title,
+        version=version if version != "e" else "",
+        rendition=rendition,
+        index=int(name) if ending == ".m4s" and _INDEX.match(name) else -1,
+        is_sound=rendition.startswith("audio"),
+    )
+
+
+def _kind(ending: str) -> Kind:
+    kinds: dict[str, Kind] = {".m3u8": "playlist", ".m4s": "segment", ".mp4": "init"}
+    return kinds.get(ending, "other")
 
 
 def _decoded(raw: bytes) -> str:
@@ -61,13 +142,6 @@ def _decoded(raw: bytes) -> str:
     if _CONTROL.search(path):
         raise Refusal("path-malformed", "This address holds a control character.")
     if not _PLAIN.match(path):
-        raise Refusal("not-found")
-    return path
-
-
-def key(path: str) -> str:
-    """The bucket key of a public path. Raises Refusal not-found for whatever is no published media."""
-    if not _MEDIA.match(path) or extension(path) not in TYPES:
         raise Refusal("not-found")
     return path
 

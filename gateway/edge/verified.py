@@ -50,20 +50,20 @@ class Verified:
 
     def __init__(self, keyring: Keyring, failures: Failures, *, size: int = SIZE) -> None:
         self._keyring, self._failures, self._size = keyring, failures, size
-        self._claims: OrderedDict[str, Claims] = OrderedDict()
+        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
 
-    def known(self, token: str) -> Claims | None:
+    def known(self, token: bytes) -> Claims | None:
         """The claims of a token verified before."""
         claims = self._claims.get(token)
         if claims is not None:
             self._claims.move_to_end(token)
         return claims
 
-    async def claims(self, token: str, address: str) -> Claims:
+    async def claims(self, token: bytes, address: str) -> Claims:
         """Verify `token`, once. An unknown key makes the key set be read again, at most each ten seconds."""
         self._failures.check(address)
         try:
-            claims = await self._verify(token)
+            claims = await self._verify(token.decode("latin-1"))
         except Refusal as refusal:
             if refusal.status == 401:
                 self._failures.count(address)

@@ -7,13 +7,14 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.edge.asked import read_also
 from gateway.edge.cache import Cache
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
@@ -23,7 +24,7 @@ from gateway.edge.origin import Origin, store_of
 from gateway.edge.places import Places
 from gateway.edge.playback import Playback
 from gateway.edge.pulse import Pulse
-from gateway.edge.replies import Cors
+from gateway.edge.replies import Cors, Delivery
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
 from gateway.edge.verified import Failures, Verified
@@ -34,6 +35,7 @@ from shared.flags import Flags
 from shared.network import parse_networks
 from shared.seats import Seats
 from shared.settings import EdgeSettings
+from shared.tasks import end
 
 #: Connections to Redis that requests share; more wait for one.
 CONNECTIONS = 32
@@ -73,9 +75,13 @@ class Edge:
             self.seats,
             self.cache,
             cors=Cors(settings.cors_origins),
-            trusted=parse_networks(settings.trusted_proxies),
+            delivery=Delivery(parse_networks(settings.cdn_networks, "USHER_CDN_NETWORKS")),
             counts=self.counts,
+            places=self.places,
+            country_header=read_also(settings.country_header),
+            cmcd=self.cmcd,
             now=now,
+            tick=tick,
             is_draining=lambda: self.is_draining,
         )
 
@@ -132,7 +138,7 @@ async def running(
         yield edge
     finally:
         await asyncio.to_thread(stop)
-        await _end(work)
+        await end(*work)
         await edge.journal.flush()
         await edge.redis.aclose()
         await edge.events.aclose()
@@ -149,15 +155,6 @@ def _outlive(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
     task.add_done_callback(ended)
     return task
-
-
-async def _end(work: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel until it helps: the Redis client swallows a cancellation that meets an answer."""
-    running = set(work)
-    while running:
-        for task in running:
-            task.cancel()
-        _, running = await asyncio.wait(running, timeout=0.1)
 
 
 def _redis(url: str) -> Redis:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.edge import ranges
-from gateway.edge.replies import cut
+from gateway.edge.bodies import cut
 
 sizes = st.integers(1, 5000)
 

@@ -14,7 +14,7 @@ from tests.support.paths import TRICKS
 def code(target: str) -> str:
     try:
         address = resolve.take_apart(target.encode("utf-8", "surrogateescape"))
-        return "key " + resolve.key(address.path)
+        return "key " + found if (found := resolve.target(address.path).key) else "not-found"
     except Refusal as refused:
         assert refused.status in (400, 404)
         return refused.code
