@@ -71,9 +71,12 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """Control → edges: tokens minted up to `iat` for this title, sub or sid are over, for `reason`."""
+    """Control → edges: tokens minted up to `iat` for this title, sub or sid are over, for `reason`.
 
-    kind: Literal["title", "sub", "sid", "ping"]
+    `spread`, which the seat script says: this sid is served by several edges, so they compare what it fetches.
+    """
+
+    kind: Literal["title", "sub", "sid", "spread", "ping"]
     key: str = ""
     iat: int = 0
     reason: str = ""

@@ -20,11 +20,19 @@ Policy = Literal["refuse", "takeover_oldest"]
 
 
 class Session(msgspec.Struct, frozen=True):
-    """What is kept of a session: device, place (a network prefix), title, and times in seconds since 1970."""
+    """What is kept of a session: device, place (a network prefix), title, and times in seconds since 1970.
+
+    `alt` is the place of the other address family, `cc` the country, `edge` who renewed last, `spread` when another
+    edge did before.
+    """
 
     d: str = ""
     place: str = ""
+    alt: str = ""
+    cc: str = ""
     title: str = ""
+    edge: str = ""
+    spread: float = 0.0
     since: float = 0.0
     started: float = 0.0
     hmx: float = 0.0
@@ -43,7 +51,11 @@ class LiveSeat(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One session asking for its seat. `may_start`: its start window is open, or it is known to have started."""
+    """One session asking for its seat. `may_start`: its start window is open, or it is known to have started.
+
+    `is_bound`: it plays only where it began, at one place a family. `alt` is that of the other family where it is
+    known, for a Redis that forgot. `edge` is who asks.
+    """
 
     sub: str
     sid: str
@@ -53,16 +65,36 @@ class Claim(msgspec.Struct, frozen=True):
     device: str = ""
     place: str = ""
     title: str = ""
+    is_bound: bool = False
+    country: str = ""
+    edge: str = ""
+    alt: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A seat that is free since the script ran: its lease was over (`idle`), or it was taken over."""
+
+    sid: str
+    reason: str
+    title: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the script said. `first`: the session started just now. `place`: where it started."""
+    """What the script said. `first`: the session started just now; `anew`: it took a seat, rather than renewed one.
 
-    state: Literal["seated", "full", "gone", "late"]
+    `place` and `alt`: where it plays, one of each address family. `spread`: several edges serve it. `ended`: seats
+    that are free since this call; nobody else is told of them.
+    """
+
+    state: Literal["seated", "full", "gone", "late", "elsewhere"]
     first: bool = False
     place: str = ""
     reason: str = ""
     seats: tuple[LiveSeat, ...] = ()
+    alt: str = ""
+    anew: bool = False
+    spread: bool = False
+    ended: tuple[Ended, ...] = ()
 
 
 class Seats:
@@ -85,6 +117,10 @@ class Seats:
             claim.place,
             claim.title,
             EDGE_PUSH,
+            int(claim.is_bound),
+            claim.country,
+            claim.edge,
+            claim.alt,
         )
         return _verdict(await self._script(keys=keys(claim.sub), args=arguments))
 
@@ -93,9 +129,35 @@ class Seats:
         seat = keys(sub)[0]
         if not grace_s:
             return bool(await self._redis.zrem(seat, sid))
-        seconds, micros = await self._redis.time()
-        soon = int(seconds) + int(micros) / 1e6 + grace_s
+        soon = await _time(self._redis) + grace_s
         return bool(await self._redis.zadd(seat, {sid: soon}, xx=True, lt=True, ch=True))
+
+    async def expire(self, sub: str) -> tuple[tuple[Ended, ...], dict[str, float]]:
+        """Free the seats of a viewer whose leases are over; those, and the seconds that the others have left."""
+        seat, sess, _ = keys(sub)
+        now = await _time(self._redis)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zrangebyscore(seat, "-inf", f"{now:.6f}")
+        # What is over at a moment in the past is over for good, so asking for the time first is safe.
+        pipe.zremrangebyscore(seat, "-inf", f"{now:.6f}")
+        pipe.zrange(seat, 0, -1, withscores=True)
+        pipe.hgetall(sess)
+        over, _, held, kept = await pipe.execute()
+        by_sid = {_text(sid): value for sid, value in kept.items()}
+        ended = tuple(_ended(_text(sid), "idle", by_sid.get(_text(sid), b"{}")) for sid in over)
+        return ended, {_text(sid): float(until) - now for sid, until in held}
+
+    async def banish(self, sub: str, sid: str, *, reason: str, hmx: int) -> tuple[bool, bool]:
+        """End a session for good and tell all edges; whether this was the first to do so, and whether it sat."""
+        seat, _, gone = keys(sub)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hsetnx(gone, sid, reason)
+        pipe.zrem(seat, sid)
+        pipe.expireat(gone, hmx, nx=True)
+        pipe.expireat(gone, hmx, gt=True)
+        pipe.publish(EDGE_PUSH, msgspec.json.encode(Push("sid", sid, hmx, reason)))
+        is_first, held, *_ = await pipe.execute()
+        return bool(is_first), bool(held)
 
 
 def keys(sub: str) -> tuple[str, str, str]:
@@ -134,18 +196,39 @@ async def sweep_revoked(redis: Redis, *, before: int) -> int:
     return len(old)
 
 
+async def _time(redis: Redis) -> float:
+    seconds, micros = await redis.time()
+    return int(seconds) + int(micros) / 1e6
+
+
 def _verdict(answer: list[Any]) -> Verdict:
     match _text(answer[0]), answer[1:]:
-        case "seated", [first, place, *_]:
-            return Verdict("seated", first=bool(first), place=_text(place))
-        case "seated", [first, *_]:
-            return Verdict("seated", first=bool(first))
-        case "gone", [reason, *_]:
+        case "seated", [first, place, alt, anew, spread, ended]:
+            return Verdict(
+                "seated",
+                first=bool(first),
+                place=_text(place),
+                alt=_text(alt),
+                anew=bool(anew),
+                spread=bool(spread),
+                ended=_all_ended(ended),
+            )
+        case "gone", [reason]:
             return Verdict("gone", reason=_text(reason))
-        case "full", [held, *_]:
+        case "elsewhere", []:
+            return Verdict("elsewhere")
+        case "full", [ended, held]:
             seats = [_seat(_text(sid), float(until), kept) for sid, until, kept in held]
-            return Verdict("full", seats=tuple(sorted(seats, key=lambda one: one.since)))
-    return Verdict("late")
+            return Verdict("full", seats=tuple(sorted(seats, key=lambda one: one.since)), ended=_all_ended(ended))
+    return Verdict("late", ended=_all_ended(answer[1]))
+
+
+def _all_ended(told: list[Any]) -> tuple[Ended, ...]:
+    return tuple(_ended(_text(sid), _text(reason), kept) for sid, reason, kept in told)
+
+
+def _ended(sid: str, reason: str, kept: bytes | str) -> Ended:
+    return Ended(sid, reason, msgspec.json.decode(kept, type=Session).title)
 
 
 def _seat(sid: str, until: float, kept: bytes | str) -> LiveSeat:

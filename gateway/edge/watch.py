@@ -88,5 +88,5 @@ class Watch:
             return
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             push = msgspec.json.decode(message["data"], type=Push)
-            if push.kind != "ping":
+            if push.kind in ("title", "sub", "sid"):
                 self._revocations.apply(push)

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from shared import seats
 from shared.events import EDGE_PUSH, Push
-from shared.seats import Claim, Policy, Seats, Verdict
+from shared.seats import Claim, Ended, Policy, Seats, Verdict
 
 SUB: Final = "viewer"
 SEAT, SESS, GONE = seats.keys(SUB)
@@ -263,6 +263,70 @@ async def _leaves_at_once_or_soon(redis: Redis) -> None:
     assert not await screens.leave(SUB, "one")
 
 
+async def _tells_each_seat_that_is_free(redis: Redis) -> None:
+    screens = Screens(redis)
+    assert (await screens.take("one", title="ttl")).anew
+    again = await screens.take("one")
+    assert not again.anew and again.ended == ()
+    await end_lease(redis, "one")
+    full = Ended("one", "idle", "ttl")
+    assert (await screens.take("late", may_start=False)).ended == (full,)
+    await screens.take("one")
+    assert (await screens.take("two")).ended == ()
+    await end_lease(redis, "one")
+    back = await screens.take("one")
+    assert back.anew and not back.first and back.ended == (full,)
+    await redis.zadd(SEAT, {"ghost": 1.0})
+    assert (await screens.take("two")).ended == (Ended("ghost", "idle"),)
+    thief = await Screens(redis, "takeover_oldest").take("three")
+    assert thief.anew and thief.ended == (Ended("one", "taken-over", "ttl"),)
+
+
+async def _binds_to_one_place_a_family(redis: Redis) -> None:
+    async def at(place: str, sid: str = "one", **changes: Any) -> tuple[str, str, str]:
+        verdict = await screens.take(sid, cap=9, is_bound=True, place=place, **changes)
+        return verdict.state, verdict.place, verdict.alt
+
+    screens, elsewhere = Screens(redis), ("elsewhere", "", "")
+    assert await at("192.0.2.0/24", country="FR") == ("seated", "192.0.2.0/24", "")
+    assert await at("198.51.100.0/24", country="FR") == elsewhere
+    assert await at("") == elsewhere
+    assert await at("2001:db8:1::/48", country="DE") == elsewhere
+    assert (await session(redis, "one"))["alt"] == ""
+    assert await at("2001:db8:1::/48", country="FR") == ("seated", "192.0.2.0/24", "2001:db8:1::/48")
+    assert (await session(redis, "one"))["alt"] == "2001:db8:1::/48"
+    assert await at("2001:db8:2::/48") == elsewhere
+    assert await at("192.0.2.0/24") == await at("2001:db8:1::/48") == ("seated", "192.0.2.0/24", "2001:db8:1::/48")
+    assert await at("2001:db8:3::/48", "six") == ("seated", "2001:db8:3::/48", "")
+    assert await at("2001:db8:4::/48", "six") == elsewhere
+    assert await at("192.0.2.0/24", "six", country="FR") == ("seated", "2001:db8:3::/48", "192.0.2.0/24")
+    forgot = await screens.take("again", cap=9, is_bound=True, place="192.0.2.0/24", alt="2001:db8:1::/48")
+    assert forgot.alt == "2001:db8:1::/48"
+    await keep(redis, "old", place="192.0.2.0/24", hmx=time.time() + 1000)
+    assert await at("2001:db8:1::/48", "old", country="FR") == ("seated", "192.0.2.0/24", "2001:db8:1::/48")
+
+
+async def _notices_that_another_edge_serves_it(redis: Redis) -> None:
+    async def told() -> list[str]:
+        messages = [await channel.get_message(ignore_subscribe_messages=True, timeout=0.2) for _ in range(2)]
+        return [msgspec.json.decode(one["data"], type=Push).kind for one in messages if one]
+
+    async with redis.pubsub() as channel:
+        await channel.subscribe(EDGE_PUSH)
+        while (await channel.get_message(timeout=1)) is None:
+            pass
+        screens = Screens(redis)
+        assert [(await screens.take("one", edge=edge)).spread for edge in ("a", "a")] == [False, False]
+        assert await told() == []
+        assert [(await screens.take("one", edge=edge)).spread for edge in ("b", "b", "a")] == [True] * 3
+        assert await told() == ["spread"]
+    kept = await session(redis, "one")
+    await keep(redis, "one", **(kept | {"spread": time.time() - 61}))
+    assert not (await screens.take("one", edge="a")).spread
+    assert (await screens.take("one", edge="b")).spread
+    assert abs((await session(redis, "one"))["spread"] - time.time()) < 5
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     _seats_up_to_the_cap,
     _says_who_sits_there,
@@ -284,6 +348,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     _gone_is_gone_whatever_is_free,
     _sweeps_a_crowd_of_what_is_over,
     _leaves_at_once_or_soon,
+    _tells_each_seat_that_is_free,
+    _binds_to_one_place_a_family,
+    _notices_that_another_edge_serves_it,
 )
 
 
