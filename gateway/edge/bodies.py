@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from gateway.edge.objects import CHUNK_BYTES
+
+#: The longest body that a page's beacon has (64 KiB), and some.
+BEACON_BYTES: Final = 96 * 1024
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,6 +49,16 @@ def _open(path: str, start: int) -> BinaryIO:
     file = Path(path).open("rb")  # noqa: SIM115 - closed by the reader
     file.seek(start)
     return file
+
+
+async def drop(receive: Receive) -> None:
+    """Read the body of a request and throw it away, as far as a beacon may be long; a connection can then be kept."""
+    taken = 0
+    while taken <= BEACON_BYTES:
+        message = await receive()
+        taken += len(message.get("body", b"")) + 1
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
 
 
 class Client:

@@ -113,6 +113,7 @@ class Playback:
         """`end` frees the seat, `beat` keeps it; both are POSTs without a body that matters."""
         if exchange.method != "POST":
             raise Refusal("method", allow="POST, OPTIONS")
+        await bodies.drop(exchange.receive)
         if target.path == "end":
             await self._seats.end(claims)
         else:
