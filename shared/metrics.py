@@ -86,9 +86,7 @@ OUTBOX_WAITING = _gauge("usher_outbox_waiting", "outbox rows not yet relayed")
 JOBS = _gauge("usher_jobs", "transcode jobs by state", ("state",))
 REENQUEUED = _counter("usher_jobs_reenqueued_total", "pieces of work the reaper sent again", ("task",))
 WATCHED_SECONDS = _counter("usher_watched_seconds_total", "seconds of titles that were new to their viewers")
-WATCHED_UNKNOWN = _counter(
-    "usher_watched_unknown_total", "entries of watch time of no known viewer or version"
-)
+WATCHED_UNKNOWN = _counter("usher_watched_unknown_total", "entries of watch time of no known viewer or version")
 SHARED_LINKS = _counter("usher_shared_links_total", "sessions that edges took for links in many hands")
 
 # edge: counted in plain ints on the hot path, told at scrape
@@ -96,6 +94,13 @@ EDGE_REQUESTS = _total("usher_edge_requests_total", "requests, by kind and statu
 EDGE_BYTES = _total("usher_edge_sent_bytes_total", "body bytes handed to clients")
 EDGE_CACHE = _total("usher_edge_cache_lookups_total", "cache lookups, by outcome", ("outcome",))
 EDGE_CACHE_BYTES = _gauge("usher_edge_cache_bytes", "bytes held in RAM")
+EDGE_DISK_BYTES = _gauge("usher_edge_disk_bytes", "bytes of objects on local disk")
+EDGE_DISK_FAILURES = _total("usher_edge_disk_failures_total", "failures of the disk tier, by work", ("work",))
+EDGE_FILLS = _gauge("usher_edge_fills", "objects being read from the bucket")
+EDGE_BREAKER_OPEN = _gauge("usher_edge_breaker_open", "1 while the edge asks the bucket nothing because it fails")
+EDGE_ORIGIN_SECONDS = _histogram(
+    "usher_edge_origin_seconds", "one read of the bucket to its last byte, by outcome", SECONDS, labels=("outcome",)
+)
 EDGE_SEATS = _gauge("usher_edge_sessions", "sessions this edge serves now")
 EDGE_REFUSED = _total("usher_edge_refused_total", "refusals, by reason", ("reason",))
 EDGE_ACTIVITY = _total("usher_edge_activity_total", "signs of life of seated sessions, by source", ("source",))

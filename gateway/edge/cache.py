@@ -1,91 +1,180 @@
-"""Objects in RAM: least recently used go first, one fetch however many wait."""
+"""The cache: RAM, then disk, then the bucket; one fetch however many wait, handed on while it arrives."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal
 
-import msgspec
-
+from gateway.edge.absent import Absent
+from gateway.edge.disk import Disk
 from gateway.edge.filling import Filling
+from gateway.edge.fills import Fills, Order
 from gateway.edge.objects import Filed, Object
-from gateway.edge.resolve import is_mutable
+from gateway.edge.origin import Origin, Unchanged
+from gateway.edge.ram import Ram
+from gateway.edge.versions import Versions, may_change, version_of
+from shared.errors import NotFound
 
-#: Seconds a playlist that may still change is served from RAM.
-MUTABLE_S = 2.0
-#: What an entry costs besides its bytes.
-OVERHEAD_BYTES = 512
+#: Seconds a playlist of an unfinished version is fresh, and may be served after that while one request renews it.
+FRESH_S: Final = 1.0
+STALE_S: Final = 1.0
+#: Files read into RAM at once because they are wanted again.
+PROMOTED: Final = 4
 
 Found = Object | Filed | Filling
 How = Literal["hit", "disk", "miss", "collapsed", "revalidated"]
 
 
-class Source(Protocol):
-    """Where objects come from."""
+class _Flight:
+    """One search for a key. `begun` is what all who wait get; the flight may go on after that."""
 
-    async def read(self, key: str) -> Object:
-        """The whole object. Raises NotFound or StoreUnavailable."""
-        ...
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.begun: asyncio.Future[tuple[Found, How]] = asyncio.get_running_loop().create_future()
 
+    def begin(self, found: Found, how: How) -> None:
+        if not self.begun.done():
+            self.begun.set_result((found, how))
 
-class _Entry(msgspec.Struct, frozen=True):
-    object: Object
-    until: float
+    def fail(self, error: BaseException) -> None:
+        if not self.begun.done():
+            self.begun.set_exception(error)
+            self.begun.exception()  # looked at, so that nobody is told of it when all who waited have left
 
 
 class Cache:
-    """Read-through cache with a byte budget. What is not there is never remembered."""
+    """Read-through, with byte budgets. What is not whole or not there is never kept."""
 
-    def __init__(self, source: Source, *, budget_bytes: int, tick: Callable[[], float]) -> None:
-        self._source, self._budget, self._tick = source, budget_bytes, tick
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._fetching: dict[str, asyncio.Task[Object]] = {}
-        self.bytes_held = 0
+    def __init__(
+        self, origin: Origin, *, budget_bytes: int, tick: Callable[[], float], disk: Disk | None = None
+    ) -> None:
+        self._ram, self._disk, self._tick = Ram(budget_bytes), disk, tick
+        self.fills = Fills(origin, tick=tick)
+        self._versions, self._absent = Versions(origin, tick=tick), Absent(tick=tick)
+        self._flights: dict[str, _Flight] = {}
+        self._promoted: set[str] = set()
+        self._work: set[asyncio.Task[None]] = set()
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes in RAM."""
+        return self._ram.bytes_held
 
     def held(self, key: str) -> Object | None:
-        """The object, if RAM has it."""
-        entry = self._entries.get(key)
-        if entry is None or self._tick() >= entry.until:
-            return None
-        self._entries.move_to_end(key)
-        return entry.object
+        """The object, if RAM has it and it is fresh."""
+        found = self._ram.held(key)
+        if found is None or found.fresh_until == math.inf or self._tick() < found.fresh_until:
+            return found
+        return None
 
-    async def get(self, key: str) -> tuple[Object, How]:
-        """The object from RAM or its source. Raises what the source raises."""
-        if (found := self.held(key)) is not None:
-            return found, "hit"
-        fetch, how = self._fetching.get(key), "collapsed"
-        if fetch is None:
-            fetch, how = asyncio.create_task(self._fetch(key)), "miss"
-            self._fetching[key] = fetch
-            fetch.add_done_callback(lambda done: self._fetched(key, done))
-        # The fetch is a task of its own: a viewer who leaves does not end it for the others.
-        return await asyncio.shield(fetch), "miss" if how == "miss" else "collapsed"
+    async def get(self, key: str) -> tuple[Found, How]:
+        """The object, a file that holds it, or what has arrived of it. Raises NotFound or StoreUnavailable."""
+        stale = self._ram.held(key)
+        if stale is not None:
+            late_s = self._tick() - stale.fresh_until
+            if late_s >= 0 and key not in self._flights:
+                self._depart(key)
+            if late_s < STALE_S:
+                return stale, "hit"
+        elif self._absent.holds(key):
+            raise NotFound(key=key)
+        elif (filed := self._at_hand(key)) is not None:
+            return filed, "disk"
+        if (flight := self._flights.get(key)) is None:
+            return await asyncio.shield(self._depart(key).begun)
+        found, how = await asyncio.shield(flight.begun)
+        return found, "collapsed" if how == "miss" else how
 
-    def _fetched(self, key: str, done: asyncio.Task[Object]) -> None:
-        del self._fetching[key]
-        if not done.cancelled():
-            done.exception()  # looked at, so that nobody is told of it when all who waited have left
+    async def close(self) -> None:
+        """End all work. Who still waits is cancelled."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        if self._disk is not None:
+            await self._disk.close()
 
-    async def _fetch(self, key: str) -> Object:
-        found = await self._source.read(key)
-        self._keep(key, found)
+    def _depart(self, key: str) -> _Flight:
+        """Search in a task of its own: a viewer who leaves does not end it for the others."""
+        flight = self._flights[key] = _Flight(key)
+        self._start(self._fly(flight))
+        return flight
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _fly(self, flight: _Flight) -> None:
+        try:
+            flight.begin(*await self._find(flight))
+        except Exception as error:
+            flight.fail(error)  # or its readers know, from the Filling
+        except BaseException:
+            flight.begun.cancel()
+            raise
+        finally:
+            del self._flights[flight.key]
+
+    async def _find(self, flight: _Flight) -> tuple[Found, How]:
+        stale = self._ram.held(flight.key)
+        if stale is not None:
+            return await self._renew(flight, stale), "revalidated"
+        if self._disk is not None and (found := await self._disk.find(flight.key)) is not None:
+            if isinstance(found, Object):
+                self._ram.keep(flight.key, found)
+            return found, "disk"
+        return await self._fetch(flight), "miss"
+
+    async def _fetch(self, flight: _Flight) -> Object:
+        key, version = flight.key, version_of(flight.key)
+        was_ready = self._versions.known(version)
+        try:
+            found = await self.fills.object(Order(key, lambda filling: flight.begin(filling, "miss")))
+        except NotFound:
+            if was_ready:
+                self._absent.add(key)
+            elif await self._versions.is_ready(version):
+                return await self._fetch(flight)  # it may have come between the two questions
+            raise
+        self._keep(key, found, is_final=was_ready or not may_change(key))
         return found
 
-    def _keep(self, key: str, found: Object) -> None:
-        self._drop(key)
-        cost = found.size + OVERHEAD_BYTES
-        if cost > self._budget:
-            return
-        while self.bytes_held + cost > self._budget:
-            self._drop(next(iter(self._entries)))
-        until = self._tick() + MUTABLE_S if is_mutable(key) else math.inf
-        self._entries[key] = _Entry(found, until)
-        self.bytes_held += cost
+    async def _renew(self, flight: _Flight, stale: Object) -> Object:
+        """A playlist that may have changed; it is final when its version was ready before it was read."""
+        is_ready = await self._versions.is_ready(version_of(flight.key))
+        order = Order(flight.key, lambda filling: flight.begin(filling, "revalidated"), unless=stale.etag)
+        try:
+            found = await self.fills.object(order)
+        except Unchanged:
+            found = stale
+        except NotFound:
+            self._ram.drop(flight.key)
+            raise
+        self._keep(flight.key, found, is_final=is_ready)
+        return found
 
-    def _drop(self, key: str) -> None:
-        if (entry := self._entries.pop(key, None)) is not None:
-            self.bytes_held -= entry.object.size + OVERHEAD_BYTES
+    def _keep(self, key: str, found: Object, *, is_final: bool) -> None:
+        found.fresh_until = math.inf if is_final else self._tick() + FRESH_S
+        self._ram.keep(key, found)
+        if is_final and self._disk is not None:
+            self._disk.keep(key, found)
+
+    def _at_hand(self, key: str) -> Filed | None:
+        hit = self._disk.at_hand(key) if self._disk is not None else None
+        if hit is None:
+            return None
+        filed, is_again = hit
+        if is_again and key not in self._promoted and len(self._promoted) < PROMOTED:
+            self._promoted.add(key)
+            self._start(self._promote(key))
+        return filed
+
+    async def _promote(self, key: str) -> None:
+        """Read a file into RAM: it is wanted again and again."""
+        try:
+            if self._disk is not None and (found := await self._disk.read(key)) is not None:
+                self._ram.keep(key, found)
+        finally:
+            self._promoted.discard(key)

@@ -18,6 +18,7 @@ from gateway.edge.asked import read_also
 from gateway.edge.cache import Cache
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
+from gateway.edge.disk import Disk
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
 from gateway.edge.origin import Origin, store_of
@@ -68,8 +69,9 @@ class Edge:
             tick=tick,
         )
         self.watch = Watch(self.redis, self.seats, self.revocations, tick=tick)
-        self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s)
-        self.cache = Cache(self.origin, budget_bytes=settings.cache_ram_bytes, tick=tick)
+        self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s, tick=tick)
+        self.disk = _disk(settings, tick) if settings.cache_disk_bytes else None
+        self.cache = Cache(self.origin, budget_bytes=settings.cache_ram_bytes, tick=tick, disk=self.disk)
         self.playback = Playback(
             self.verified,
             self.seats,
@@ -97,6 +99,12 @@ class Edge:
     def collect(self) -> None:
         """Tell the counts to Prometheus."""
         metrics.EDGE_DRAINING.set(self.is_draining)
+        metrics.EDGE_FILLS.set(self.cache.fills.in_flight)
+        metrics.EDGE_BREAKER_OPEN.set(self.origin.breaker.state != "closed")
+        if self.disk is not None:
+            metrics.EDGE_DISK_BYTES.set(self.disk.bytes_held)
+            for work, count in dict(self.disk.failures).items():
+                metrics.EDGE_DISK_FAILURES.labels(work).set(count)
         self.counts.export(
             cache_bytes=self.cache.bytes_held,
             sessions=len(self.seats),
@@ -128,6 +136,7 @@ async def running(
         _outlive(edge.watch.run()),
         _outlive(edge.journal.run()),
         _outlive(edge.sweep()),
+        *([_outlive(edge.disk.tend())] if edge.disk else []),
         _outlive(edge.pulse.watch()),
         _outlive(edge.cmcd.watch()),
     ]
@@ -142,6 +151,7 @@ async def running(
         await edge.journal.flush()
         await edge.redis.aclose()
         await edge.events.aclose()
+        await edge.cache.close()
         await edge.origin.close()
 
 
@@ -155,6 +165,10 @@ def _outlive(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
     task.add_done_callback(ended)
     return task
+
+
+def _disk(settings: EdgeSettings, tick: Callable[[], float]) -> Disk:
+    return Disk(settings.cache_disk_dir, budget_bytes=settings.cache_disk_bytes, tick=tick)
 
 
 def _redis(url: str) -> Redis:

@@ -65,7 +65,7 @@ def fill_bucket(bucket: Path) -> None:
             (folder / "init.mp4").write_bytes(b"init")
             (folder / "index.m3u8").write_text("#EXTM3U\n0/0.m4s\n")
             (folder / "0" / "0.m4s").write_bytes(SEGMENT_BYTES)
-        (bucket / "v" / title / "ver1" / "poster.jpg").write_bytes(b"jpeg")
+        (bucket / "v" / title / "ver1" / "poster.jpg").write_bytes(b"\xff\xd8\xff\xe0jpeg")
         (bucket / "v" / title / "ver1" / "ready.json").write_text("{}")
         (bucket / "v" / title / "e" / "ed1").mkdir(parents=True)
         for ceiling in ("1080", "720", "audio"):

@@ -123,10 +123,11 @@ async def test_one_fetch_serves_all_who_wait(edge: EdgeUnderTest) -> None:
     assert [answer.headers["cache-status"] for answer in answers].count("usher; fwd=miss; stored") == 1
 
 
-async def test_a_missing_object_is_404_and_is_found_once_it_exists(edge: EdgeUnderTest, folder: Path) -> None:
-    token, path = edge.token(), f"v/{TITLE}/ver1/720/0/1.m4s"
+async def test_an_object_of_an_unfinished_version_is_404_until_it_exists(edge: EdgeUnderTest, folder: Path) -> None:
+    token, path = edge.token(), f"v/{TITLE}/ver2/720/0/1.m4s"
     missing = await edge.get(path, token)
     assert (missing.status, missing.body, missing.headers["cache-control"]) == (404, b"", "no-store")
+    (folder / "bucket" / path).parent.mkdir(parents=True)
     (folder / "bucket" / path).write_bytes(b"later")
     assert (await edge.get(path, token)).status == 200
 

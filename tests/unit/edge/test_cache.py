@@ -1,4 +1,4 @@
-"""The RAM cache: its budget, who goes first, and one fetch for all who wait."""
+"""The cache on a bucket in memory: budgets, what is remembered, and playlists that change."""
 
 from __future__ import annotations
 
@@ -7,92 +7,250 @@ import asyncio
 import pytest
 from obstore.store import MemoryStore
 
-from gateway.edge.cache import MUTABLE_S, OVERHEAD_BYTES, Cache
+from gateway.edge.absent import ABSENT_S, NAMES, Absent
+from gateway.edge.cache import FRESH_S, STALE_S, Cache
+from gateway.edge.filling import Filling, Torn
+from gateway.edge.heads import belies
 from gateway.edge.objects import CHUNK_BYTES, Object
 from gateway.edge.origin import Origin
+from gateway.edge.ram import OVERHEAD_BYTES, Ram
+from gateway.edge.room import Room
 from shared.errors import NotFound, StoreUnavailable
+from tests.support.edge import until
+
+PLAYLIST, SEGMENT = "v/t/ver/720/index.m3u8", "v/t/ver/720/0/0.m4s"
 
 
-class Shelf:
-    """A source that answers when it is let, and counts how often it was asked."""
+class Bench:
+    """A cache on a bucket in memory, with a clock moved by hand."""
 
-    def __init__(self, size: int = 1000) -> None:
-        self.asked: list[str] = []
-        self.size, self.fails = size, False
-        self.let = asyncio.Event()
-        self.let.set()
+    def __init__(self, budget_bytes: int = 1 << 20) -> None:
+        self.store, self.now = MemoryStore(), 100.0
+        self.cache = Cache(
+            Origin(self.store, timeout_s=5, tick=lambda: self.now), budget_bytes=budget_bytes, tick=lambda: self.now
+        )
 
-    async def read(self, key: str) -> Object:
-        self.asked.append(key)
-        await self.let.wait()
-        if self.fails:
-            raise StoreUnavailable
-        return Object('"x"', self.size, (b"x" * self.size,))
+    async def put(self, key: str, body: bytes) -> None:
+        await self.store.put_async(key, body)
+
+    async def body(self, key: str) -> bytes:
+        found, _ = await self.cache.get(key)
+        return b"".join(await pieces(found))
 
 
-async def test_the_budget_holds_and_the_oldest_goes_first() -> None:
-    shelf = Shelf()
-    cache = Cache(shelf, budget_bytes=3 * (1000 + OVERHEAD_BYTES), tick=lambda: 0.0)
+async def pieces(found: object) -> list[bytes]:
+    if isinstance(found, Object):
+        return list(found.chunks)
+    assert isinstance(found, Filling)
+    return [piece async for piece in found.pieces(0, found.size)]
+
+
+def test_the_budget_holds_and_the_oldest_goes_first() -> None:
+    ram = Ram(3 * (1000 + OVERHEAD_BYTES))
     for key in ("a", "b", "c"):
-        await cache.get(key)
-    assert cache.held("a")
-    await cache.get("d")
-    assert [bool(cache.held(key)) for key in "abcd"] == [True, False, True, True]
-    assert cache.bytes_held == 3 * (1000 + OVERHEAD_BYTES)
+        ram.keep(key, Object('"x"', 1000, (b"x" * 1000,)))
+    assert ram.held("a")
+    ram.keep("d", Object('"x"', 1000, (b"x" * 1000,)))
+    assert [bool(ram.held(key)) for key in "abcd"] == [True, False, True, True]
+    assert ram.bytes_held == 3 * (1000 + OVERHEAD_BYTES)
 
 
 async def test_an_object_above_the_budget_is_served_and_not_kept() -> None:
-    cache = Cache(Shelf(5000), budget_bytes=1000, tick=lambda: 0.0)
-    found, how = await cache.get("a")
-    assert (found.size, how, cache.bytes_held) == (5000, "miss", 0)
+    bench = Bench(budget_bytes=1000)
+    await bench.put(SEGMENT, b"x" * 5000)
+    assert await bench.body(SEGMENT) == b"x" * 5000
+    assert (bench.cache.bytes_held, bench.cache.held(SEGMENT)) == (0, None)
 
 
-async def test_many_who_wait_cause_one_fetch_even_when_the_first_leaves() -> None:
-    shelf = Shelf()
-    cache = Cache(shelf, budget_bytes=10_000, tick=lambda: 0.0)
-    shelf.let.clear()
-    first, *others = [asyncio.create_task(cache.get("a")) for _ in range(10)]
-    await asyncio.sleep(0)
-    first.cancel()
-    shelf.let.set()
-    answers = await asyncio.gather(*others)
-    assert {how for _, how in answers} == {"collapsed"}
-    assert shelf.asked == ["a"]
+async def test_a_big_object_comes_in_pieces_of_bytes_and_is_held_afterwards() -> None:
+    bench, data = Bench(), bytes(range(256)) * 2000
+    await bench.put(SEGMENT, data)
+    found, how = await bench.cache.get(SEGMENT)
+    assert isinstance(found, Filling) and how == "miss"
+    got = await pieces(found)
+    assert b"".join(got) == data
+    assert {type(piece) for piece in got} == {bytes}
+    assert {len(piece) for piece in got[:-1]} == {CHUNK_BYTES}
+    await bench.cache.get(SEGMENT)
+    held = bench.cache.held(SEGMENT)
+    assert held is not None and held.etag == found.etag and held.etag.startswith('"')
+    assert b"".join(held.chunks) == data
 
 
-async def test_a_failure_is_not_remembered() -> None:
-    shelf = Shelf()
-    cache = Cache(shelf, budget_bytes=10_000, tick=lambda: 0.0)
-    shelf.fails = True
-    with pytest.raises(StoreUnavailable):
-        await cache.get("a")
-    shelf.fails = False
-    assert (await cache.get("a"))[1] == "miss"
-
-
-async def test_a_media_playlist_is_asked_for_again_and_segments_are_not() -> None:
-    shelf, clock = Shelf(), [0.0]
-    cache = Cache(shelf, budget_bytes=10_000, tick=lambda: clock[0])
-    for _ in range(2):
-        await cache.get("v/t/ver/720/index.m3u8")
-        await cache.get("v/t/ver/720/0/0.m4s")
-        clock[0] += MUTABLE_S
-    assert shelf.asked.count("v/t/ver/720/index.m3u8") == 2
-    assert shelf.asked.count("v/t/ver/720/0/0.m4s") == 1
-    assert cache.bytes_held == 2 * (1000 + OVERHEAD_BYTES)
-
-
-async def test_an_object_comes_in_pieces_of_bytes() -> None:
-    store, data = MemoryStore(), bytes(range(256)) * 2000
-    await store.put_async("v/a", data)
-    found = await Origin(store, timeout_s=5).read("v/a")
-    assert b"".join(found.chunks) == data
-    assert {type(chunk) for chunk in found.chunks} == {bytes}
-    assert max(map(len, found.chunks)) == CHUNK_BYTES
-    assert found.etag.startswith('"')
-
-
-@pytest.mark.parametrize("key", ["v/none", "v", "v/../x"])
+@pytest.mark.parametrize("key", ["v/none", "v", "v/../x", SEGMENT])
 async def test_a_key_that_names_no_object_is_not_found(key: str) -> None:
     with pytest.raises(NotFound):
-        await Origin(MemoryStore(), timeout_s=5).read(key)
+        await Bench().cache.get(key)
+
+
+async def test_a_name_of_an_unfinished_version_is_found_as_soon_as_it_is_there() -> None:
+    bench = Bench()
+    with pytest.raises(NotFound):
+        await bench.cache.get(SEGMENT)
+    await bench.put(SEGMENT, b"now")
+    assert await bench.body(SEGMENT) == b"now"
+
+
+async def test_a_name_absent_from_a_finished_version_is_remembered_for_a_moment() -> None:
+    bench = Bench()
+    await bench.put("v/t/ver/ready.json", b"{}")
+    with pytest.raises(NotFound):
+        await bench.cache.get(SEGMENT)
+    await bench.put(SEGMENT, b"late")
+    with pytest.raises(NotFound):
+        await bench.cache.get(SEGMENT)
+    bench.now += ABSENT_S
+    assert await bench.body(SEGMENT) == b"late"
+
+
+def test_absent_names_are_bounded_and_the_oldest_is_forgotten() -> None:
+    absent = Absent(tick=lambda: 0.0)
+    for number in range(NAMES + 1):
+        absent.add(str(number))
+    assert [absent.holds(str(number)) for number in (0, 1, NAMES)] == [False, True, True]
+
+
+async def test_a_playlist_of_an_unfinished_version_is_fresh_for_a_second_and_then_renewed() -> None:
+    bench = Bench()
+    await bench.put(PLAYLIST, b"#EXTM3U\n1")
+    await bench.body(PLAYLIST)
+    await bench.put(PLAYLIST, b"#EXTM3U\n2")
+    bench.now += FRESH_S / 2
+    assert bench.cache.held(PLAYLIST) is not None
+    bench.now += FRESH_S / 2 + STALE_S
+    assert bench.cache.held(PLAYLIST) is None
+    found, how = await bench.cache.get(PLAYLIST)
+    assert (await pieces(found), how) == ([b"#EXTM3U\n2"], "revalidated")
+
+
+async def test_a_stale_playlist_is_served_while_one_request_renews_it() -> None:
+    bench = Bench()
+    await bench.put(PLAYLIST, b"#EXTM3U\n1")
+    await bench.body(PLAYLIST)
+    await bench.put(PLAYLIST, b"#EXTM3U\n2")
+    bench.now += FRESH_S
+    assert (await bench.body(PLAYLIST), (await bench.cache.get(PLAYLIST))[1]) == (b"#EXTM3U\n1", "hit")
+
+    async def is_renewed() -> bool:
+        return bench.cache.held(PLAYLIST) is not None
+
+    await until(is_renewed)
+    assert await bench.body(PLAYLIST) == b"#EXTM3U\n2"
+
+
+async def test_a_playlist_read_before_its_version_was_ready_is_read_once_more_and_then_final() -> None:
+    bench = Bench()
+    await bench.put(PLAYLIST, b"#EXTM3U\nhalf")
+    await bench.body(PLAYLIST)
+    await bench.put(PLAYLIST, b"#EXTM3U\nwhole")
+    await bench.put("v/t/ver/ready.json", b"{}")
+    bench.now += FRESH_S + STALE_S
+    assert await bench.body(PLAYLIST) == b"#EXTM3U\nwhole"
+    bench.now += 1e6
+    assert bench.cache.held(PLAYLIST) is not None
+
+
+async def test_playlists_of_editions_never_change() -> None:
+    bench = Bench()
+    await bench.put("v/t/e/ed/720.m3u8", b"#EXTM3U\n")
+    await bench.body("v/t/e/ed/720.m3u8")
+    bench.now += 1e6
+    assert bench.cache.held("v/t/e/ed/720.m3u8") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("0.m4s", b"<html><body>502 Bad Gateway"),
+        ("0.m4s", b'{"message": "internal"}'),
+        ("0.m4s", b"no healthy upstream"),
+        ("init.mp4", b"\xef\xbb\xbf<?xml version='1.0'?><Error>"),
+        ("0.m4s", b""),
+        ("index.m3u8", b"<html>"),
+        ("index.m3u8", b""),
+        ("1.vtt", b"1\n00:00:00"),
+        ("poster.jpg", b"GIF89a"),
+    ],
+)
+def test_a_body_that_is_not_what_its_name_says_is_told(name: str, head: bytes) -> None:
+    assert belies(f"v/t/ver/720/{name}", head)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("0.m4s", b"\0\0\0\x18stypmsdh\0\0\0\0"),
+        ("init.mp4", b"\0\0\0\x20ftypiso5"),
+        ("index.m3u8", b"#EXTM3U\n"),
+        ("1.vtt", b"\xef\xbb\xbfWEBVTT\n"),
+        ("poster.jpg", b"\xff\xd8\xff\xe0"),
+    ],
+)
+def test_media_are_what_their_names_say(name: str, head: bytes) -> None:
+    assert not belies(f"v/t/ver/720/{name}", head)
+
+
+async def test_an_error_page_is_neither_served_nor_kept() -> None:
+    bench = Bench()
+    await bench.put(SEGMENT, b"<html>" + b"x" * 500_000)
+    with pytest.raises(StoreUnavailable):
+        await bench.cache.get(SEGMENT)
+    assert bench.cache.bytes_held == 0
+
+
+async def test_readers_of_a_filling_get_any_range_of_it_and_learn_when_it_is_torn() -> None:
+    data = bytes(range(256)) * 1200
+    filling = Filling('"x"', len(data))
+    ranges = [
+        (0, len(data)),
+        (5, 10),
+        (CHUNK_BYTES - 1, CHUNK_BYTES + 1),
+        (CHUNK_BYTES, 2 * CHUNK_BYTES),
+        (300_000, len(data)),
+    ]
+    reads = [asyncio.create_task(_read(filling, start, end)) for start, end in ranges]
+    for start in range(0, len(data), CHUNK_BYTES):
+        await asyncio.sleep(0)
+        filling.add(data[start : start + CHUNK_BYTES])
+    assert await asyncio.gather(*reads) == [data[start:end] for start, end in ranges]
+    torn = Filling('"x"', len(data))
+    torn.add(data[:CHUNK_BYTES])
+    read = asyncio.create_task(_read(torn, 0, len(data)))
+    await asyncio.sleep(0)
+    torn.tear()
+    with pytest.raises(Torn):
+        await read
+
+
+async def _read(filling: Filling, start: int, end: int) -> bytes:
+    return b"".join([piece async for piece in filling.pieces(start, end)])
+
+
+async def test_room_is_given_in_turn_and_one_who_leaves_loses_none_of_it() -> None:
+    room, entered = Room(10), []
+
+    async def enter(name: str, wanted: int, until: asyncio.Event) -> None:
+        async with room.taken(wanted, timeout_s=5):
+            entered.append(name)
+            await until.wait()
+
+    first, rest = asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(enter(*order)) for order in (("a", 8, first), ("b", 100, rest), ("c", 1, rest))]
+    await asyncio.sleep(0)
+    assert entered == ["a"]
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert entered == ["a", "c"]
+    first.set(), rest.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert room.free == 10
+
+
+async def test_who_finds_no_room_in_time_is_told() -> None:
+    room = Room(1)
+    async with room.taken(1, timeout_s=1):
+        with pytest.raises(TimeoutError):
+            async with room.taken(1, timeout_s=0.01):
+                pass
+    assert room.free == 1
