@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 
-from shared import metrics
+from shared import log, metrics
+from shared.tokens import Claims
+
+#: Sessions whose refusal is remembered, so that a player that asks again and again makes one line.
+REMEMBERED = 10_000
 
 
 class Counts:
@@ -34,3 +38,20 @@ class Counts:
         metrics.EDGE_KEYS_AGE.set(keys_age_s)
         metrics.EDGE_REDIS_UP.set(int(redis_up))
         metrics.EDGE_EVENTS_LOST.set(self.events_lost)
+
+
+class RefusedSessions:
+    """One log line for each session that is refused, and each reason; a request without a genuine token makes none."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._log = log.get("edge")
+
+    def tell(self, claims: Claims, code: str) -> None:
+        """Log it, unless it was logged lately. `jti` finds the link again; the token itself is never written."""
+        if (claims.jti, code) in self._told:
+            return
+        self._told[claims.jti, code] = None
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        self._log.info("a session was refused", code=code, jti=claims.jti, sid=claims.sid, scope=claims.scope)
