@@ -26,6 +26,7 @@ def build() -> argparse.ArgumentParser:
     _running(commands)
     _titles(commands)
     _tokens(commands)
+    _benches(commands)
     _rest(commands)
     return parser
 
@@ -84,6 +85,16 @@ def _tokens(commands: Subparsers[argparse.ArgumentParser]) -> None:
     explain = _add(group, "explain", "tokens:explain", words="walk the edge's checks and say which refuses and why")
     explain.add_argument("token", metavar="TOKEN|URL")
     explain.add_argument("--path", default="", help="what is asked for, where no URL is given: v/<title>/…")
+
+
+def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "bench", "Usher beside what else one might run")
+    edge = _add(group, "edge", "bench:edge", words="the edge beside nginx, in CPU per request; rewrites its page")
+    edge.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
+    edge.add_argument("--seconds", type=int, default=3, help="how long a turn is")
+    edge.add_argument("--only", default="", metavar="CASES", help="cleartext,tls,forged,start,fill,misses,memory")
+    edge.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
+    edge.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
 
 
 def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:

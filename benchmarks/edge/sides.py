@@ -1,0 +1,174 @@
+"""The sides of the bench: what stands behind each, where it answers, and the addresses that are fetched there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import media, tickets
+from benchmarks.edge import nginx, verifier
+from benchmarks.stage import ROOT, Server, Stage
+from infra.stack.child import Spec
+from infra.stack.probe import Probe
+from shared.ids import new_secret
+
+SECURE_LINK, AUTH_REQUEST, AUTH_CACHED, EDGE = "secure_link", "auth_request", "auth_request, cached 5 s", "edge"
+#: Limits of the edge that many requests of few addresses would meet; raised where this edge has them.
+RAISED = {
+    "pace_per_s": "1000000",
+    "pace_burst": "1000000",
+    "prefix_per_s": "1000000000",
+    "prefix_burst": "1000000000",
+    "forged_per_address": "1000000000",
+    "forged_in_total": "1000000000",
+}
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """One size of body: how many bodies there are, of how many sessions, over how many connections."""
+
+    name: str
+    bytes: int
+    objects: int
+    sessions: int
+    connections: int
+
+    @property
+    def version(self) -> str:
+        """Where its bodies lie."""
+        return f"s{self.bytes}"
+
+
+SIZES = (
+    Size(name="1.5 KB", bytes=1536, objects=64, sessions=10_000, connections=64),
+    Size(name="200 KB", bytes=200 << 10, objects=16, sessions=2_000, connections=16),
+    Size(name="1 MB", bytes=1 << 20, objects=16, sessions=1_000, connections=16),
+)
+#: How often a session's list of addresses goes on to another body before it begins anew.
+PASSES = 4
+
+
+class Side(msgspec.Struct):
+    """One side. `servers` are all that work for a request; `valkey` is told apart in the tables."""
+
+    name: str
+    servers: tuple[Server, ...]
+    port: int
+    tls_port: int = 0
+    valkey: Server | None = None
+    #: The line of each file of addresses with which the next run begins.
+    at: dict[str, int] = {}
+
+
+class Cast(msgspec.Struct, frozen=True):
+    """All sides, started."""
+
+    stage: Stage
+    sides: dict[str, Side]
+    sizes: tuple[Size, ...]
+    keys: dict[str, list[str]]
+    words: list[str]
+
+    def paths(self, side: Side, size: Size) -> Path:
+        """The file of addresses of a size at a side."""
+        return self.stage.folder / f"{'links' if side.name == SECURE_LINK else 'tokens'}-{size.bytes}"
+
+
+async def start(
+    stage: Stage, programs: dict[str, str], *, sizes: tuple[Size, ...], certified: nginx.Certificate
+) -> Cast:
+    """Fill the bucket, write the addresses and start every server. Raises ChildDied."""
+    keys = {size.name: media.fill(stage.bucket, size.version, size=size.bytes, number=size.objects) for size in sizes}
+    cast = Cast(stage, {}, sizes, keys, [])
+    _write_addresses(cast)
+    await _start_nginx(cast, programs["nginx"], certified)
+    await _start_edge(cast, certified)
+    return cast
+
+
+def _write_addresses(cast: Cast) -> None:
+    for size in cast.sizes:
+        keys = cast.keys[size.name]
+        tokens = cast.stage.mint.draw(size.sessions)
+        _write(cast.stage.folder / f"tokens-{size.bytes}", tickets.round_robin(tokens, keys, passes=PASSES))
+        sids = [new_secret(12) for _ in range(size.sessions)]
+        links = (nginx.signed(sid, keys[(place + turn) % len(keys)]) for turn in range(PASSES)
+                 for place, sid in enumerate(sids))  # fmt: skip
+        _write(cast.stage.folder / f"links-{size.bytes}", links)
+
+
+def _write(path: Path, lines: Iterator[str]) -> None:
+    path.write_text("\n".join(lines) + "\n")
+
+
+async def _start_nginx(cast: Cast, program: str, certified: nginx.Certificate) -> None:
+    """The origin, the verifier, and three nginx before them."""
+    stage = cast.stage
+    origin, asked = stage.port(0), stage.port(6)
+
+    async def started(name: str, configuration: str, port: int) -> Server:
+        spec = nginx.spec(stage, program, name, configuration=configuration, port=port)
+        cast.words.append(f"# {name}: {shown(stage, ' '.join(spec.argv))}\n{shown(stage, configuration)}")
+        return await stage.start(spec)
+
+    folder = nginx.folder_of(stage, "nginx-origin")
+    await started("nginx-origin", nginx.origin(folder, port=origin, bucket=stage.bucket), origin)
+    folder = nginx.folder_of(stage, "nginx-secure-link")
+    text = nginx.secure_link(folder, port=stage.port(7), tls_port=stage.port(8), origin_port=origin, tls=certified)
+    server = await started("nginx-secure-link", text, stage.port(7))
+    cast.sides[SECURE_LINK] = Side(SECURE_LINK, (server,), stage.port(7), stage.port(8))
+    spec = verifier_spec(stage, asked)
+    cast.words.append(f"# verifier (benchmarks/edge/verifier.py): {shown(stage, ' '.join(spec.argv))}")
+    checker = await stage.start(spec)
+    for name, side, port in (("nginx-auth", AUTH_REQUEST, 9), ("nginx-auth-cached", AUTH_CACHED, 10)):
+        text = nginx.auth_request(
+            nginx.folder_of(stage, name),
+            port=stage.port(port),
+            origin_port=origin,
+            verifier_port=asked,
+            cached=side == AUTH_CACHED,
+        )
+        server = await started(name, text, stage.port(port))
+        cast.sides[side] = Side(side, (server, checker), stage.port(port), valkey=stage.valkey)
+
+
+def verifier_spec(stage: Stage, port: int) -> Spec:
+    """The verifier as a child, with the options the edge is started with."""
+    options = ("--interface", "rsgi", "--loop", "uvloop", "--workers", "1", "--http", "1", "--no-ws")
+    return Spec(
+        name="verifier",
+        argv=(
+            *(sys.executable, "-m", "granian", *options, "--host", "127.0.0.1", "--port", str(port)),
+            *("--backlog", "4096", "--backpressure", "4096", "--factory", f"{verifier.__name__}:create_app"),
+        ),
+        environ=stage.environment()
+        | {verifier.JWKS_FILE: str(stage.folder / "edge" / "jwks.json"), verifier.REDIS_URL: stage.redis_url},
+        cwd=ROOT,
+        probe=Probe(port),
+    )
+
+
+async def _start_edge(cast: Cast, certified: nginx.Certificate) -> None:
+    """Our edge in cleartext and another over TLS, as `run` starts it."""
+    stage = cast.stage
+    tls = {"tls_cert": str(certified.certificate), "tls_key": str(certified.key)}
+    plain, spec = await stage.edge("edge", settings=RAISED)
+    secure, _ = await stage.edge("edge-tls", settings=RAISED | tls)
+    cast.sides[EDGE] = Side(EDGE, (plain,), plain.port, secure.port, valkey=stage.valkey)
+    cast.sides[f"{EDGE} tls"] = Side(EDGE, (secure,), secure.port, secure.port, valkey=stage.valkey)
+    cast.words.append(edge_words(stage, spec))
+
+
+def edge_words(stage: Stage, spec: Spec) -> str:
+    """How the edge was started: command and settings, passwords left out."""
+    told = [f"{name}={value}" for name, value in sorted(spec.environ.items()) if name.startswith("USHER_")]
+    told = [line for line in told if "_URL=" not in line and "_MARK=" not in line]
+    return shown(stage, "\n".join((f"# edge: {' '.join(spec.argv)}", *(f"#   {line}" for line in told))))
+
+
+def shown(stage: Stage, text: str) -> str:
+    """Text for people, without the folders of this one run and machine."""
+    return text.replace(str(stage.folder), "$STAGE").replace(sys.executable, "python").replace(str(ROOT), "$USHER")

@@ -1,0 +1,31 @@
+"""`usher bench` and `usher load`: Usher beside what else one might run, and under players."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+import msgspec
+
+
+def edge(arguments: argparse.Namespace) -> int:
+    """The edge beside nginx; the last line is one JSON object. 1: a bar is not held, 2: a program is missing."""
+    from benchmarks import programs
+    from benchmarks.edge import bench
+
+    only = tuple(arguments.only.split(",")) if arguments.only else bench.CASES
+    if unknown := sorted(set(only) - set(bench.CASES)):
+        print(f"There is no case {unknown[0]}: the cases are {', '.join(bench.CASES)}.", file=sys.stderr)
+        return 2
+    options = bench.Options(rounds=arguments.rounds, seconds=arguments.seconds, only=only, quick=arguments.quick)
+    if arguments.no_page:
+        options = msgspec.structs.replace(options, page=None)
+    try:
+        report = asyncio.run(bench.run(options, os.environ))
+    except programs.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    print(msgspec.json.encode(report).decode(), flush=True)
+    return 1 if report.failed and not arguments.quick else 0
