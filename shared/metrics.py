@@ -91,6 +91,7 @@ SHARED_LINKS = _counter("usher_shared_links_total", "sessions that edges took fo
 
 # edge: counted in plain ints on the hot path, told at scrape
 EDGE_REQUESTS = _total("usher_edge_requests_total", "requests, by kind and status", ("kind", "status"))
+EDGE_IN_FLIGHT = _gauge("usher_edge_in_flight", "requests being answered")
 EDGE_BYTES = _total("usher_edge_sent_bytes_total", "body bytes handed to clients")
 EDGE_CACHE = _total("usher_edge_cache_lookups_total", "cache lookups, by outcome", ("outcome",))
 EDGE_CACHE_BYTES = _gauge("usher_edge_cache_bytes", "bytes held in RAM")

@@ -20,6 +20,7 @@ class Counts:
         self.cache: defaultdict[str, int] = defaultdict(int)
         self.activity: defaultdict[str, int] = defaultdict(int)
         self.bytes_sent = 0
+        self.in_flight = 0
         self.events_lost = 0
 
     def export(self, *, cache_bytes: int, sessions: int, keys_age_s: float, redis_up: bool) -> None:
@@ -33,6 +34,7 @@ class Counts:
         for activity, count in dict(self.activity).items():
             metrics.EDGE_ACTIVITY.labels(activity).set(count)
         metrics.EDGE_BYTES.set(self.bytes_sent)
+        metrics.EDGE_IN_FLIGHT.set(self.in_flight)
         metrics.EDGE_CACHE_BYTES.set(cache_bytes)
         metrics.EDGE_SEATS.set(sessions)
         metrics.EDGE_KEYS_AGE.set(keys_age_s)

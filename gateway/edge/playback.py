@@ -12,7 +12,7 @@ from gateway.edge.asked import Asked
 from gateway.edge.bodies import Receive, Send
 from gateway.edge.cache import Cache, Found, How
 from gateway.edge.cmcd import Cmcd
-from gateway.edge.counts import Counts
+from gateway.edge.counts import Counts, RefusedSessions
 from gateway.edge.filling import Torn
 from gateway.edge.objects import Filed, Object
 from gateway.edge.places import Place, Places
@@ -28,12 +28,17 @@ from shared.tokens import Claims
 
 #: Where a beat says how far its player is, in seconds: `?t=61.5`.
 _POSITION = re.compile(rb"(?:\A|&)t=(\d{1,7}(?:\.\d{1,6})?)(?:&|\Z)")
+#: Refusals of an address, and not of whoever asks for it.
+_NO_SESSION = frozenset((404, 405, 416, 500))
 
 
 class Exchange:
     """One request and the way back to its client."""
 
-    __slots__ = ("asked", "is_started", "method", "peer", "query", "raw_path", "receive", "send", "session", "timing")
+    __slots__ = (
+        *("asked", "claims", "is_started", "method", "peer", "query"),
+        *("raw_path", "receive", "send", "session", "timing"),
+    )
 
     def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.receive, self.send = receive, send
@@ -43,7 +48,8 @@ class Exchange:
         self.query: bytes = scope["query_string"]
         self.asked = Asked(scope["headers"])
         self.is_started, self.timing = False, ""
-        #: Whose bytes these are, once that is known.
+        #: What a genuine token said, and whose bytes these are, once that is known.
+        self.claims: Claims | None = None
         self.session: Session | None = None
 
 
@@ -71,11 +77,12 @@ class Playback:
         self._cors, self._delivery, self._counts = cors, delivery, counts
         self._now, self._tick, self._is_draining = now, tick, is_draining
         self._targets = Targets()
-        self._log = log.get("edge")
+        self._refused, self._log = RefusedSessions(), log.get("edge")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request. Whatever goes wrong is answered by the table of refusals."""
         exchange = Exchange(scope, receive, send)
+        self._counts.in_flight += 1
         try:
             await self._answer(exchange)
         except Refusal as refused:
@@ -83,6 +90,8 @@ class Playback:
         except Exception:
             self._log.exception("a request failed")
             await self._refuse(exchange, Refusal("unexpected"))
+        finally:
+            self._counts.in_flight -= 1
 
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -97,6 +106,7 @@ class Playback:
         claims = self._verified.known(token)
         if claims is None:
             claims = await self._verified.claims(token, self._places.address(exchange.peer, asked.forwarded))
+        exchange.claims = claims
         gate.permit(claims, target, now=self._now(), device=asked.device() if claims.b == "hard" else "")
         if asked.cmcd or b"CMCD" in exchange.query:
             self._cmcd.note(exchange.query.decode("latin-1"), ",".join(asked.cmcd))
@@ -267,6 +277,8 @@ class Playback:
 
     async def _refuse(self, exchange: Exchange, refused: Refusal) -> None:
         self._counts.refused[refused.code] += 1
+        if exchange.claims is not None and refused.status not in _NO_SESSION:
+            self._refused.tell(exchange.claims, refused.code)
         if exchange.is_started:
             return
         headers, body = replies.refusal(refused, raw_path=exchange.raw_path)

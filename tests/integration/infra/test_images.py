@@ -10,22 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from infra import bootstrap
 from infra.stack.plan import ROOT
 from shared.settings import Common, ControlSettings, EdgeSettings, FarmSettings, variable
 
 PASSWORDS = dict.fromkeys(("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "OBJECTS_PASSWORD"), "x" * 16)
-
-
-@pytest.fixture(scope="module")
-def tools() -> Path:
-    """The bin folder of `.cache/infra-venv`, filled once per lock."""
-    venv, lock = ROOT / ".cache" / "infra-venv", ROOT / "infra" / "requirements-infra.lock"
-    with bootstrap.only_one(ROOT / ".cache" / "infra-venv.lock"):
-        if not (bootstrap.venv_works(venv) and bootstrap.lock_hash(lock) in bootstrap.installed(venv)):
-            bootstrap.fill(venv, lock, python=bootstrap.find_python())
-            bootstrap.remember(venv, lock)
-    return venv / "bin"
 
 
 def compose(tools: Path, *arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
