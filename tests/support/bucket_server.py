@@ -24,6 +24,8 @@ class Fault(msgspec.Struct, frozen=True):
     cut_at: int = -1
     #: The answer stops there and nothing more comes.
     stall_at: int = -1
+    #: There is no answer at all.
+    is_silent: bool = False
     #: Another ETag, and other bytes, than the object's.
     is_other: bool = False
 
@@ -47,6 +49,7 @@ class BucketServer:
         self.let = asyncio.Event()
         self.let.set()
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     def reads(self, key: str, method: str = "GET") -> int:
         """How often an object was asked for."""
@@ -72,21 +75,40 @@ class BucketServer:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                method, target, _ = head[0].split(" ")
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-                asked = Asked(method, target.removeprefix("/bucket/"), headers)
-                self.asked.append(asked)
-                if not await self._answer(asked, writer):
-                    break
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            while await self._answer(await self._hear(reader), writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._serving.discard(task)
+            writer.transport.abort() if task.cancelling() else writer.close()
+
+    async def close(self) -> None:
+        """End all connections."""
+        serving = set(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
+        await asyncio.sleep(0)
+
+    async def _hear(self, reader: asyncio.StreamReader) -> Asked:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        method, target, _ = head[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        asked = Asked(method, target.removeprefix("/bucket/"), headers)
+        self.asked.append(asked)
+        return asked
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
         faults = self.faults[asked.key]
         fault = faults.popleft() if faults else Fault()
         body = self.objects.get(asked.key)
+        if fault.is_silent:
+            await asyncio.Event().wait()
         if fault.is_other and body is not None:
             body = bytes(byte ^ 1 for byte in body)
         if fault.status or body is None:
@@ -139,3 +161,4 @@ async def bucket_server() -> AsyncIterator[BucketServer]:
         yield bucket
     finally:
         server.close()
+        await bucket.close()
