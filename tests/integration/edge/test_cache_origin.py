@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -60,7 +60,7 @@ async def body(cache: Cache, key: str) -> bytes:
     return b"".join([piece async for piece in found.pieces(0, found.size)])
 
 
-def _truth(condition: Callable[[], bool]) -> Callable[[], object]:
+def _truth(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
     async def holds() -> bool:
         return condition()
 

@@ -242,7 +242,8 @@ async def test_room_is_given_in_turn_and_one_who_leaves_loses_none_of_it() -> No
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert entered == ["a", "c"]
-    first.set(), rest.set()
+    first.set()
+    rest.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert room.free == 10
 
