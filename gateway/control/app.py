@@ -27,10 +27,12 @@ from gateway.control.limits import READ
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
+from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
 from gateway.control.uploads.routes import ROUTES as UPLOADS
+from gateway.control.watching.routes import ROUTES as WATCHING
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
 from shared import log, private
@@ -75,7 +77,9 @@ ROUTES: list[Route] = [
     *UPLOADS,
     *JOBS,
     *SCREENINGS,
+    *WATCHING,
     *ENTITLEMENTS,
+    *REVOCATIONS,
     *FLAGS,
     *OWN,
 ]

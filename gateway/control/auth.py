@@ -18,13 +18,16 @@ ADMIN, OWNER = "admin", "owner"
 #: What each role may do. `title:*` means every verb on titles.
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
-    "moderator": frozenset({"title:read", "title:watch", "title:takedown", "job:read", "account:read"}),
+    "moderator": frozenset(
+        {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "playback:revoke"}
+    ),
     "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read"}),
     "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "audit:read", "flag:read"}),
     "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*"}),
     "editor": frozenset(
-        {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "job:*"}
-    ),
+        {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}
+    )
+    | {"job:*"},
     "uploader": frozenset({"seller:read", "title:read", "title:watch", "title:upload", "job:read"}),
 }
 #: Verbs a seller's role never gives, whatever its pattern says: they are the platform's.

@@ -21,8 +21,23 @@ TAKE = """
 select seq, id, topic, type, subject, at, v, data from outbox
 where relayed_at is null and topic = $2 order by seq limit $1 for update skip locked
 """
-PUSHES = """
-select data from outbox where topic = 'push' and at > now() - make_interval(secs => $1) order by seq
+#: What is ended and what is minted take turns: a link is minted wholly before a revocation of it, or wholly after.
+END_ALONE = "select pg_advisory_xact_lock($1, hashtext($2))"
+MINT_TOGETHER = "select pg_advisory_xact_lock_shared($1, hashtext($2))"
+REVOKE = """
+insert into revocation (kind, key, iat, reason) values ($1, $2, $3, $4)
+on conflict (kind, key) do update
+set iat = greatest(excluded.iat, revocation.iat + 1), reason = excluded.reason, at = now()
+returning iat
+"""
+ENDED = """
+select max(iat) from revocation where (kind, key) in (select * from unnest($1::text[], $2::text[]))
+"""
+REVOCATIONS = """
+select kind, key, iat, reason from revocation where at > now() - make_interval(secs => $1) order by at
+"""
+SWEEP_REVOCATIONS = """
+delete from revocation where at < now() - make_interval(secs => $1)
 """
 RELAYED = """
 update outbox set relayed_at = now() where seq = any($1::bigint[])
@@ -36,6 +51,9 @@ select count(*) from outbox where relayed_at is null
 AUDIT = """
 insert into audit (actor, action, object, before, after, place) values ($1, $2, $3, $4, $5, $6)
 """
+
+#: First key of the advisory locks of revocations (worker/turns.py has the others).
+LOCK = 7310
 
 Ticket = jobs.ProbeTicket | jobs.ChunkTicket | jobs.FinaliseTicket
 TASKS: dict[type[Any], str] = {
@@ -71,9 +89,27 @@ class Outbox:
             TASK, TASKS[type(ticket)], ticket.job, data={"queue": queue, "ticket": msgspec.to_builtins(ticket)}
         )
 
-    async def push(self, push: Push) -> None:
-        """Tell all edges, within about a second."""
+    async def push(self, push: Push) -> Push:
+        """End what was minted up to `push.iat`, or later if more was minted by then: told to all edges within a second.
+
+        Gives the push as it is sent. Whoever mints for the same thing waits until this transaction ends (`ended`).
+        """
+        await self._connection.execute(END_ALONE, LOCK, f"{push.kind}:{push.key}")
+        iat = await self._connection.fetchval(REVOKE, push.kind, push.key, push.iat, push.reason)
+        push = msgspec.structs.replace(push, iat=iat)
         await self._add(PUSH, f"push.{push.kind}", push.key, data=msgspec.to_builtins(push))
+        return push
+
+    async def ended(self, **keys: str) -> int:
+        """The iat up to which links for any of these (`title="ttl_…", sub="sub_…"`) are over; -1 for none.
+
+        None of them is ended further until this transaction ends, so what is minted in it is not caught by a
+        revocation that came before, and is by each that comes after.
+        """
+        for kind, key in sorted(keys.items()):
+            await self._connection.execute(MINT_TOGETHER, LOCK, f"{kind}:{key}")
+        iat = await self._connection.fetchval(ENDED, list(keys), list(keys.values()))
+        return -1 if iat is None else int(iat)
 
     async def audit(
         self, actor: str, action: str, object: str, *, before: Any = None, after: Any = None, place: str = ""
@@ -97,17 +133,18 @@ class Outbox:
         """Mark rows as gone."""
         await self._connection.execute(RELAYED, seqs)
 
-    async def pushes(self, seconds: int) -> list[dict[str, Any]]:
-        """What was pushed in the last `seconds`, in order."""
-        return [row["data"] for row in await self._connection.fetch(PUSHES, float(seconds))]
+    async def revocations(self, seconds: int) -> list[Push]:
+        """What was ended in the last `seconds`, in order."""
+        return [Push(*row) for row in await self._connection.fetch(REVOCATIONS, float(seconds))]
 
     async def waiting(self) -> int:
         """How many rows have not left yet."""
         return int(await self._connection.fetchval(WAITING))
 
-    async def sweep(self) -> None:
-        """Drop rows that left a week ago."""
+    async def sweep(self, *, revocations_s: int) -> None:
+        """Drop rows that left a week ago, and revocations that are `revocations_s` old."""
         await self._connection.execute(SWEEP)
+        await self._connection.execute(SWEEP_REVOCATIONS, float(revocations_s))
 
     async def _add(self, topic: str, type: str, subject: str, *, data: dict[str, Any]) -> None:
         await self._connection.execute(ADD, new_id("evt"), topic, type, subject, data)

@@ -56,6 +56,13 @@ class Call(Generic[Body]):
         return self.caller
 
     @property
+    def viewer(self) -> auth.Principal:
+        """Who watches: logged in, or a guest. Raises Unauthenticated for nobody."""
+        if self.caller is None:
+            raise Unauthenticated("Log in first.")
+        return self.caller
+
+    @property
     def place(self) -> str:
         """The network prefix the request came from (/24 or /48), never the whole address."""
         return place_of(self.address)

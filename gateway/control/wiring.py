@@ -31,13 +31,17 @@ from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
+from gateway.control.screenings.store import ScreeningStore
 from gateway.control.sellers.store import SellerStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
+from gateway.control.watching.store import WatchStore
+from gateway.control.watching.timelines import Timelines
 from shared.clock import Clock, SystemClock
 from shared.flags import Flags
 from shared.network import Networks, parse_networks
+from shared.seats import Seats
 from shared.secrets import FolderSecrets, Secrets
 from shared.settings import ControlSettings
 from shared.storage import Bucket, open_bucket
@@ -56,6 +60,8 @@ class Unit:
         self.jobs = JobStore(connection)
         self.entitlements = EntitlementStore(connection)
         self.flags = FlagStore(connection)
+        self.screenings = ScreeningStore(connection)
+        self.watching = WatchStore(connection)
         self.outbox = Outbox(connection)
 
 
@@ -84,6 +90,8 @@ class Wiring(TypedDict):
     upload_locks: Locks
     signer: Signer
     cdn: Cdn
+    timelines: Timelines
+    seats: Seats
 
 
 @asynccontextmanager
@@ -128,6 +136,9 @@ async def wire(
             leases=RedisLeases(redis, broker, lease_s=settings.lease_s),
             signer=Signer(secrets, clock),
             cdn=OwnEdge(settings.edge_origin),
+            timelines=Timelines(begin, bucket),
+            # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
+            seats=Seats(redis, lease_s=0, policy="refuse"),
         )
 
 

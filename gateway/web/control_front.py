@@ -11,7 +11,12 @@ from gateway.control.accounts.actions import person
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import PAGE, TitleCard, TitleView, card, decode_cursor, encode_cursor, page
 from gateway.control.portal.model import Portal
+from gateway.control.watching import actions as watching
+from gateway.control.watching.model import WatchedTitle
 from gateway.web.front import Me
+
+#: Titles to continue on the browse page.
+ROW = 12
 
 
 class ControlFront:
@@ -39,6 +44,15 @@ class ControlFront:
                 q, parent="", after=after, limit=PAGE, titles=unit.catalogue, now=request.state["clock"].now()
             )
         return [card(title) for title in titles], encode_cursor(following) if following else ""
+
+    async def watching(self, request: Request[Any]) -> list[WatchedTitle]:
+        """What this principal, a guest too, may go on with: a row of it."""
+        principal = await _principal(request)
+        if principal is None:
+            return []
+        async with request.state["begin"]() as unit:
+            row = await watching.unfinished(principal, watching=unit.watching, titles=unit.catalogue, limit=ROW)
+        return row.items
 
     async def title(self, request: Request[Any], short_id: str) -> TitleView:
         """A title that is published, or that its seller looks at before."""

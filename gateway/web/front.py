@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from gateway.control.catalogue.model import TitleCard, TitleView
 from gateway.control.portal.model import Portal
+from gateway.control.watching.model import WatchedTitle
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -31,6 +32,10 @@ class Front(Protocol):
 
     async def shelf(self, request: Request[Any], *, q: str, cursor: str) -> tuple[list[TitleCard], str]:
         """One page of published titles and the cursor of the next, or an empty one."""
+        ...
+
+    async def watching(self, request: Request[Any]) -> list[WatchedTitle]:
+        """What whoever looks began to watch and did not finish, the last seen first; nothing for nobody."""
         ...
 
     async def title(self, request: Request[Any], short_id: str) -> TitleView:

@@ -94,10 +94,11 @@ class Pages:
         return endpoint
 
     async def browse(self, request: Request[Any]) -> Response:
-        """The shelf and its search."""
-        q = request.query_params.get("q", "").strip()[:100]
-        cards, following = await self.front.shelf(request, q=q, cursor=request.query_params.get("cursor", ""))
-        return await self.render(request, "browse", q=q, cards=cards, next=following)
+        """The shelf and its search, below what one goes on with."""
+        q, cursor = request.query_params.get("q", "").strip()[:100], request.query_params.get("cursor", "")
+        cards, following = await self.front.shelf(request, q=q, cursor=cursor)
+        going = [] if q or cursor else await self.front.watching(request)
+        return await self.render(request, "browse", q=q, cards=cards, next=following, going=going)
 
     async def watch(self, request: Request[Any]) -> Response:
         """One title; any other slug leads to the right one."""

@@ -97,6 +97,25 @@ delete from account where principal = $1
 DELETE_ASSIGNMENTS = """
 delete from assignment where principal = $1
 """
+#: What was watched stays counted, of nobody.
+KEEP_SUMS = """
+insert into watched_by_nobody (title, day, watched_ms)
+select title, day, watched_ms from watched_day where principal = $1 order by title, day
+on conflict (title, day) do update set watched_ms = watched_by_nobody.watched_ms + excluded.watched_ms
+"""
+DELETE_DAYS = """
+delete from watched_day where principal = $1
+"""
+DELETE_SEGMENTS = """
+delete from watched_segments where principal = $1
+"""
+DELETE_WATCHING = """
+delete from watching where principal = $1
+"""
+DELETE_SCREENINGS = """
+delete from screening where principal = $1
+"""
+FORGET_WATCHING = (KEEP_SUMS, DELETE_DAYS, DELETE_SEGMENTS, DELETE_WATCHING, DELETE_SCREENINGS)
 DELETE_PRINCIPAL = """
 update principal set deleted_at = $2 where id = $1
 """
@@ -112,6 +131,21 @@ PERSON = {
     "uploads": """
         select id, title, filename, size_bytes, state, created_at, completed_at from upload
         where principal = $1 order by created_at
+        """,
+    "screenings": """
+        select sid, title, device, created_at, ends_at from screening where principal = $1 order by created_at
+        """,
+    "watching": """
+        select title, position_s, (watched_ms / 1000.0)::float8 as watched_s, first_at, seen_at from watching
+        where principal = $1 order by seen_at desc
+        """,
+    "watched": """
+        select day, title, (watched_ms / 1000.0)::float8 as watched_s from watched_day
+        where principal = $1 order by day, title
+        """,
+    "watched_segments": """
+        select title, version, encode(picture, 'hex') as picture, encode(sound, 'hex') as sound, updated_at
+        from watched_segments where principal = $1
         """,
     "actions": "select at, action, object, place from audit where actor = $1 order by seq",
 }
@@ -250,10 +284,11 @@ class AccountStore:
 
     async def anonymise(self, principal: str, at: datetime) -> None:
         """Drop all that tells who a principal was; the pseudonym stays, for what others hold of it."""
-        await self.end_logins(principal)
-        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_ACCOUNT):
-            await self._connection.execute(query, principal)
+        # First of all: from here on nothing new is stored about somebody who leaves.
         await self._connection.execute(DELETE_PRINCIPAL, principal, at)
+        await self.end_logins(principal)
+        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_ACCOUNT, *FORGET_WATCHING):
+            await self._connection.execute(query, principal)
 
     async def sweep(self, at: datetime) -> None:
         """Drop logins and reset links that are over."""

@@ -138,7 +138,7 @@ async def take_down(
     await titles.update(title.id, {**fields, "takedown_notice": order.notice})
     await outbox.audit(by.id, "title:takedown", title.id, before=before, after=after, place=place)
     await outbox.emit("title.takedown", title.id, title=title.id, reason=order.reason)
-    # One second ahead: a link minted while this transaction commits bears the next second and dies too.
+    # One second ahead, for a link that was minted by a clock which is before this one.
     await outbox.push(Push(kind="title", key=title.id, iat=int(clock.epoch()) + 1, reason="taken-down"))
     return await _again(title, titles)
 

@@ -17,6 +17,8 @@ from shared.errors import Conflict, Invalid
 from shared.ids import SHORT_ALPHABET, SHORT_MAX, SHORT_MIN
 
 Kind = Literal["video", "audio", "series", "season", "episode"]
+#: How strictly a link holds to the device and place it was made for.
+Binding = Literal["off", "soft", "hard"]
 State = Literal["draft", "processing", "ready", "published", "archived"]
 
 #: A series or season holds other titles and has no media of its own.
@@ -77,6 +79,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     sound_only: bool = False
     has_poster: bool = False
+    binding: Binding | None = None
 
     @property
     def frozen(self) -> bool:
@@ -110,7 +113,7 @@ class NewTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What changes a title; a field left out stays as it is."""
+    """What changes a title; a field left out stays as it is. `binding` null: as the installation says."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -120,6 +123,7 @@ class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     parent_id: str | UnsetType | None = UNSET
     window_from: Moment | UnsetType | None = UNSET
     window_until: Moment | UnsetType | None = UNSET
+    binding: Binding | UnsetType | None = UNSET
 
     def fields(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -178,6 +182,7 @@ class TitleView(TitleCard, frozen=True, kw_only=True):
     sound_only: bool
     created_at: datetime
     short_id_frozen: bool
+    binding: Binding | None = None
 
 
 class WaitingUpload(msgspec.Struct, frozen=True):
@@ -225,6 +230,7 @@ class Titles(Protocol):
     async def slug_number(self, seller: str, slug: str) -> int: ...
     async def insert(self, title: Title) -> Literal["done", "short_id", "slug"]: ...
     async def by_id(self, id: str, *, lock: bool = False) -> Title | None: ...
+    async def by_ids(self, ids: Sequence[str]) -> list[Title]: ...
     async def by_short_id(self, folded: str) -> Title | None: ...
     async def update(self, id: str, fields: Mapping[str, Any]) -> None: ...
     async def shelf(
@@ -297,6 +303,7 @@ def _page(title: Title, viewer: Principal | None) -> dict[str, Any]:
         "parent_id": title.parent,
         "takedown": TakedownNote(reason, title.takedown_notice or "") if title.taken_down else None,
         "short_id_frozen": title.frozen,
+        "binding": title.binding if inside else None,
     }
 
 

@@ -17,11 +17,13 @@ COLUMNS = """
 select t.id, t.seller, s.name as seller_name, s.handle as seller_handle, t.kind, t.parent, t.short_id, t.slug, t.name,
        t.description, t.state, t.price_minor, t.currency, t.window_from, t.window_until, t.published_at, t.created_at,
        t.taken_down_at, t.takedown_reason, t.takedown_notice, t.version, t.edition, t.ceilings, t.duration_s, t.width,
-       t.height, t.sound_only, t.has_poster
+       t.height, t.sound_only, t.has_poster, t.binding
 """
 SELECT = COLUMNS + "from title t join seller s on s.id = t.seller\n"
 BY_ID = SELECT + "where t.id = $1"
-LOCKED = BY_ID + " for update of t"
+#: An id never changes, so rows that refer to the title may be written meanwhile.
+LOCKED = BY_ID + " for no key update of t"
+BY_IDS = SELECT + "where t.id = any($1::text[])"
 BY_SHORT_ID = SELECT + "where t.short_folded = $1"
 SELLER = "select id from seller where id = $1 or handle_folded = lower($1)"
 CURRENCY = "select currency from portal"
@@ -106,6 +108,10 @@ class TitleStore:
         """A title; `lock` holds its row until the transaction ends."""
         row = await self._connection.fetchrow(LOCKED if lock else BY_ID, id)
         return Title(**row) if row else None
+
+    async def by_ids(self, ids: Sequence[str]) -> list[Title]:
+        """The titles with these ids, in any order."""
+        return [Title(**row) for row in await self._connection.fetch(BY_IDS, list(ids))] if ids else []
 
     async def by_short_id(self, folded: str) -> Title | None:
         """The title with this short id in its folded form."""

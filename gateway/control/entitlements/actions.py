@@ -96,7 +96,7 @@ async def revoke(
     if not decision.allow:
         # A session that is paused holds no seat that would name it, so all links of this viewer end; for what they
         # may still watch the player asks for a new one by itself.
-        await outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()), reason="right-ended"))
+        await outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()) + 1, reason="right-ended"))
 
 
 async def _named(username: str, people: People) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from redis.asyncio import Redis
@@ -11,16 +13,35 @@ from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title, card
 from gateway.control.entitlements import actions as entitlements_actions
 from gateway.control.entitlements.model import Entitlements
-from gateway.control.screenings.model import Cdn, Play, Player, best_ceiling, claims_of, refusal
+from gateway.control.outbox import Outbox
+from gateway.control.screenings.model import (
+    Cdn,
+    Logins,
+    Play,
+    Player,
+    Screen,
+    Screening,
+    Screenings,
+    Screens,
+    best_ceiling,
+    refusal,
+)
+from gateway.control.watching.actions import reference
+from gateway.control.watching.model import Shelves
 from shared import keys, seats, tokens
 from shared.clock import Clock
-from shared.ids import new_secret, new_session_id
+from shared.errors import NotFound, Unavailable
+from shared.events import REVOKED, Push
+from shared.ids import new_session_id
+from shared.seats import LiveSeat, Seats
 from shared.secrets import PLAYBACK_KEYS, Secrets
 from shared.settings import ControlSettings
 from shared.storage import names
 
 #: A rotated key signs, and is published, within this long.
 FRESH_S = 5.0
+#: Why a session is over that its own viewer stopped.
+STOPPED = "stopped"
 
 
 class Signer:
@@ -56,18 +77,20 @@ async def allow(title: Title, viewer: Principal | None, *, entitlements: Entitle
     return end
 
 
-async def session_of(viewer: Principal, *, redis: Redis) -> str:
+async def session_of(viewer: Principal | None, *, redis: Redis) -> str:
     """The sid this login's device holds a seat with, so that a reload is not a second screen; else a new one.
 
     fails="open": without Redis a new sid is drawn; the edge counts.
     """
-    if not viewer.device:
+    if viewer is None or not viewer.device:
         return new_session_id()
     try:
         held = await seats.live(redis, viewer.sub)
         sid = next((seat.sid for seat in held if seat.device == viewer.device), None)
         # A session that was ended is refused for good, though its lease may still run.
-        over = sid is not None and await redis.hexists(seats.keys(viewer.sub)[2], sid)
+        over = sid is not None and (
+            await redis.hexists(seats.keys(viewer.sub)[2], sid) or await redis.hexists(REVOKED, f"sid:{sid}")
+        )
     except (RedisError, OSError):
         return new_session_id()
     return new_session_id() if sid is None or over else sid
@@ -75,32 +98,110 @@ async def session_of(viewer: Principal, *, redis: Redis) -> str:
 
 def link(
     title: Title,
-    viewer: Principal,
+    claims: tokens.Claims,
     *,
-    sid: str,
-    right_end: datetime | None,
+    start_s: float,
+    cmcd: bool,
     signer: Signer,
     cdn: Cdn,
     settings: ControlSettings,
-    now: float,
 ) -> Play:
-    """The answer to `play`. `now` is from before the right was looked at: a right that ends later ends this too."""
-    claims = claims_of(title, viewer, sid=sid, jti=new_secret(12), now=now, right_end=right_end, settings=settings)
+    """The answer to `play`: what `claims` allow, signed."""
     token = signer.sign(claims)
     path = names.multivariant(title.id, title.edition or "", best_ceiling(title.ceilings))
-    origins = cdn.pick(sub=viewer.sub, title=title.id)
+    origins = cdn.pick(sub=claims.sub, title=title.id)
     urls = [tokens.playback_url(origin, token, path) for origin in origins]
     return Play(
         url=urls[0],
         alternates=urls,
-        sid=sid,
+        sid=claims.sid,
         expires_at=datetime.fromtimestamp(claims.exp, UTC),
         player=Player(
-            start_s=0.0,
+            start_s=start_s,
             beat_s=settings.beat_s,
             title=title.name,
             poster_url=card(title).poster_url,
             sound_only=title.sound_only,
             base_url=f"{origins[0]}/t/{token}",
+            cmcd=cmcd,
         ),
     )
+
+
+async def note(
+    claims: tokens.Claims,
+    viewer: Principal,
+    title: Title,
+    *,
+    device: str,
+    screenings: Screenings,
+    outbox: Outbox,
+    clock: Clock,
+) -> None:
+    """Keep that a session was given a link, in the transaction that looked at the right."""
+    ends_at = datetime.fromtimestamp(claims.hmx, UTC)
+    device = " ".join(device.split())
+    row = Screening(sid=claims.sid, principal=viewer.id, sub=viewer.sub, title=title.id, device=device, ends_at=ends_at)
+    await screenings.put(row, at=clock.now())
+    await outbox.emit("playback.granted", claims.sid, sid=claims.sid, title=title.id, sub=viewer.sub)
+
+
+async def held_seats(viewer: Principal, *, redis: Redis) -> list[LiveSeat]:
+    """The seats a viewer holds now. fails="closed": raises Unavailable without Redis, which alone knows."""
+    try:
+        return await seats.live(redis, viewer.sub)
+    except (RedisError, OSError) as error:
+        raise Unavailable("The screens cannot be counted right now; try again in a moment.") from error
+
+
+async def screens(
+    viewer: Principal,
+    held: Sequence[LiveSeat],
+    *,
+    screenings: Screenings,
+    titles: Shelves,
+    logins: Logins,
+    clock: Clock,
+) -> Screens:
+    """These seats as their viewer knows them: by what the player or the login is called, and what is on."""
+    rows = {row.sid: row for row in await screenings.of_viewer(viewer.id, [seat.sid for seat in held])}
+    shown = {seat.sid: rows[seat.sid].title if seat.sid in rows else seat.title for seat in held}
+    found = {title.id: reference(title) for title in await titles.by_ids(sorted(set(shown.values())))}
+    called = {one.device: one.name for one in await logins.devices(viewer.id, viewer.login, clock.now())}
+    return Screens(
+        [
+            Screen(
+                id=seat.sid,
+                device=(rows[seat.sid].device if seat.sid in rows else "") or called.get(seat.device, ""),
+                title=found.get(shown[seat.sid]),
+                place=seat.place,
+                since=datetime.fromtimestamp(seat.since, UTC),
+                current=bool(viewer.device) and seat.device == viewer.device,
+            )
+            for seat in held
+        ]
+    )
+
+
+async def stop(sid: str, *, by: Principal, screenings: Screenings, outbox: Outbox) -> Screening:
+    """End one of one's own sessions. Raises NotFound, for other people's too; `free` gives its seat back at once."""
+    found = await screenings.by_sid(sid)
+    if found is None or found.principal != by.id:
+        raise NotFound("You have no such screen.")
+    await end(found, reason=STOPPED, outbox=outbox)
+    return found
+
+
+async def end(screening: Screening, *, reason: str, outbox: Outbox) -> None:
+    """A session is over for good, whatever links it was given."""
+    iat = int(screening.ends_at.timestamp())
+    await outbox.push(Push(kind="sid", key=screening.sid, iat=iat, reason=reason))
+    data = {"sid": screening.sid, "sub": screening.sub, "title": screening.title}
+    await outbox.emit("playback.ended", screening.sid, **data, reason=reason)
+
+
+async def free(ended: Sequence[Screening], *, reason: str, seats: Seats) -> None:
+    """Give the seats of ended sessions back now. fails="open": what the outbox sends ends them all the same."""
+    with suppress(RedisError, OSError):
+        for one in ended:
+            await seats.banish(one.sub, one.sid, reason=reason, hmx=int(one.ends_at.timestamp()))

@@ -9,9 +9,11 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta
 
+from gateway.control.accounts.model import Device
 from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title
 from gateway.control.entitlements.model import Decision
+from gateway.control.watching.model import TitleRef
 from shared.errors import Forbidden, Gone, Unauthenticated, UsherError
 from shared.settings import ControlSettings
 from shared.tokens import AUDIENCE, ISSUER, Claims, container
@@ -25,13 +27,17 @@ WORDS = {
 
 
 class PlayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks to play; `device` is what the player calls itself."""
+    """Asks to play; `device` is what the player calls itself, by which its viewer knows it among other screens."""
 
     device: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Player(msgspec.Struct, frozen=True, kw_only=True):
-    """What the player needs besides the address. `base_url` + `/beat` is a sign of life, `/end` frees the screen."""
+    """What the player needs besides the address.
+
+    `base_url` + `/beat?t=<seconds>` is a sign of life and says where the player is, `/end` frees the screen. `start_s`
+    is where to go on. `cmcd`: tell the edge how well it plays (CTA-5004).
+    """
 
     start_s: float
     beat_s: int
@@ -39,6 +45,7 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
     poster_url: str | None
     sound_only: bool
     base_url: str
+    cmcd: bool = False
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,48 @@ class Play(msgspec.Struct, frozen=True, kw_only=True):
     sid: str
     expires_at: datetime
     player: Player
+
+
+class Screening(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that was given a link; `device` is what its player called itself. Its links are over at `ends_at`."""
+
+    sid: str
+    principal: str
+    sub: str
+    title: str
+    device: str
+    ends_at: datetime
+
+
+class Screen(msgspec.Struct, frozen=True, kw_only=True):
+    """A screen in use. `place` is a network prefix, `current` that of the device that asks."""
+
+    id: str
+    device: str
+    title: TitleRef | None
+    place: str
+    since: datetime
+    current: bool
+
+
+class Screens(msgspec.Struct, frozen=True):
+    """The screens in use, the longest in use first."""
+
+    items: list[Screen]
+
+
+class Screenings(Protocol):
+    """What the actions ask of storage."""
+
+    async def put(self, screening: Screening, *, at: datetime) -> None: ...
+    async def by_sid(self, sid: str) -> Screening | None: ...
+    async def of_viewer(self, principal: str, sids: Sequence[str]) -> list[Screening]: ...
+
+
+class Logins(Protocol):
+    """Finds what logins are called; accounts provides it."""
+
+    async def devices(self, principal: str, current: str, at: datetime) -> list[Device]: ...
 
 
 class Cdn(Protocol):
@@ -115,4 +164,5 @@ def claims_of(
         cap=settings.screens,
         q=int(ceiling) if ceiling.isdigit() else 0,
         d=viewer.device,
+        b=title.binding or settings.binding,
     )

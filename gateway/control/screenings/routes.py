@@ -1,4 +1,4 @@
-"""Routes of screenings: the link to play by, and the public keys it is checked with."""
+"""Routes of screenings: the link to play by, the screens in use, and the public keys links are checked with."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from starlette.responses import Response
 from gateway.control.accounts import actions as accounts
 from gateway.control.accounts.model import DEVICE_COOKIE, browser, session_cookies
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.limits import POLL, Limit
+from gateway.control.limits import POLL, READ, WRITE, Limit
 from gateway.control.route import Call, Route
 from gateway.control.screenings import actions
-from gateway.control.screenings.model import Play, PlayOrder
+from gateway.control.screenings.model import Play, PlayOrder, Screens, claims_of
+from gateway.control.watching import actions as watching
 from shared import keys
+from shared.ids import new_secret
 
 PLAY = Limit(60)
 
@@ -20,29 +22,45 @@ PLAY = Limit(60)
 async def play(call: Call[PlayOrder]) -> Response:
     """A link to play a title by; whoever is not logged in becomes a guest where the title is free."""
     wiring, request = call.wiring, call.request
-    now = wiring["clock"].epoch()
+    clock, now = wiring["clock"], wiring["clock"].epoch()
+    sid = await actions.session_of(call.caller, redis=wiring["redis"])
     async with wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
-        right_end = await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=wiring["clock"])
+        # From here on nothing of this is ended until the link is made: what is looked at now still holds then.
+        ended = await unit.outbox.ended(title=title.id, **({"sub": call.caller.sub} if call.caller else {}))
+        title = await catalogue.find(title.id, by=call.caller, titles=unit.catalogue)
+        right_end = await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=clock)
         viewer, opened = await accounts.ensure_guest(
             call.caller,
             browser=browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place),
             accounts=unit.accounts,
             sessions=wiring["sessions"],
         )
-    sid = await actions.session_of(viewer, redis=wiring["redis"])
+        # A second later than what was ended in this one, so that a right given back at once is worth something.
+        claims = claims_of(
+            title,
+            viewer,
+            sid=sid,
+            jti=new_secret(12),
+            now=max(now, ended + 1),
+            right_end=right_end,
+            settings=wiring["settings"],
+        )
+        start_s = await watching.begin_at(call.caller, title, watching=unit.watching)
+        device = call.body.device
+        await actions.note(
+            claims, viewer, title, device=device, screenings=unit.screenings, outbox=unit.outbox, clock=clock
+        )
+    cmcd = await wiring["flags"].flag("qoe.enabled", viewer.sub)
     answer = actions.link(
         title,
-        viewer,
-        sid=sid,
-        right_end=right_end,
+        claims,
+        start_s=start_s,
+        cmcd=cmcd,
         signer=wiring["signer"],
         cdn=wiring["cdn"],
         settings=wiring["settings"],
-        now=now,
     )
-    async with wiring["begin"]() as unit:
-        await unit.outbox.emit("playback.granted", sid, sid=sid, title=title.id, sub=viewer.sub)
     response = Response(
         msgspec.json.encode(answer), headers={"Cache-Control": "no-store"}, media_type="application/json"
     )
@@ -51,6 +69,38 @@ async def play(call: Call[PlayOrder]) -> Response:
     ):
         response.headers.append("Set-Cookie", cookie)
     return response
+
+
+async def list_screens(call: Call[None]) -> Screens:
+    """The screens you play on now."""
+    held = await actions.held_seats(call.viewer, redis=call.wiring["redis"])
+    async with call.wiring["begin"]() as unit:
+        return await actions.screens(
+            call.viewer,
+            held,
+            screenings=unit.screenings,
+            titles=unit.catalogue,
+            logins=unit.accounts,
+            clock=call.wiring["clock"],
+        )
+
+
+async def stop_screen(call: Call[None]) -> None:
+    """Stop what plays on one of your screens; it is free for another at once."""
+    async with call.wiring["begin"]() as unit:
+        ended = await actions.stop(call.path("session"), by=call.viewer, screenings=unit.screenings, outbox=unit.outbox)
+    await actions.free([ended], reason=actions.STOPPED, seats=call.wiring["seats"])
+
+
+async def stop_other_screens(call: Call[None]) -> None:
+    """Stop what plays on all your screens but this device's."""
+    held = await actions.held_seats(call.viewer, redis=call.wiring["redis"])
+    others = [seat.sid for seat in held if not call.viewer.device or seat.device != call.viewer.device]
+    async with call.wiring["begin"]() as unit:
+        ended = await unit.screenings.of_viewer(call.viewer.id, others)
+        for one in ended:
+            await actions.end(one, reason=actions.STOPPED, outbox=unit.outbox)
+    await actions.free(ended, reason=actions.STOPPED, seats=call.wiring["seats"])
 
 
 async def read_keys(call: Call[None]) -> Response:
@@ -70,6 +120,34 @@ ROUTES: list[Route] = [
         returns=Play,
         login=False,
         problems=(401, 403, 410),
+    ),
+    Route(
+        method="GET",
+        path="/v1/me/sessions",
+        handler=list_screens,
+        limit=READ,
+        returns=Screens,
+        login=False,
+        problems=(401,),
+        tag="me",
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/me/sessions",
+        handler=stop_other_screens,
+        limit=WRITE,
+        login=False,
+        problems=(401,),
+        tag="me",
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/me/sessions/{session}",
+        handler=stop_screen,
+        limit=WRITE,
+        login=False,
+        problems=(401,),
+        tag="me",
     ),
     Route(method="GET", path="/.well-known/jwks.json", handler=read_keys, limit=POLL, login=False, stream=True),
 ]

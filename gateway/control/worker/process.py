@@ -37,7 +37,9 @@ async def run(wiring: Wiring) -> None:
     }
     wakes = {topic: asyncio.Event() for topic in deliveries}
     farm = streams.Reader(events, FARM_STREAM, partial(streams.take_farm, begin=begin, clock=clock), consumer=consumer)
-    edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events), consumer=consumer)
+    edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events, begin=begin), consumer=consumer)
+    take = partial(streams.take_watched, begin=begin, timelines=wiring["timelines"], clock=clock)
+    watched = streams.WatchReader(events, take, consumer=consumer)
     keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
     async with asyncio.TaskGroup() as group:
         for topic, deliver in deliveries.items():
@@ -45,7 +47,7 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"relay {topic}", step, every_s=relay.POLL_S, wake=wakes[topic]))
         listen = partial(relay.listen, settings.database_url, list(wakes.values()))
         group.create_task(forever("listen", listen, every_s=0))
-        for name, reader in (("farm", farm), ("edge", edge)):
+        for name, reader in (("farm", farm), ("edge", edge), ("watched", watched)):
             group.create_task(forever(f"read {name}", reader.step, every_s=0))
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
@@ -94,8 +96,9 @@ async def sweep(wiring: Wiring) -> None:
             )
         )
         async with wiring["begin"]() as unit:
-            await unit.outbox.sweep()
+            await unit.outbox.sweep(revocations_s=2 * settings.play_hard_end_s)
             await unit.jobs.sweep()
+            await unit.screenings.sweep(clock.now())
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.control.db import Begin
-from gateway.control.outbox import Row
+from gateway.control.outbox import PUSH, Row
 from gateway.control.wiring import Unit
 from gateway.control.worker.turns import RELAY, alone
 from shared import seats
@@ -66,9 +66,10 @@ async def keep_revocations(*, redis: Redis, begin: Begin[Unit], hard_end_s: int)
     if await redis.exists(KEPT):
         return False
     async with begin() as unit:
-        pushes = [push_of(data) for data in await unit.outbox.pushes(hard_end_s)]
-    for push in pushes:
-        await seats.revoke(redis, push)
+        if not await alone(unit.connection, RELAY, PUSH):
+            return False  # a push on its way must not be overtaken by what it replaces
+        for push in await unit.outbox.revocations(2 * hard_end_s):
+            await seats.revoke(redis, push)
     await redis.set(KEPT, b"1")
     return False
 

@@ -11,13 +11,16 @@ from redis.exceptions import ResponseError
 
 from gateway.control.db import Begin
 from gateway.control.jobs import actions as jobs
+from gateway.control.watching import actions as watching
+from gateway.control.watching.timelines import Timelines
 from gateway.control.wiring import Unit
 from shared import log
 from shared.clock import Clock
 from shared.errors import Retryable
 from shared.events import EVENTS, STREAM_LENGTH, TYPES, Envelope
 from shared.jobs import Message
-from shared.metrics import ERRORS
+from shared.metrics import ERRORS, SHARED_LINKS, WATCHED_SECONDS, WATCHED_UNKNOWN
+from shared.watch import WATCH_STREAM, Watched
 
 GROUP = "control"
 BATCH = 100
@@ -33,6 +36,8 @@ Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 
 class Reader:
     """Reads one stream as one consumer of the group; an entry is acknowledged after it was taken in."""
+
+    field = b"e"
 
     def __init__(self, redis: Redis, stream: str, handle: Handle, *, consumer: str) -> None:
         self._redis, self._stream, self._handle, self._consumer = redis, stream, handle, consumer
@@ -84,7 +89,7 @@ class Reader:
 
     async def _take(self, entries: Entries) -> None:
         for id, fields in entries:
-            await self._take_one(id.decode(), (fields or {}).get(b"e", b""))
+            await self._take_one(id.decode(), (fields or {}).get(self.field, b""))
             await self._redis.xack(self._stream, GROUP, id)
 
     async def _take_one(self, id: str, data: bytes) -> None:
@@ -97,6 +102,39 @@ class Reader:
             log.get("worker").error("bad entry", stream=self._stream, entry=id, reason=str(error)[:300])
 
 
+class WatchReader(Reader):
+    """Reads watch time: the entries that come together are one transaction."""
+
+    field = b"w"
+
+    def __init__(self, redis: Redis, handle: Callable[[Sequence[Watched]], Awaitable[None]], *, consumer: str) -> None:
+        super().__init__(redis, WATCH_STREAM, self._alone, consumer=consumer)
+        self._together = handle
+
+    async def _alone(self, id: str, data: bytes) -> None:
+        await self._together([msgspec.json.decode(data, type=Watched)])
+
+    async def _take(self, entries: Entries) -> None:
+        try:
+            read = [msgspec.json.decode((fields or {}).get(self.field, b""), type=Watched) for _, fields in entries]
+            if read:
+                await self._together(read)
+        except Retryable:
+            raise
+        except Exception:  # one of them is bad: each by itself, and that one is told
+            await super()._take(entries)
+        else:
+            if entries:
+                await self._redis.xack(self._stream, GROUP, *(id for id, _ in entries))
+
+
+async def take_watched(entries: Sequence[Watched], *, begin: Begin[Unit], timelines: Timelines, clock: Clock) -> None:
+    """What edges delivered goes to the viewers' watch time."""
+    new_ms, unknown = await watching.take_in(entries, begin=begin, timelines=timelines, clock=clock)
+    WATCHED_SECONDS.inc(new_ms / 1000)
+    WATCHED_UNKNOWN.inc(unknown)
+
+
 async def take_farm(id: str, data: bytes, *, begin: Begin[Unit], clock: Clock) -> None:
     """What a farm says goes to the jobs."""
     message = msgspec.json.decode(data, type=Message)
@@ -106,9 +144,17 @@ async def take_farm(id: str, data: bytes, *, begin: Begin[Unit], clock: Clock) -
         )
 
 
-async def take_edge(id: str, data: bytes, *, redis: Redis) -> None:
-    """What an edge says goes onto the stream of all events."""
+async def take_edge(id: str, data: bytes, *, redis: Redis, begin: Begin[Unit]) -> None:
+    """What an edge says goes onto the stream of all events; of what it says twice, only that may come twice."""
     envelope = msgspec.json.decode(data, type=Envelope)
     if envelope.type not in TYPES:
         raise ValueError(f"the event type {envelope.type} is not listed in shared/events.py")
+    told = envelope.data
+    if envelope.type == "playback.first_media":
+        async with begin() as unit:
+            await watching.began(told.get("sub", ""), told.get("title", ""), envelope.at, watching=unit.watching)
+    elif envelope.type == "playback.sharing":
+        async with begin() as unit:
+            if await unit.jobs.first_time(f"edge:{envelope.id}"):
+                SHARED_LINKS.inc()
     await redis.xadd(EVENTS, {"e": data}, maxlen=STREAM_LENGTH, approximate=True)

@@ -31,6 +31,12 @@ insert into upload (id, title, principal, filename, size_bytes, expires_at)
 insert into entitlement (id, principal, scope, kind, source)
     select 'ent_' || n, 'usr_' || n, 'ttl_' || n, 'grant', n from generate_series(1, 5000) n;
 insert into audit (actor, action, object) select 'usr_' || n, 'x', 'y' from generate_series(1, 5000) n;
+insert into watched_day select 'usr_' || n, 'ttl_' || n, '2026-01-01', 1 from generate_series(1, 5000) n;
+insert into watched_segments (principal, title, version)
+    select 'usr_' || n, 'ttl_' || n, 'v' from generate_series(1, 5000) n;
+insert into watching (principal, title, seen_at) select 'usr_' || n, 'ttl_' || n, now() from generate_series(1, 5000) n;
+insert into screening (sid, principal, title, created_at, ends_at)
+    select n, 'usr_' || n, 'ttl_' || n, now(), now() + n * interval '1 minute' from generate_series(1, 5000) n;
 analyze;
 """
 #: Tables that are small for good.

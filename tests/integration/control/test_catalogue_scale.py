@@ -33,6 +33,8 @@ FILL = (
     "select 'job_' || g, 'ttl_' || g, 'upl_' || g, $1, 'm', 's', case when g % 400 = 0 then 'queued' else 'done' end, "
     "now() from generate_series(1, 20000) g",
     "insert into job_chunk (job, chunk) select 'job_' || g, '0' from generate_series(1, 20000) g where $1 <> ''",
+    "insert into revocation (kind, key, iat, at) select 'sub', 'sub_' || g, 1, now() - g * interval '1 minute' "
+    "from generate_series(1, 20000) g where $1 <> ''",
     "insert into outbox (id, topic, type, subject, data, relayed_at) select 'evt' || g, 'event', 't', $1, '{}', "
     "case when g > 19900 then null else now() end from generate_series(1, 20000) g",
 )
@@ -88,7 +90,9 @@ async def test_queries_use_their_indexes_when_tables_are_large(control: Control,
         (jobs.PIECES, (["job_7"],), "job_chunk_pkey"),
         (outbox.TAKE, (100, "event"), "outbox_waiting"),
         (outbox.WAITING, (), "outbox_waiting"),
-        (outbox.PUSHES, (3600.0,), "outbox_push"),
+        (outbox.ENDED, (["sub"], ["sub_7"]), "revocation_pkey"),
+        (outbox.REVOCATIONS, (60.0,), "revocation_at"),
+        (outbox.SWEEP_REVOCATIONS, (1e9,), "revocation_at"),
     ]
     for sql, values, index in expected:
         used, whole = await plan_of(control, sql, values)

@@ -112,7 +112,7 @@ async def delete(
             sellers=[seller.id for seller in alone],
         )
     await accounts.anonymise(by.id, clock.now())
-    await outbox.push(Push("sub", by.sub, int(clock.epoch()), "the account was deleted"))
+    await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
     await outbox.audit(by.id, "account.delete", by.id)
 
 

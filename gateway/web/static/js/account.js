@@ -1,11 +1,15 @@
 // The account: name and e-mail, devices with log-out, deletion.
 import { api } from "./api.js";
-import { confirmed, h, icon, onSubmit, showProblem, toast } from "./dom.js";
-import { ago } from "./words.js";
+import { busy, confirmed, h, icon, onSubmit, showProblem, toast } from "./dom.js";
+import { ago, isPhone } from "./words.js";
 
 const form = document.getElementById("form");
 const devices = document.getElementById("devices");
+const screens = document.getElementById("screens");
+const stopOthers = document.getElementById("stop-others");
 const dialog = document.getElementById("sure");
+
+const LOOK_MS = 10_000;
 
 let known = {};
 
@@ -25,7 +29,7 @@ onSubmit(form, async (values) => {
 });
 
 function device(item) {
-  const sign = /phone|android|ios|ipad/i.test(item.name) ? "phone" : "screen";
+  const sign = isPhone(item.name) ? "phone" : "screen";
   const place = item.place ? ` · ${item.place}` : "";
   const end = h("button", { class: "button button-small", type: "button", "aria-label": `Log out ${item.name}` }, "Log out");
   end.addEventListener("click", async () => {
@@ -51,6 +55,56 @@ function device(item) {
   );
 }
 
+function screen(item) {
+  const name = item.device || "Unknown device";
+  const facts = [`Since ${ago(item.since)}`, item.place].filter(Boolean).join(" · ");
+  const stop = h("button", { class: "button button-small", type: "button", "aria-label": `Stop ${name}` }, "Stop");
+  stop.addEventListener("click", () => busy(stop, () => ended(`me/sessions/${encodeURIComponent(item.id)}`, "It is stopped; the screen is free.")));
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "row" },
+      icon(isPhone(name) ? "phone" : "screen"),
+      h(
+        "div",
+        {},
+        item.title ? h("a", { href: item.title.watch_url }, item.title.name) : h("span", {}, "A title"),
+        h("div", { class: "small muted" }, item.current ? `${name}, this device · ${facts}` : `${name} · ${facts}`),
+      ),
+    ),
+    stop,
+  );
+}
+
+async function ended(path, words) {
+  try {
+    await api("DELETE", path);
+    toast(words);
+  } catch (problem) {
+    toast(problem.message);
+  }
+  await watching();
+}
+
+/** What plays now; asked again now and then while somebody looks. */
+async function watching() {
+  try {
+    const { items } = await api("GET", "me/sessions");
+    screens.replaceChildren(...(items.length ? items.map(screen) : [h("li", { class: "muted" }, "Nothing plays right now.")]));
+    stopOthers.hidden = items.filter((item) => !item.current).length < 2;
+  } catch (problem) {
+    screens.replaceChildren(h("li", { class: "muted" }, problem.message));
+    stopOthers.hidden = true;
+  }
+}
+
+stopOthers.addEventListener("click", () => busy(stopOthers, () => ended("me/sessions", "Only this device may play on.")));
+setInterval(() => {
+  if (!document.hidden && !screens.contains(document.activeElement)) watching();
+}, LOOK_MS);
+
 async function list() {
   const { items } = await api("GET", "me/devices");
   devices.replaceChildren(...items.map(device));
@@ -75,3 +129,4 @@ onSubmit(dialog.querySelector("form"), async (values) => {
 });
 
 load();
+watching();

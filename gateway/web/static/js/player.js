@@ -24,14 +24,14 @@ export async function ask(url) {
  * Build the player from a template and start `play.url`. `onRefused(problem)` is called when it cannot go on.
  * Answers `{media, stop}`; `stop` takes all of it away and frees the seat.
  */
-export async function mount(stage, template, play, { startAt, onRefused }) {
+export async function mount(stage, template, play, { title, startAt, onRefused }) {
   const [{ default: Hls }] = await Promise.all([import("../vendor/hls.mjs"), loadChrome()]);
   const parts = document.importNode(template.content, true);
   const controller = parts.querySelector("media-controller");
   const media = parts.querySelector("[slot=media]");
   const leave = new AbortController();
   const release = Hls.isSupported()
-    ? viaHls(Hls, media, play.url, { startAt, onRefused })
+    ? viaHls(Hls, media, play, { title, startAt, onRefused })
     : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
   stage.append(parts);
   signsOfLife(media, play.player, { onRefused, signal: leave.signal });
@@ -56,10 +56,11 @@ async function begin(media) {
   }
 }
 
-function viaHls(Hls, media, url, { startAt, onRefused }) {
+function viaHls(Hls, media, { url, sid, player }, { title, startAt, onRefused }) {
   let tries = 0;
   const workerPath = new URL("../vendor/hls.worker.js", import.meta.url).href;
-  const hls = new Hls({ workerPath, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true });
+  const cmcd = player.cmcd ? { sessionId: sid, contentId: title, useHeaders: false } : undefined;
+  const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true });
   const renditions = new Renditions(hls);
   if (media instanceof HTMLVideoElement) media.videoRenditions = renditions;
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
@@ -99,20 +100,45 @@ function natively(media, url, { startAt, onRefused, signal }) {
   };
 }
 
-/** A beat each `beat_s` keeps the seat while nothing is fetched; leaving the page frees it. */
+/**
+ * A beat each `beat_s` keeps the seat while nothing is fetched, and tells how far the film is; so does each pause and
+ * seek. Leaving the page frees the seat, coming back to it (a page from the browser's own memory) takes one again.
+ */
 function signsOfLife(media, { beat_s: every, base_url: base }, { onRefused, signal }) {
   let pausedAt = media.paused ? Date.now() : 0;
-  media.addEventListener("pause", () => { pausedAt = Date.now(); }, { signal });
-  media.addEventListener("play", () => { pausedAt = 0; }, { signal });
+  let left = false;
   const beat = async () => {
-    if (media.ended || (pausedAt && Date.now() - pausedAt > HOLD_PAUSED_MS)) return;
+    if (left || (pausedAt && Date.now() - pausedAt > HOLD_PAUSED_MS)) return;
     try {
-      const response = await fetch(`${base}/beat`, { method: "POST", keepalive: true });
+      const response = await fetch(`${base}/beat?t=${media.currentTime.toFixed(1)}`, { method: "POST", keepalive: true });
       if (response.status === 410 || (response.status === 409 && !media.paused)) onRefused(await problemOf(response));
     } catch {
       // no network: playing on from the buffer is fine, and the player says so when it runs dry
     }
   };
+  const end = () => {
+    if (left) return;
+    left = true;
+    navigator.sendBeacon(`${base}/end`);
+  };
+  const back = () => {
+    if (!left) return;
+    left = false;
+    beat();
+  };
+  media.addEventListener("pause", () => {
+    pausedAt = Date.now();
+    if (!media.ended) beat();
+  }, { signal });
+  media.addEventListener("seeked", beat, { signal });
+  media.addEventListener("play", () => {
+    pausedAt = 0;
+    back();
+  }, { signal });
+  media.addEventListener("ended", async () => {
+    await beat();
+    if (media.ended) end();
+  }, { signal });
   // A reload keeps its session, and the page that went may free its seat after this one took it: a beat takes it back.
   const soon = setTimeout(beat, SETTLED_MS);
   const timer = setInterval(beat, every * 1000);
@@ -120,6 +146,8 @@ function signsOfLife(media, { beat_s: every, base_url: base }, { onRefused, sign
     clearTimeout(soon);
     clearInterval(timer);
   });
-  addEventListener("pagehide", () => navigator.sendBeacon(`${base}/end`), { signal });
-  media.addEventListener("ended", () => navigator.sendBeacon(`${base}/end`), { signal });
+  addEventListener("pagehide", end, { signal });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted && !media.ended) back();
+  }, { signal });
 }

@@ -5,6 +5,9 @@ const JOIN = { label: "Create an account", href: () => `/register?next=${encodeU
 const DEVICES = { label: "Manage devices", href: () => "/account" };
 const RETRY = { label: "Try again", retry: true };
 const HERE = { label: "Play here", retry: true };
+const AGAIN = { label: "Play again", retry: true };
+/** Ends what plays on the chosen screen, then plays here. */
+const INSTEAD = { label: "Play here instead", instead: true };
 const BROWSE = { label: "See what is showing", href: () => "/" };
 
 const ENTITLEMENT = {
@@ -19,6 +22,7 @@ export function refusal(problem) {
   if (status === 0) return say("wifi-off", "No connection", "Check your network. The film goes on where it stopped.", [RETRY], 10);
   if (status === 401) return say("person", "Log in to watch", "You need an account for this title. Creating one takes a minute.", [LOGIN, JOIN]);
   if (status === 403 && code.startsWith("entitlement-")) return entitlement(code.slice("entitlement-".length), problem);
+  if (status === 403 && code === "binding") return say("screen", "This link belongs to another place", "You are on another device or network than the one the film was started on.", [{ ...AGAIN, label: "Play here" }, DEVICES]);
   if (status === 403) return say("lock", "Not allowed", problem.message, [RETRY, BROWSE]);
   if (status === 404) return say("film", "This title is not here", "It may have been withdrawn by its seller.", [BROWSE]);
   if (status === 409) return full(problem);
@@ -46,16 +50,18 @@ function entitlement(reason, problem) {
 
 function full(problem) {
   const screens = [problem.details.seats, problem.details.sessions].find(Array.isArray) ?? [];
-  const words = screens.length
-    ? "Stop the film on one of these screens, wait a few seconds, then try again."
-    : "Stop the film on another screen, wait a few seconds, then try again.";
-  return say("screen", "All your screens are in use", words, [RETRY, DEVICES], 0, screens);
+  const words = screens.length > 1
+    ? "Choose the screen on which the film may stop, and it goes on here."
+    : "The film can stop there and go on here.";
+  return say("screen", "All your screens are in use", words, [INSTEAD, { ...RETRY, label: "Look again" }], 0, screens);
 }
 
 function gone(problem) {
   const { code } = problem;
   if (/taken-?over/.test(code)) return say("screen", "Playing on another screen", "The film was started somewhere else, so it stopped here.", [HERE, DEVICES]);
   if (/take-?down|taken-?down/.test(code)) return say("flag", "This title was taken down", problem.details.notice || problem.message, [BROWSE]);
-  if (/revoked|shared/.test(code)) return say("lock", "Playback was stopped", "The link was withdrawn: by the seller or the portal, because you logged out, or because it was used in too many places.", [{ ...HERE, label: "Play again" }, DEVICES]);
+  if (code === "stopped") return say("screen", "Stopped from another screen", "You or somebody with your account stopped the film here.", [HERE, DEVICES]);
+  if (code === "shared") return say("lock", "This link was used in too many places", "The film was fetched from several places at once, so it stopped. If you did not pass the link on, play again; if you did not watch elsewhere, change your password.", [AGAIN, DEVICES]);
+  if (code === "revoked") return say("lock", "Playback was stopped", "The seller or the portal withdrew the link. If you may still watch, the film goes on where it stopped.", [AGAIN, BROWSE]);
   return say("clock", "This showing is over", problem.message, [HERE, BROWSE]);
 }

@@ -1,9 +1,9 @@
 // The watch page: asks for the right to play, builds the player, says in words what stands in the way.
 import { api, Problem } from "./api.js";
-import { h, icon } from "./dom.js";
+import { busy, h, icon, toast } from "./dom.js";
 import { mount } from "./player.js";
 import { refusal } from "./refusals.js";
-import { ago } from "./words.js";
+import { ago, isPhone } from "./words.js";
 
 const stage = document.getElementById("stage");
 const start = document.getElementById("start");
@@ -12,19 +12,24 @@ const { title } = stage.dataset;
 const memory = `usher:position:${title}`;
 /** After a refusal that a new link may mend, one is asked for by itself, but not more often than this. */
 const RENEW_MS = 30_000;
+/** What this browser remembers is newer than what the account knows for this long. */
+const RECENT_MS = 120_000;
+/** Of a film that was seen to here, nothing is left to go on with. */
+const SEEN = 0.95;
 
 let playing = null;
 let renewedAt = 0;
 
 async function play() {
+  if (start.getAttribute("aria-busy") === "true") return;
   start.setAttribute("aria-busy", "true");
   lift();
   try {
     if (!navigator.onLine) throw new Problem(0);
-    const answer = await api("POST", `titles/${title}/play`, { device: thisDevice() });
+    const answer = await api("POST", `titles/${title}/play`, {});
     const kind = answer.player.sound_only ? "player-sound" : "player-video";
-    const startAt = remembered() || answer.player.start_s || 0;
-    playing = await mount(stage, document.getElementById(kind), answer, { startAt, onRefused: refused });
+    const startAt = startOf(answer.player.start_s);
+    playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, onRefused: refused });
     present(answer.player);
   } catch (problem) {
     if (problem instanceof Problem) await curtain(problem);
@@ -62,7 +67,7 @@ function refused(problem) {
   remember(playing.media);
   playing.stop();
   playing = null;
-  const over = problem.status === 401 || (problem.status === 410 && !/taken|revoked|shared/.test(problem.code));
+  const over = problem.status === 401 || (problem.status === 410 && problem.code === "over");
   if (over && Date.now() - renewedAt > RENEW_MS) {
     renewedAt = Date.now();
     play();
@@ -71,21 +76,22 @@ function refused(problem) {
 
 async function curtain(problem) {
   const { sign, heading, words, ways, wait, screens } = refusal(problem);
-  const names = screens.length ? await deviceNames() : new Map();
-  const buttons = ways.map((way, index) => {
-    const attributes = { class: index ? "button" : "button button-main" };
-    return way.retry
-      ? h("button", { ...attributes, type: "button", onclick: play }, way.label)
-      : h("a", { ...attributes, href: way.href() }, way.label);
+  const listed = problem.status === 409 ? await screensInUse(screens) : [];
+  const choices = listed.filter((seat) => seat.id);
+  const offered = choices.length ? ways : ways.filter((way) => !way.instead);
+  const buttons = offered.map((way, index) => {
+    const attributes = { class: index ? "button" : "button button-main", type: "button" };
+    if (way.instead) return h("button", { ...attributes, onclick: (event) => instead(event.currentTarget) }, way.label);
+    if (way.retry) return h("button", { ...attributes, onclick: play }, way.label);
+    return h("a", { class: attributes.class, href: way.href() }, way.label);
   });
-  const list = screens.length ? h("ul", { class: "screens" }, screens.map((seat) => screen(seat, names))) : null;
   const shown = h(
     "div",
     { class: "curtain", role: "alert", tabindex: "-1", id: "curtain" },
     icon(sign),
     h("h2", {}, heading),
     h("p", {}, words),
-    list,
+    listed.length ? screenList(listed, choices.length > 1) : null,
     h("div", { class: "row" }, buttons),
   );
   lift();
@@ -97,6 +103,23 @@ async function curtain(problem) {
   if (wait) retryIn(wait, shown);
 }
 
+/** Stop what plays on the chosen screen, then play here. */
+function instead(button) {
+  const chosen = stage.querySelector("input[name=screen]:checked, input[name=screen][type=hidden]");
+  busy(button, async () => {
+    try {
+      await api("DELETE", `me/sessions/${encodeURIComponent(chosen.value)}`);
+    } catch (problem) {
+      // Gone already: somebody was faster, and the screen may well be free.
+      if (problem.status !== 404) {
+        toast(problem.message);
+        return;
+      }
+    }
+    await play();
+  });
+}
+
 function retryIn(seconds, shown) {
   const again = () => {
     if (shown.isConnected) play();
@@ -105,21 +128,31 @@ function retryIn(seconds, shown) {
   addEventListener("online", again, { once: true });
 }
 
-/** What the account calls the devices that the edge knows by a random id alone; empty when nobody tells. */
-async function deviceNames() {
-  if (!stage.dataset.me) return new Map();
+/** The screens in use as the account knows them, the longest in use first; what the edge told when nobody else tells. */
+async function screensInUse(told) {
   try {
-    const { items } = await api("GET", "me/devices");
-    return new Map(items.map(({ device, name, current }) => [device, current ? `${name}, this device` : name]));
+    const { items } = await api("GET", "me/sessions");
+    return items.filter((seat) => !seat.current);
   } catch {
-    return new Map();
+    return told.map(({ place, since }) => ({ device: "", place, since }));
   }
 }
 
-function screen({ device, place, since }, names) {
-  const name = names.get(device) || "Another screen";
-  const where = [place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
-  return h("li", {}, icon(/phone|android|ios/i.test(name) ? "phone" : "screen"), h("div", {}, name, where ? h("small", {}, where) : null));
+function screenList(listed, choosing) {
+  const items = listed.map((seat, index) => {
+    const about = describe(seat);
+    if (!seat.id) return h("li", {}, about);
+    const type = choosing ? "radio" : "hidden";
+    return h("li", {}, h("label", {}, h("input", { type, name: "screen", value: seat.id, checked: choosing && index === 0 }), about));
+  });
+  return h("ul", { class: "screens", "aria-label": "Screens in use" }, items);
+}
+
+/** Which device, what it plays, where and since when. */
+function describe({ device, title: film, place, since }) {
+  const name = device || "Another screen";
+  const where = [film?.name, place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
+  return [icon(isPhone(name) ? "phone" : "screen"), h("span", {}, name, where ? h("small", {}, where) : null)];
 }
 
 function lift() {
@@ -127,31 +160,31 @@ function lift() {
   stage.classList.remove("curtained");
 }
 
-function remembered() {
+/** Where to go on: where this browser was a moment ago, else where the account was last, else where this browser was. */
+function startOf(known) {
+  let kept = null;
   try {
-    return Number(localStorage.getItem(memory)) || 0;
+    kept = JSON.parse(localStorage.getItem(memory));
   } catch {
-    return 0;
+    // nothing is kept here
   }
+  if (kept?.at && Date.now() - kept.at < RECENT_MS) return kept.t;
+  return known || kept?.t || 0;
 }
 
 function remember(media) {
-  const atEnd = media.duration && media.currentTime > media.duration - 15;
+  const atEnd = media.duration && media.currentTime > SEEN * media.duration;
   try {
     if (atEnd || media.currentTime < 5) localStorage.removeItem(memory);
-    else localStorage.setItem(memory, String(Math.floor(media.currentTime)));
+    else localStorage.setItem(memory, JSON.stringify({ t: Math.floor(media.currentTime), at: Date.now() }));
   } catch {
-    // a browser that stores nothing starts from the beginning
+    // a browser that stores nothing goes on where the account was last
   }
 }
 
-/** What the viewer's list of screens calls this browser. */
-function thisDevice() {
-  const agent = navigator.userAgent;
-  const browser = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]].find(([mark]) => agent.includes(mark));
-  const system = [["iPhone", "iPhone"], ["iPad", "iPad"], ["Android", "Android"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["CrOS", "Chromebook"], ["Linux", "Linux"]].find(([mark]) => agent.includes(mark));
-  return `${browser?.[1] ?? "Browser"} on ${system?.[1] ?? "a device"}`;
-}
+addEventListener("pagehide", () => {
+  if (playing) remember(playing.media);
+});
 
 if (start) {
   start.hidden = false;

@@ -66,6 +66,9 @@ export function ago(when, now = Date.now()) {
 
 export const percent = (fraction) => `${Math.min(100, Math.floor(fraction * 100))}\u00a0%`;
 
+/** Whether a device of this name is held in a hand. */
+export const isPhone = (name) => /phone|android|ipad|ios/i.test(name);
+
 /** A path of this site to go to after log-in, or `/`. */
 export function inward(address) {
   return address && /^\/(?![/\\])/.test(address) ? address : "/";

@@ -1,0 +1,1 @@
+"""Revocations: what an admin ends, by session, viewer or title."""

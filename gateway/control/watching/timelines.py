@@ -1,0 +1,67 @@
+"""Timelines of versions: from memory, Postgres, or the playlist in the bucket."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+import msgspec
+
+from gateway.control.db import Begin
+from gateway.control.watching.model import MOST_SEGMENTS, Stores, Timeline, ends_ms
+from shared.errors import NotFound
+from shared.jobs import Finished
+from shared.ladder import AUDIO_CEILING, AUDIO_RENDITION
+from shared.storage import Bucket, names
+
+#: Timelines kept in memory, the last used ones.
+KEPT = 1000
+LENGTH = re.compile(r"^#EXTINF:([0-9]+(?:\.[0-9]+)?),", re.MULTILINE)
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+class Timelines:
+    """Finds the timeline of a version. A version never changes, so what was found stays true."""
+
+    def __init__(self, begin: Begin[Stores], bucket: Bucket) -> None:
+        self._begin, self._bucket = begin, bucket
+        self._kept: OrderedDict[str, Timeline] = OrderedDict()
+
+    async def find(self, title: str, version: str) -> Timeline | None:
+        """The timeline; None for a version that is not (yet) whole, or not of this title.
+
+        fails="closed": raises Retryable when Postgres or the bucket does not answer, so that the entry comes again.
+        """
+        found = self._kept.get(version) or await self._load(title, version)
+        if found is None or found.title != title:
+            return None
+        self._kept[version] = found
+        self._kept.move_to_end(version)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _load(self, title: str, version: str) -> Timeline | None:
+        if not (NAME.match(title) and NAME.match(version)):
+            return None
+        async with self._begin() as unit:
+            known = await unit.watching.timeline(version)
+        if known is not None:
+            return known
+        found = await self._read(title, version)
+        if found is None:
+            return None
+        async with self._begin() as unit:
+            await unit.watching.put_timeline(found)
+            return await unit.watching.timeline(version)
+
+    async def _read(self, title: str, version: str) -> Timeline | None:
+        try:
+            made = msgspec.json.decode(await self._bucket.get(names.ready(title, version)), type=Finished)
+            sound = made.ceilings[:1] == (AUDIO_CEILING,)
+            rendition = AUDIO_RENDITION if sound else made.ceilings[0]
+            playlist = await self._bucket.get(names.media_playlist(title, version, rendition))
+        except (NotFound, IndexError, msgspec.DecodeError):
+            return None
+        ends = ends_ms(LENGTH.findall(playlist.decode(errors="replace"))[:MOST_SEGMENTS])
+        return Timeline(version, title, sound, ends) if ends else None
