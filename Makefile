@@ -4,7 +4,7 @@ UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --custom-compile-command "make lock"
 
-.PHONY: run test check chaos docs lock
+.PHONY: run test check chaos bench-edge load docs lock
 
 run:
 	@$(PYTHON) -m infra run
@@ -18,6 +18,14 @@ check:
 # The long form of tests/chaos: every part is killed many times.
 chaos:
 	@$(PYTHON) -m infra chaos
+
+# The edge beside nginx: CPU per request; needs Debian's nginx and wrk. Rewrites its part of docs/benchmarks.md.
+bench-edge:
+	@$(PYTHON) -m infra bench edge
+
+# 300 players for two minutes against an edge of its own.
+load:
+	@$(PYTHON) -m infra load
 
 # docs/map.md and docs/reference/ from the code.
 docs:

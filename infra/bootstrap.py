@@ -23,7 +23,7 @@ from infra import vendor
 ROOT = Path(__file__).resolve().parent.parent
 LOWEST, HIGHEST = (3, 11), (3, 13)
 #: Needs the test lock; every other command runs with the run lock.
-TEST_COMMANDS = ("test", "check", "chaos")
+TEST_COMMANDS = ("test", "check", "chaos", "load")
 #: pip as one file, fetched only where this machine has no pip and no wheel of it at all.
 PIP_ZIPAPP = "https://bootstrap.pypa.io/pip/pip.pyz"
 NO_PYTHON = (

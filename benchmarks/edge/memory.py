@@ -71,7 +71,8 @@ async def slow_readers(cast: Cast, *, seconds: float) -> Row:
     finally:
         for link in links:
             link.close()
-    dry = sum(1 for got in received if got < seconds * SLOW_RATE / 2)
+    # What a reader could take is told by the one who was served best: this process may be short of CPU itself.
+    dry = sum(1 for got in received if got < max(received) / 2)
     if dry:
         say(f"slow readers: {dry} got less than half of what they could take")
     held = None if dry else most - before

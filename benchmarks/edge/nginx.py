@@ -83,6 +83,20 @@ _SECURE_LINK = """\
   }}
 """
 
+_LINK_BY_PATH = """\
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location ~ "^/s/(?<md5>[^/]+)/(?<until>[0-9]+)/(?<sid>[^/]+)(?<media>/v/.+)$" {{
+      secure_link $md5,$until;
+      secure_link_md5 "$secure_link_expires$sid {secret}";
+      if ($secure_link = "") {{ return 403; }}
+      if ($secure_link = "0") {{ return 410; }}
+      proxy_cache_key $media;
+      proxy_pass http://origin$media;
+{from_cache}    }}
+  }}
+"""
+
 _AUTH_REQUEST = """\
 {auth_cache}  upstream verifier {{ server 127.0.0.1:{verifier}; keepalive 64; keepalive_requests 1000000000; }}
   server {{
@@ -142,6 +156,12 @@ def secure_link(folder: Path, *, port: int, tls_port: int, origin_port: int, tls
     return frame(folder, cache + server)
 
 
+def link_by_path(folder: Path, *, port: int, origin_port: int) -> str:
+    """secure_link carried in the path, which a player keeps for all that a playlist names."""
+    cache = _MEDIA_CACHE.format(folder=folder, origin=origin_port)
+    return frame(folder, cache + _LINK_BY_PATH.format(port=port, secret=SECRET, from_cache=_FROM_CACHE))
+
+
 def auth_request(folder: Path, *, port: int, origin_port: int, verifier_port: int, cached: bool) -> str:
     """auth_request to a verifier before a warm proxy_cache; `cached`: a decision holds for 5 s."""
     cache = _MEDIA_CACHE.format(folder=folder, origin=origin_port)
@@ -161,10 +181,18 @@ def frame(folder: Path, http: str) -> str:
 
 
 def signed(sid: str, key: str) -> str:
-    """The address of a key that secure_link lets pass."""
-    digest = hashlib.md5(f"{EXPIRES}{sid}/{key} {SECRET}".encode(), usedforsecurity=False).digest()
-    mark = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    return f"/{key}?md5={mark}&expires={EXPIRES}&sid={sid}"
+    """The address of a key that `secure_link` lets pass."""
+    return f"/{key}?md5={_mark(f'{EXPIRES}{sid}/{key} {SECRET}')}&expires={EXPIRES}&sid={sid}"
+
+
+def signed_path(sid: str, key: str) -> str:
+    """The address of a key that `link_by_path` lets pass, and of all that is named relative to it."""
+    return f"/s/{_mark(f'{EXPIRES}{sid} {SECRET}')}/{EXPIRES}/{sid}/{key}"
+
+
+def _mark(text: str) -> str:
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def spec(stage: Stage, program: str, name: str, *, configuration: str, port: int) -> Spec:

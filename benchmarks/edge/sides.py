@@ -20,8 +20,8 @@ SECURE_LINK, AUTH_REQUEST, AUTH_CACHED, EDGE = "secure_link", "auth_request", "a
 RAISED = {
     "pace_per_s": "1000000",
     "pace_burst": "1000000",
-    "prefix_per_s": "1000000000",
-    "prefix_burst": "1000000000",
+    "pace_prefix_per_s": "1000000000",
+    "pace_prefix_burst": "1000000000",
     "forged_per_address": "1000000000",
     "forged_in_total": "1000000000",
 }
@@ -43,7 +43,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SIZES = (
-    Size(name="1.5 KB", bytes=1536, objects=64, sessions=10_000, connections=64),
+    Size(name="1.5 KB", bytes=1536, objects=64, sessions=4_000, connections=64),
     Size(name="200 KB", bytes=200 << 10, objects=16, sessions=2_000, connections=16),
     Size(name="1 MB", bytes=1 << 20, objects=16, sessions=1_000, connections=16),
 )

@@ -29,3 +29,22 @@ def edge(arguments: argparse.Namespace) -> int:
         return 2
     print(msgspec.json.encode(report).decode(), flush=True)
     return 1 if report.failed and not arguments.quick else 0
+
+
+def load(arguments: argparse.Namespace) -> int:
+    """Players against an edge of their own. 1: a threshold does not hold, 2: a program is missing."""
+    from benchmarks import programs
+    from benchmarks.locust import run
+
+    options = run.Options(
+        players=arguments.players, seconds=arguments.seconds, slow_ms=arguments.slow_ms, against=arguments.against
+    )
+    if arguments.out:
+        options = msgspec.structs.replace(options, out=arguments.out.absolute())
+    if arguments.no_page:
+        options = msgspec.structs.replace(options, page=None)
+    try:
+        return asyncio.run(run.run(options, os.environ))
+    except programs.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 2

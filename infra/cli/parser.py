@@ -95,6 +95,13 @@ def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     edge.add_argument("--only", default="", metavar="CASES", help="cleartext,tls,forged,start,fill,misses,memory")
     edge.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
     edge.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
+    load = _add(commands, "load", "bench:load", words="players that behave like players, against an edge of their own")
+    load.add_argument("--players", type=int, default=300, help="how many watch at once")
+    load.add_argument("--seconds", type=int, default=120, help="for how long")
+    load.add_argument("--slow-ms", type=int, default=0, metavar="MS", help="delay every request; the run must fail")
+    load.add_argument("--against", choices=("edge", "nginx"), default="edge", help="nginx: the same as a reference")
+    load.add_argument("--out", type=Path, default=None, metavar="DIR", help="where the report goes; .cache/load")
+    load.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
 
 
 def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:

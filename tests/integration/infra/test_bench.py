@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -32,3 +34,18 @@ def test_bench_of_the_edge_measures_and_ends_with_its_object(
 def test_bench_refuses_a_case_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "edge", "--only", "speed"]) == 2
     assert "There is no case speed" in capsys.readouterr().err
+
+
+def test_players_at_a_slow_edge_all_play_and_the_run_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USHER_PORT_BASE", str(free_base(100)))
+    status = main(["load", "--players=5", "--seconds=8", "--slow-ms=500", "--no-page", f"--out={tmp_path}"])
+    said = capfd.readouterr()
+    found = msgspec.json.decode((tmp_path / "result.json").read_bytes())
+    assert (status, found["started"], found["errors"]) == (1, 5, []), said.out[-3000:] + said.err[-3000:]
+    assert "broken: segment: p95" in said.out
+    assert sum(timing["failures"] for timing in found["timings"]) == 0
+    assert found["refused_fighters"] > 0
+    assert said.out.splitlines()[-1] == f"The report is {tmp_path / 'report.html'}"
+    assert (tmp_path / "report.html").stat().st_size > 10_000
