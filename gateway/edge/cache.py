@@ -14,12 +14,15 @@ from gateway.edge.fills import Fills, Order
 from gateway.edge.objects import Filed, Object
 from gateway.edge.origin import Origin, Unchanged
 from gateway.edge.ram import Ram
+from gateway.edge.room import Room
 from gateway.edge.versions import Versions, may_change, version_of
 from shared.errors import NotFound
 
 #: Seconds a playlist of an unfinished version is fresh, and may be served after that while one request renews it.
 FRESH_S: Final = 1.0
 STALE_S: Final = 1.0
+#: Bytes beyond the budget of RAM for what is on its way, and for what was evicted while slow readers hold it.
+FLIGHT_BYTES: Final = 128 << 20
 #: Files read into RAM at once because they are wanted again.
 PROMOTED: Final = 4
 
@@ -51,7 +54,8 @@ class Cache:
         self, origin: Origin, *, budget_bytes: int, tick: Callable[[], float], disk: Disk | None = None
     ) -> None:
         self._ram, self._disk, self._tick = Ram(budget_bytes), disk, tick
-        self.fills = Fills(origin, tick=tick)
+        self.room = Room(budget_bytes + FLIGHT_BYTES, make_room=self._make_room)
+        self.fills = Fills(origin, room=self.room, tick=tick)
         self._versions, self._absent = Versions(origin, tick=tick), Absent(tick=tick)
         self._flights: dict[str, _Flight] = {}
         self._promoted: set[str] = set()
@@ -161,6 +165,10 @@ class Cache:
         if is_final and self._disk is not None:
             self._disk.keep(key, found)
 
+    def _make_room(self, wanted: int) -> None:
+        while self.room.free < wanted and self._ram.drop_oldest():
+            pass
+
     def _at_hand(self, key: str) -> Filed | None:
         hit = self._disk.at_hand(key) if self._disk is not None else None
         if hit is None:
@@ -168,13 +176,15 @@ class Cache:
         filed, is_again = hit
         if is_again and key not in self._promoted and len(self._promoted) < PROMOTED:
             self._promoted.add(key)
-            self._start(self._promote(key))
+            self._start(self._promote(key, filed.size))
         return filed
 
-    async def _promote(self, key: str) -> None:
+    async def _promote(self, key: str, size: int) -> None:
         """Read a file into RAM: it is wanted again and again."""
         try:
-            if self._disk is not None and (found := await self._disk.read(key)) is not None:
+            lease = self.room.lease_now(size)
+            if lease and self._disk is not None and (found := await self._disk.read(key)) is not None:
+                found.lease = lease
                 self._ram.keep(key, found)
         finally:
             self._promoted.discard(key)

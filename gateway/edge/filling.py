@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from gateway.edge.objects import CHUNK_BYTES, Object
+from gateway.edge.room import Lease
 
 
 class Torn(Exception):
@@ -15,8 +16,8 @@ class Torn(Exception):
 class Filling:
     """The bytes of an object as they arrive, in pieces of CHUNK_BYTES that all its readers share."""
 
-    def __init__(self, etag: str, size: int) -> None:
-        self.etag, self.size = etag, size
+    def __init__(self, etag: str, size: int, lease: Lease | None = None) -> None:
+        self.etag, self.size, self._lease = etag, size, lease
         self._pieces: list[bytes] = []
         self._is_torn = False
         self._news = asyncio.Event()
@@ -28,12 +29,14 @@ class Filling:
 
     def whole(self) -> Object:
         """All has arrived: the object, of the same pieces."""
-        return Object(self.etag, self.size, tuple(self._pieces))
+        return Object(self.etag, self.size, tuple(self._pieces), lease=self._lease)
 
     def tear(self) -> None:
         """The source failed: readers raise Torn, and the bytes are let go."""
         self._is_torn = True
         self._pieces.clear()
+        if self._lease is not None:
+            self._lease.release()
         self._wake()
 
     async def pieces(self, start: int, end: int) -> AsyncIterator[bytes]:

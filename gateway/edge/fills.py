@@ -17,8 +17,7 @@ from gateway.edge.room import Room
 from shared import log, metrics
 from shared.errors import NotFound, StoreUnavailable
 
-#: Bytes and number of all fills in flight; more wait for their turn within their deadline.
-FLIGHT_BYTES: Final = 128 << 20
+#: Fills at once; more wait for their turn within their deadline, as they do for room.
 FLIGHTS: Final = 64
 #: Pauses before a fill that broke off is begun anew, as long as nobody has got a byte of it.
 PAUSES_S: Final = (0.1, 0.4)
@@ -36,11 +35,11 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Fills:
-    """Reads whole objects. The bytes in flight are bounded; slow readers never slow a fill."""
+    """Reads whole objects, as far as there is `room` for them; slow readers never slow a fill."""
 
-    def __init__(self, origin: Origin, *, tick: Callable[[], float]) -> None:
-        self._origin, self._tick = origin, tick
-        self._room, self._turns = Room(FLIGHT_BYTES), Room(FLIGHTS)
+    def __init__(self, origin: Origin, *, room: Room, tick: Callable[[], float]) -> None:
+        self._origin, self._room, self._tick = origin, room, tick
+        self._turns = asyncio.Semaphore(FLIGHTS)
         self.in_flight = 0
 
     async def object(self, order: Order) -> Object:
@@ -72,14 +71,17 @@ class Fills:
             raise StoreUnavailable(key=order.key) from error
 
     async def _attempt(self, order: Order) -> Object:
-        timeout_s = self._origin.timeout_s
-        async with self._turns.taken(1, timeout_s=timeout_s):
+        async with asyncio.timeout(self._origin.timeout_s):
+            await self._turns.acquire()
+        try:
             reading = await self._origin.open(order.key, unless=order.unless)
-            async with self._room.taken(reading.size, timeout_s=timeout_s):
-                return await self._read(order, reading)
+            lease = await self._room.lease(reading.size, timeout_s=self._origin.timeout_s)
+            return await self._read(order, reading, Filling(reading.etag, reading.size, lease))
+        finally:
+            self._turns.release()
 
-    async def _read(self, order: Order, reading: Reading) -> Object:
-        filling, is_told = Filling(reading.etag, reading.size), False
+    async def _read(self, order: Order, reading: Reading, filling: Filling) -> Object:
+        is_told = False
         try:
             async with contextlib.aclosing(reading.pieces) as pieces:
                 async for piece in pieces:

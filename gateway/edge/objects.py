@@ -23,6 +23,8 @@ class Object(msgspec.Struct):
     chunks: tuple[bytes, ...]
     whole: list[tuple[bytes, bytes]] | None = None
     fresh_until: float = math.inf
+    #: Holds the room these bytes take for as long as anybody reads them.
+    lease: object = None
 
 
 class Filed(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ class Ram:
         if cost > self._budget:
             return
         while self.bytes_held + cost > self._budget:
-            self.drop(next(iter(self._objects)))
+            self.drop_oldest()
         self._objects[key] = found
         self.bytes_held += cost
 
@@ -40,3 +40,10 @@ class Ram:
         """Let go of an object, if it is there."""
         if (found := self._objects.pop(key, None)) is not None:
             self.bytes_held -= found.size + OVERHEAD_BYTES
+
+    def drop_oldest(self) -> bool:
+        """Let go of what was used longest ago; False: there is nothing."""
+        if not self._objects:
+            return False
+        self.drop(next(iter(self._objects)))
+        return True

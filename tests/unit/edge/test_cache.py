@@ -33,6 +33,9 @@ class Bench:
     async def put(self, key: str, body: bytes) -> None:
         await self.store.put_async(key, body)
 
+    async def is_idle(self) -> bool:
+        return self.cache.fills.in_flight == 0
+
     async def body(self, key: str) -> bytes:
         found, _ = await self.cache.get(key)
         return b"".join(await pieces(found))
@@ -227,31 +230,83 @@ async def _read(filling: Filling, start: int, end: int) -> bytes:
 
 
 async def test_room_is_given_in_turn_and_one_who_leaves_loses_none_of_it() -> None:
-    room, entered = Room(10), []
+    room = Room(10)
+    first = await room.lease(8, timeout_s=5)
+    second, third = (asyncio.create_task(room.lease(wanted, timeout_s=5)) for wanted in (100, 1))
+    await asyncio.sleep(0)
+    assert not second.done() and not third.done()
+    second.cancel()
+    await asyncio.wait([second, third])
+    assert room.free == 1
+    first.release()
+    first.release()
+    assert room.free == 9
+    del third
+    assert room.free == 10
+    everything = await room.lease(100, timeout_s=5)
+    assert room.free == 0
+    everything.release()
+    assert room.free == 10
 
-    async def enter(name: str, wanted: int, until: asyncio.Event) -> None:
-        async with room.taken(wanted, timeout_s=5):
-            entered.append(name)
-            await until.wait()
 
-    first, rest = asyncio.Event(), asyncio.Event()
-    tasks = [asyncio.create_task(enter(*order)) for order in (("a", 8, first), ("b", 100, rest), ("c", 1, rest))]
+async def test_a_turn_that_comes_as_its_owner_leaves_is_given_to_the_next() -> None:
+    room = Room(10)
+    first = await room.lease(10, timeout_s=5)
+    second, third = (asyncio.create_task(room.lease(10, timeout_s=5)) for _ in range(2))
     await asyncio.sleep(0)
-    assert entered == ["a"]
-    tasks[1].cancel()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert entered == ["a", "c"]
-    first.set()
-    rest.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    first.release()
+    second.cancel()
+    lease = await third
+    assert room.free == 0
+    lease.release()
+    assert room.free == 10
+
+
+async def test_room_comes_back_from_another_thread() -> None:
+    room, leases = Room(10), []
+    leases.append(await room.lease(10, timeout_s=5))
+    waiting = asyncio.create_task(room.lease(10, timeout_s=5))
+    await asyncio.to_thread(leases.clear)
+    lease = await waiting
+    assert room.free == 0
+    del waiting, lease
     assert room.free == 10
 
 
 async def test_who_finds_no_room_in_time_is_told() -> None:
     room = Room(1)
-    async with room.taken(1, timeout_s=1):
-        with pytest.raises(TimeoutError):
-            async with room.taken(1, timeout_s=0.01):
-                pass
+    lease = await room.lease(1, timeout_s=1)
+    with pytest.raises(TimeoutError):
+        await room.lease(1, timeout_s=0.01)
+    lease.release()
     assert room.free == 1
+
+
+async def test_what_a_slow_reader_holds_takes_room_until_he_has_left() -> None:
+    bench, size = Bench(budget_bytes=1 << 20), 700_000
+    free = bench.cache.room.free
+    for number in range(3):
+        await bench.put(f"v/t/ver/720/0/{number}.m4s", bytes(size))
+    readers = [(await bench.cache.get(f"v/t/ver/720/0/{number}.m4s"))[0] for number in range(3)]
+    for reader in readers:
+        await pieces(reader)
+    await until(bench.is_idle)
+    assert bench.cache.bytes_held == size + OVERHEAD_BYTES
+    assert bench.cache.room.free == free - 3 * size
+    del reader
+    readers.clear()
+    assert bench.cache.room.free == free - size
+
+
+async def test_the_cache_makes_room_for_what_comes() -> None:
+    bench, size = Bench(budget_bytes=4 << 20), 700_000
+    for number in range(5):
+        await bench.put(f"v/t/ver/720/0/{number}.m4s", bytes(size))
+    for number in range(4):
+        await bench.body(f"v/t/ver/720/0/{number}.m4s")
+    await until(bench.is_idle)
+    held = bench.cache.room.lease_now(bench.cache.room.free)
+    assert held is not None
+    await bench.body("v/t/ver/720/0/4.m4s")
+    await until(bench.is_idle)
+    assert [bench.cache.held(f"v/t/ver/720/0/{number}.m4s") is not None for number in range(5)] == [False, *[True] * 4]
