@@ -29,9 +29,10 @@ class Total:
 
     _type = "counter"
 
-    def __init__(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, meaning: str, labels: tuple[str, ...] = (), *, zero: tuple[str, ...] = ()) -> None:
         self._name, self._documentation, self._labelnames = name.removesuffix("_total"), meaning, labels
-        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+        # From zero on: what first appears as one does not count as a rise.
+        self._values: dict[tuple[str, ...], float] = {(value,): 0.0 for value in zero} if labels else {(): 0.0}
         REGISTRY.register(self)
 
     def labels(self, *values: str) -> Series:
@@ -54,8 +55,8 @@ def _counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Counter:
     return Counter(name, meaning, labels, registry=REGISTRY)
 
 
-def _total(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Total:
-    return Total(name, meaning, labels)
+def _total(name: str, meaning: str, labels: tuple[str, ...] = (), *, zero: tuple[str, ...] = ()) -> Total:
+    return Total(name, meaning, labels, zero=zero)
 
 
 def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
@@ -96,7 +97,12 @@ EDGE_BYTES = _total("usher_edge_sent_bytes_total", "body bytes handed to clients
 EDGE_CACHE = _total("usher_edge_cache_lookups_total", "cache lookups, by outcome", ("outcome",))
 EDGE_CACHE_BYTES = _gauge("usher_edge_cache_bytes", "bytes held in RAM")
 EDGE_DISK_BYTES = _gauge("usher_edge_disk_bytes", "bytes of objects on local disk")
-EDGE_DISK_FAILURES = _total("usher_edge_disk_failures_total", "failures of the disk tier, by work", ("work",))
+EDGE_DISK_FAILURES = _total(
+    "usher_edge_disk_failures_total",
+    "failures of the disk tier, by work",
+    ("work",),
+    zero=("open", "read", "write", "verify"),
+)
 EDGE_FILLS = _gauge("usher_edge_fills", "objects being read from the bucket")
 EDGE_BREAKER_OPEN = _gauge("usher_edge_breaker_open", "1 while the edge asks the bucket nothing because it fails")
 EDGE_ORIGIN_SECONDS = _histogram(
@@ -105,6 +111,13 @@ EDGE_ORIGIN_SECONDS = _histogram(
 EDGE_SEATS = _gauge("usher_edge_sessions", "sessions this edge serves now")
 EDGE_REFUSED = _total("usher_edge_refused_total", "refusals, by reason", ("reason",))
 EDGE_ACTIVITY = _total("usher_edge_activity_total", "signs of life of seated sessions, by source", ("source",))
+EDGE_WATCH_LOST = _total("usher_edge_watch_lost_total", "sessions' watch time dropped because Redis was away too long")
+EDGE_SHARED = _total(
+    "usher_edge_shared_total",
+    "sessions ended because they were shared, by reason",
+    ("reason",),
+    zero=("replayed", "interleaved", "hoarded"),
+)
 EDGE_EVENTS_LOST = _total("usher_edge_events_lost_total", "events dropped because Redis was away too long")
 EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")
 EDGE_REDIS_UP = _gauge("usher_edge_redis_up", "1 while Redis answers the edge")

@@ -16,6 +16,12 @@ from redis.commands.core import AsyncScript
 from shared.events import EDGE_PUSH, REVOKED, Push
 
 SCRIPT = (Path(__file__).parent / "seats.lua").read_text(encoding="utf-8")
+#: Sorted set sub → when its next lease may be over: whichever edge comes by tells control of seats that ran out.
+LEASES = "edge:leases"
+#: Seconds past the end of a lease at which it is looked at.
+LATE_S = 0.05
+#: Seconds past the end of a seat for which it is known that its page was closed.
+CLOSED_S = 30
 Policy = Literal["refuse", "takeover_oldest"]
 
 
@@ -130,22 +136,39 @@ class Seats:
         if not grace_s:
             return bool(await self._redis.zrem(seat, sid))
         soon = await _time(self._redis) + grace_s
-        return bool(await self._redis.zadd(seat, {sid: soon}, xx=True, lt=True, ch=True))
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zadd(seat, {sid: soon}, xx=True, lt=True, ch=True)
+        pipe.set(_closed(sub, sid), 1, ex=grace_s + CLOSED_S)
+        pipe.zadd(LEASES, {sub: soon + LATE_S}, lt=True)
+        changed, *_ = await pipe.execute()
+        return bool(changed)
 
-    async def expire(self, sub: str) -> tuple[tuple[Ended, ...], dict[str, float]]:
-        """Free the seats of a viewer whose leases are over; those, and the seconds that the others have left."""
+    async def remind(self, sub: str, *, after_s: float) -> None:
+        """Have the seats of a viewer looked at again after `after_s` seconds, by any edge."""
+        await self._redis.zadd(LEASES, {sub: await _time(self._redis) + after_s + LATE_S}, lt=True)
+
+    async def due(self, count: int) -> list[str]:
+        """Up to `count` viewers whose seats are to be looked at now. Nobody else gets them before they are due anew."""
+        now = await _time(self._redis)
+        subs: list[Any] = await self._redis.zrangebyscore(LEASES, "-inf", now, start=0, num=count)
+        mine = [await self._redis.zrem(LEASES, sub) for sub in subs]
+        return [_text(sub) for sub, is_mine in zip(subs, mine, strict=True) if is_mine]
+
+    async def expire(self, sub: str) -> tuple[tuple[Ended, ...], float]:
+        """Free the seats of a viewer whose leases are over; those, and seconds to the next end of one (0: none)."""
         seat, sess, _ = keys(sub)
         now = await _time(self._redis)
         pipe = self._redis.pipeline(transaction=True)
         pipe.zrangebyscore(seat, "-inf", f"{now:.6f}")
         # What is over at a moment in the past is over for good, so asking for the time first is safe.
         pipe.zremrangebyscore(seat, "-inf", f"{now:.6f}")
-        pipe.zrange(seat, 0, -1, withscores=True)
-        pipe.hgetall(sess)
-        over, _, held, kept = await pipe.execute()
-        by_sid = {_text(sid): value for sid, value in kept.items()}
-        ended = tuple(_ended(_text(sid), "idle", by_sid.get(_text(sid), b"{}")) for sid in over)
-        return ended, {_text(sid): float(until) - now for sid, until in held}
+        pipe.zrange(seat, 0, 0, withscores=True)
+        over, _, held = await pipe.execute()
+        ended = []
+        for sid in map(_text, over):
+            kept, is_closed = await self._redis.hget(sess, sid), await self._redis.exists(_closed(sub, sid))
+            ended.append(_ended(sid, "end" if is_closed else "idle", kept or b"{}"))
+        return tuple(ended), float(held[0][1]) - now if held else 0.0
 
     async def banish(self, sub: str, sid: str, *, reason: str, hmx: int) -> tuple[bool, bool]:
         """End a session for good and tell all edges; whether this was the first to do so, and whether it sat."""
@@ -158,6 +181,10 @@ class Seats:
         pipe.publish(EDGE_PUSH, msgspec.json.encode(Push("sid", sid, hmx, reason)))
         is_first, held, *_ = await pipe.execute()
         return bool(is_first), bool(held)
+
+
+def _closed(sub: str, sid: str) -> str:
+    return f"sess:{{{sub}}}:{sid}:closed"
 
 
 def keys(sub: str) -> tuple[str, str, str]:
@@ -175,8 +202,7 @@ async def live(redis: Redis, sub: str) -> list[LiveSeat]:
     (seconds, micros), held, sessions = await pipe.execute()
     now = int(seconds) + int(micros) / 1e6
     by_sid = {_text(sid): value for sid, value in sessions.items()}
-    seats = [_seat(_text(sid), until, by_sid.get(_text(sid), b"{}")) for sid, until in held if until > now]
-    return sorted(seats, key=lambda one: one.since)
+    return _listed([(_text(sid), until, by_sid.get(_text(sid), b"{}")) for sid, until in held if until > now])
 
 
 async def revoke(redis: Redis, push: Push) -> None:
@@ -218,8 +244,8 @@ def _verdict(answer: list[Any]) -> Verdict:
         case "elsewhere", []:
             return Verdict("elsewhere")
         case "full", [ended, held]:
-            seats = [_seat(_text(sid), float(until), kept) for sid, until, kept in held]
-            return Verdict("full", seats=tuple(sorted(seats, key=lambda one: one.since)), ended=_all_ended(ended))
+            seats = _listed([(_text(sid), float(until), kept) for sid, until, kept in held])
+            return Verdict("full", seats=tuple(seats), ended=_all_ended(ended))
     return Verdict("late", ended=_all_ended(answer[1]))
 
 
@@ -231,17 +257,21 @@ def _ended(sid: str, reason: str, kept: bytes | str) -> Ended:
     return Ended(sid, reason, msgspec.json.decode(kept, type=Session).title)
 
 
-def _seat(sid: str, until: float, kept: bytes | str) -> LiveSeat:
-    session = msgspec.json.decode(kept, type=Session)
-    return LiveSeat(
-        sid=sid,
-        device=session.d,
-        place=session.place,
-        title=session.title,
-        since=int(session.since),
-        until=int(until),
-        hmx=int(session.hmx),
-    )
+def _listed(held: list[tuple[str, float, bytes | str]]) -> list[LiveSeat]:
+    """Seats from (sid, end of lease, session), in the order in which they were taken."""
+    sessions = [(msgspec.json.decode(kept, type=Session), sid, until) for sid, until, kept in held]
+    return [
+        LiveSeat(
+            sid=sid,
+            device=session.d,
+            place=session.place,
+            title=session.title,
+            since=int(session.since),
+            until=int(until),
+            hmx=int(session.hmx),
+        )
+        for session, sid, until in sorted(sessions, key=lambda one: one[0].since)
+    ]
 
 
 def _text(value: Any) -> str:

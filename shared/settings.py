@@ -89,6 +89,33 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     seat_end_s: Annotated[Seconds, doc("a seat is free this long after its page closed, so that a reload keeps it")] = 3
     seat_outage_s: Annotated[Seconds, doc("running sessions play on this long while Redis is dead")] = 300
     seat_open: Annotated[bool, doc("admit new sessions while Redis is dead")] = False
+    segment_s: Annotated[float, Meta(gt=0), doc("seconds of media in a segment, for what counts media seconds")] = 4.0
+    pace_per_s: Annotated[float, Meta(gt=0), doc("segments a second a session may ask for on average")] = 10.0
+    pace_burst: Annotated[int, Meta(ge=1), doc("segments a session may ask for at once, at a start or a seek")] = 60
+    pace_prefix_per_s: Annotated[
+        int, Meta(ge=1), doc("segments a second that one network prefix (/24, /48) may ask for")
+    ] = 2000
+    sharing_replays: Annotated[
+        int, Meta(ge=1), doc("a session ends when more segments than this were fetched again by another prefix")
+    ] = 10
+    sharing_replay_s: Annotated[float, Meta(gt=0), doc("seconds in which those are counted")] = 60.0
+    sharing_active_s: Annotated[
+        float, Meta(gt=0), doc("they count where the earlier prefix fetches something within this many seconds after")
+    ] = 20.0
+    sharing_prefixes: Annotated[
+        int, Meta(ge=2), doc("a session ends when this many prefixes of a family take turns in two windows")
+    ] = 3
+    sharing_window_s: Annotated[float, Meta(gt=0), doc("seconds of such a window")] = 10.0
+    sharing_media_s: Annotated[
+        float, Meta(gt=0), doc("seconds of media a session may fetch again at once; all fetches where bound hard")
+    ] = 660.0
+    sharing_rate: Annotated[float, Meta(gt=0), doc("as fast as this, times real time, it may go on doing so")] = 3.0
+    sharing_soft_weight: Annotated[
+        float, Meta(ge=1), doc("a segment fetched again counts this often from another country, where bound softly")
+    ] = 2.0
+    sharing_report_s: Annotated[
+        float, Meta(gt=0), doc("seconds between what edges tell each other of a session that several of them serve")
+    ] = 4.0
 
 
 class ControlSettings(Common, frozen=True, kw_only=True):

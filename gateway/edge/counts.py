@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 
+from gateway.edge.refusals import TABLE
 from shared import log, metrics
 from shared.tokens import Claims
 
+#: What a lookup in the cache may come to.
+OUTCOMES = ("hit", "disk", "miss", "collapsed", "revalidated", "absent", "failed", "torn")
 #: Sessions whose refusal is remembered, so that a player that asks again and again makes one line.
 REMEMBERED = 10_000
 
@@ -16,12 +19,14 @@ class Counts:
 
     def __init__(self) -> None:
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self.refused: defaultdict[str, int] = defaultdict(int)
-        self.cache: defaultdict[str, int] = defaultdict(int)
+        # From zero on: what first appears as one does not count as a rise.
+        self.refused: defaultdict[str, int] = defaultdict(int, dict.fromkeys(TABLE, 0))
+        self.cache: defaultdict[str, int] = defaultdict(int, dict.fromkeys(OUTCOMES, 0))
         self.activity: defaultdict[str, int] = defaultdict(int)
         self.bytes_sent = 0
         self.in_flight = 0
-        self.events_lost = 0
+        self.events_lost = self.watch_lost = 0
+        self.shared: defaultdict[str, int] = defaultdict(int)
 
     def export(self, *, cache_bytes: int, sessions: int, keys_age_s: float, redis_up: bool) -> None:
         """Tell Prometheus. `dict(...)` first: a key may be added while this runs."""
@@ -40,6 +45,9 @@ class Counts:
         metrics.EDGE_KEYS_AGE.set(keys_age_s)
         metrics.EDGE_REDIS_UP.set(int(redis_up))
         metrics.EDGE_EVENTS_LOST.set(self.events_lost)
+        metrics.EDGE_WATCH_LOST.set(self.watch_lost)
+        for reason, count in dict(self.shared).items():
+            metrics.EDGE_SHARED.labels(reason).set(count)
 
 
 class RefusedSessions:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+from redis.asyncio import Redis
 
 from gateway.edge.refusals import TABLE, Refusal
-from shared.events import Push
+from shared.events import REVOKED, Push
 from shared.tokens import Claims
 
 #: Longer than any token lives.
@@ -42,6 +43,14 @@ class Revocations:
             kind, _, key = field.partition(":")
             if kind in ("title", "sub", "sid"):
                 self.apply(msgspec.convert({"kind": kind, "key": key, "iat": iat}, Push))
+
+    async def write_back(self, redis: Redis) -> None:
+        """Tell a Redis that forgot what is known here. What it was told since stays. Raises redis.RedisError."""
+        pipe = redis.pipeline(transaction=False)
+        for field, (iat, _) in self._held.items():
+            pipe.hsetnx(REVOKED, field, str(iat))
+        if self._held:
+            await pipe.execute()
 
     def sweep(self, now: float) -> None:
         """Forget what ended tokens that have ended by themselves since."""

@@ -1,52 +1,42 @@
 """Seats as this edge knows them: a local copy trusted for a lease and renewed in the background.
 
 Redis is awaited at a session's first request here, and after a pause longer than its lease; every other request looks
-at the local copy alone. fails="closed" for new sessions, "open" for running ones up to `seat_outage_s`.
+at the local copy alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from typing import Final, Literal, NoReturn, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NoReturn
 
-from redis.exceptions import RedisError
-
+from gateway.edge.comparing import Comparing
 from gateway.edge.counts import Counts
+from gateway.edge.delivered import Reel, WatchTime
+from gateway.edge.endings import Endings
 from gateway.edge.journal import Journal
+from gateway.edge.pace import Pace
 from gateway.edge.places import Place
 from gateway.edge.refusals import TABLE, Refusal
+from gateway.edge.renewals import BACK_OFF_S, REDIS_TIMEOUT_S, SETTLE_S, Renewals
+from gateway.edge.reports import Reports
 from gateway.edge.revocations import Revocations, title_of
 from gateway.edge.session import Session
-from shared import log
-from shared.network import place_of
-from shared.seats import Claim, LiveSeat, Seats, Verdict
+from gateway.edge.sharing import Media
+from shared.events import Push
+from shared.seats import LiveSeat, Seats, Verdict
 from shared.settings import EdgeSettings
 from shared.tokens import Claims
 
-#: Longest wait for Redis, and how long it is left alone after it failed.
-REDIS_TIMEOUT_S: Final = 2.0
-BACK_OFF_S: Final = 1.0
-#: After Redis lost its memory, new sessions wait while edges register again what runs.
-SETTLE_S: Final = 5.0
-#: Re-registrations under way at once.
-CONCURRENT: Final = 16
+__all__ = ["BACK_OFF_S", "REDIS_TIMEOUT_S", "SETTLE_S", "Activity", "LocalSeats", "Session"]
+
 #: What keeps a seat.
 Activity = Literal["segment", "playlist", "beat"]
-
-
-class Media(Protocol):
-    """What is fetched: a segment of a title's version. `index` is -1 for what is no segment."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def index(self) -> int: ...
-    @property
-    def is_sound(self) -> bool: ...
+#: Titles and versions of which a session's watch time is kept here.
+REELS: Final = 8
+#: Sessions looked at in one go when revocations are held against all of them.
+SLICE: Final = 500
 
 
 class LocalSeats:
@@ -63,155 +53,190 @@ class LocalSeats:
         edge: str,
         now: Callable[[], float],
         tick: Callable[[], float],
+        watch_time: WatchTime | None = None,
+        reports: Reports | None = None,
     ) -> None:
-        self._seats, self._settings, self._revocations = seats, settings, revocations
-        self._journal, self._counts, self._edge = journal, counts, edge
-        self._now, self._tick = now, tick
+        self._settings, self._revocations, self._journal, self._counts = settings, revocations, journal, counts
+        self._tick, self._lease_s = tick, settings.seat_lease_s
         self._sessions: dict[str, Session] = {}
-        self._down_until = self._settled_at = -math.inf
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._log = log.get("edge.seats")
+        self._watch_time, self._pace = watch_time, Pace(settings)
+        self.endings = Endings(seats, self._sessions, journal=journal, watch_time=watch_time, counts=counts, tick=tick)
+        self.comparing = Comparing(reports, settings, endings=self.endings, edge=edge, tick=tick)
+        self._renewals = Renewals(
+            seats, settings, endings=self.endings, comparing=self.comparing, edge=edge, now=now, tick=tick
+        )
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def touch(self, claims: Claims, source: Activity, place: Place | str) -> Session | None:
+    def touch(self, claims: Claims, source: Activity, place: Place) -> Session | None:
         """Note activity of a session that holds its seat; None: ask `admit`. Never waits. Raises Refusal."""
         session = self._sessions.get(claims.sid)
         if session is None:
             return None
-        if isinstance(place, str):
-            place = Place(place_of(place))
-        tick = self._tick()
-        session.active = tick
-        self._check(session, claims, place)
-        if tick - session.confirmed >= self._settings.seat_lease_s:
+        if (
+            place is not session.here or claims is not session.claims or session.seen != self._revocations.version
+        ) and not self._lets_in(session, claims, place):
+            return None
+        tick = session.active = self._tick()
+        if tick - session.confirmed >= self._lease_s:
             return None
         self._counts.activity[source] += 1
-        if tick >= session.due and tick >= self._down_until:
-            self._renew(session)
+        if tick >= session.due and self._renewals.may_ask(tick):
+            self._renewals.renew(session)
         return session
 
-    async def admit(self, claims: Claims, place: Place | str) -> Session:
+    async def admit(self, claims: Claims, place: Place) -> Session:
         """Take a seat in Redis for a session that holds none as far as is known here. Raises Refusal."""
-        if isinstance(place, str):
-            place = Place(place_of(place))
         session = self._sessions.get(claims.sid)
         if session is None:
             session = self._sessions[claims.sid] = Session(claims, tick=self._tick())
-        self._check(session, claims, place)
+        is_new_place = not self._lets_in(session, claims, place)
+        session.active = self._tick()
         if not session.started:
             self._wait_until_settled()
-            session.place = place.prefix
-        verdict = await self._ask(session)
+            session.place, session.country = place.prefix, place.country
+        if is_new_place and session.renewal is not None:
+            await asyncio.wait([session.renewal])
+        verdict = await self._renewals.ask(session, place if is_new_place else None)
         if verdict is None:
             self._play_on(session)
         elif verdict.state != "seated":
             self._refuse(session, _refusal(verdict, claims))
-        self._check(session, claims, place)
+        if not self._lets_in(session, claims, place):
+            raise Refusal("binding")
         return session
-
-    async def leave(self, claims: Claims, *, grace_s: int = 0) -> None:
-        """Free the seat of a session that ends; it may take one again. Never raises: a lost one frees itself."""
-        session = self._sessions.get(claims.sid) or Session(claims, tick=self._tick())
-        if session.renewal is not None:
-            await asyncio.wait([session.renewal])
-        session.confirmed = -math.inf
-        try:
-            async with asyncio.timeout(REDIS_TIMEOUT_S):
-                held = await self._seats.leave(claims.sub, claims.sid, grace_s=grace_s)
-        except (RedisError, OSError, TimeoutError):
-            return
-        if held:
-            self._journal.tell("playback.stop", claims.sid, session.data(reason=session.gone or "end"))
 
     async def end(self, claims: Claims) -> None:
         """The page closed. It may be a reload, so the seat stays for a moment that only this session can use."""
-        await self.leave(claims, grace_s=self._settings.seat_end_s)
+        session = self._sessions.get(claims.sid) or Session(claims, tick=self._tick())
+        await asyncio.shield(self.endings.leave_soon(session, "end", grace_s=self._settings.seat_end_s))
 
     def fetch(self, session: Session, target: Media, place: Place) -> float:
-        """Note that a segment is about to be sent; the seconds to hold it back before. Raises Refusal too-fast."""
-        return 0.0
+        """Note that a segment is about to be sent; the seconds to hold it back before, mostly 0.0. Raises Refusal
+        too-fast, or shared when the session is in too many hands."""
+        tick = self._tick()
+        hold_s = self._pace.take(session, place.prefix, tick)
+        evidence = session.evidence or self.comparing.evidence_of(session)
+        if evidence.fetched(target, place, tick):
+            self.comparing.look(session, tick)
+            if session.gone:
+                self._refuse(session, Refusal(session.gone))
+        return hold_s
 
     def delivered(self, session: Session, target: Media, place: Place, *, whole: bool) -> None:
         """Note that bytes of a segment were handed over, all of them where it is `whole`."""
-        claims = session.claims
-        if claims.scope not in session.told:
-            self.first_media(session, claims)
+        if target.index < 0:
+            return
+        reel = session.reel
+        if reel is None or reel.version != target.version or reel.title != target.title:
+            reel = session.reel = self._reel_of(session, target.title, target.version)
+        if whole:
+            reel.mark(target.index, target.is_sound)
+        if target.title not in session.told:
+            self._tell_first(session, target.title)
 
     def at(self, session: Session, seconds: float) -> None:
-        """Note the position a player told."""
+        """Note the position a player told, of what it plays here. A number that is none is not noted."""
+        if 0 <= seconds < math.inf:
+            title = title_of(session.claims)
+            reel = session.reel or self._reel_of(session, title, "")
+            reel.position_s, reel.is_fresh = seconds, True
 
     def keep(self, session: Session) -> bool:
         """Note that bytes of a body are on their way; whether they may go on. Between the pieces of a long one."""
-        return not session.is_over
+        if session.is_over or session.seen != self._revocations.version:
+            return not session.is_over and self._is_spared(session)
+        tick = session.active = self._tick()
+        if tick >= session.due and self._renewals.may_ask(tick):
+            self._renewals.renew(session)
+        since_s = tick - session.confirmed
+        return since_s < self._lease_s or (since_s < self._settings.seat_outage_s and not self._renewals.is_up())
 
     def first_media(self, session: Session, claims: Claims) -> None:
         """Tell control, once, that the first media of a title left in a session."""
-        if claims.scope not in session.told:
-            session.told.add(claims.scope)
-            self._journal.tell("playback.first_media", claims.sid, session.data(title=title_of(claims)))
+        if title_of(claims) not in session.told:
+            self._tell_first(session, title_of(claims))
 
-    async def register_again(self) -> None:
-        """Redis forgot everything: register at once what runs here, and let new sessions wait for other edges."""
-        tick = self._tick()
-        self._settled_at, self._down_until = tick + SETTLE_S, -math.inf
-        turns = asyncio.Semaphore(CONCURRENT)
-
-        async def again(session: Session) -> None:
-            async with turns:
-                await asyncio.wait([self._renew(session)])
-
-        await asyncio.gather(*(again(one) for one in self._sessions.values() if self._is_running(one, tick)))
-
-    def renew_soon(self) -> None:
-        """Messages may have been lost: the next activity of each session renews its seat, which tells if it is gone."""
+    def register_again(self) -> None:
+        """Redis forgot everything: register soon what runs here, and let new sessions wait for other edges."""
         for session in self._sessions.values():
-            session.due = -math.inf
+            for reel in session.reels.values():
+                reel.forget_sent()
+        self._renewals.register_again(self._sessions)
+
+    async def catch_up(self) -> None:
+        """Messages may have been lost: hold what is known against all sessions, and ask soon for those that run."""
+        await self.hold_against_revocations()
+        self._renewals.catch_up(self._sessions)
+
+    def is_spread(self, sid: str) -> None:
+        """Another edge serves a session too."""
+        session = self._sessions.get(sid)
+        if session is not None:
+            self.comparing.spread(session)
+
+    async def hold_against_revocations(self, push: Push | None = None) -> None:
+        """Stop the sessions that were revoked, by `push` or ever; also those whose bytes are on their way."""
+        if push is not None and push.kind == "sid":
+            session = self._sessions.get(push.key)
+            if session is not None:
+                self._is_spared(session)
+            return
+        for number, session in enumerate(list(self._sessions.values())):
+            if session.seen != self._revocations.version:
+                self._is_spared(session)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
 
     def sweep(self) -> None:
         """Forget sessions that were not active for longer than they could play on without Redis."""
-        limit = max(self._settings.seat_outage_s, self._settings.seat_lease_s)
+        limit = max(self._settings.seat_outage_s, self._lease_s)
         tick = self._tick()
         for sid, session in list(self._sessions.items()):
             if tick - session.active > limit:
                 del self._sessions[sid]
+                self.endings.forget(session)
 
     def is_redis_up(self) -> bool:
         """Whether the last question to Redis was answered."""
-        return self._down_until == -math.inf
+        return self._renewals.is_up()
 
-    def _is_running(self, session: Session, tick: float) -> bool:
-        return (
-            session.started
-            and not session.gone
-            and tick - session.confirmed < self._settings.seat_outage_s
-            and tick - session.active < self._settings.seat_lease_s
-        )
-
-    def _check(self, session: Session, claims: Claims, place: Place) -> None:
-        """What ends a session or keeps a token out, as far as it is known here."""
+    def _lets_in(self, session: Session, claims: Claims, place: Place) -> bool:
+        """What ends a session or keeps a token out, as far as it is known here. False: Redis must say whether this
+        place is the session's second one. Raises Refusal."""
         if claims is not session.claims and claims.iat >= session.claims.iat:
             session.claims, session.seen = claims, -1
         if session.gone:
             self._refuse(session, Refusal(session.gone))
         if session.seen != self._revocations.version or claims is not session.claims:
             self._hold_against_revocations(session, claims)
-        if claims.b == "hard" and session.started and place.prefix != session.place:
-            raise Refusal("binding")
+        if claims.b == "hard" and session.started and place.prefix not in (session.place, session.alt):
+            if session.alt or not place.prefix or (":" in session.place) == (place.family == 6):
+                raise Refusal("binding")
+            return False
+        session.here = place
+        return True
 
     def _hold_against_revocations(self, session: Session, claims: Claims) -> None:
         try:
             self._revocations.check(claims)
         except Refusal as refusal:
-            if claims is session.claims and session.confirmed > -math.inf:
-                session.confirmed = -math.inf
-                task = asyncio.create_task(self.leave(claims))
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
+            if claims is session.claims:
+                session.is_over = True
+                if session.confirmed > -math.inf:
+                    session.confirmed = -math.inf
+                    self.endings.leave_soon(session, refusal.code)
             self._refuse(session, refusal)
         if claims is session.claims:
             session.seen = self._revocations.version
+
+    def _is_spared(self, session: Session) -> bool:
+        try:
+            self._hold_against_revocations(session, session.claims)
+        except Refusal:
+            return False
+        return not session.is_over
 
     def _refuse(self, session: Session, refusal: Refusal) -> NoReturn:
         if not session.refused:
@@ -220,7 +245,7 @@ class LocalSeats:
         raise refusal
 
     def _wait_until_settled(self) -> None:
-        left = self._settled_at - self._tick()
+        left = self._renewals.settled_at - self._tick()
         if left > 0:
             words = "Screens are being counted anew; try again in a moment."
             raise Refusal("seats-unavailable", words, retry_after_s=math.ceil(left))
@@ -231,59 +256,21 @@ class LocalSeats:
         if not running and not self._settings.seat_open:
             raise Refusal("seats-unavailable", retry_after_s=2)
 
-    async def _ask(self, session: Session) -> Verdict | None:
-        if session.renewal is None and self._tick() < self._down_until:
-            return None
-        # A task of its own: a viewer who leaves does not cancel the question half way.
-        return await asyncio.shield(self._renew(session))
+    def _reel_of(self, session: Session, title: str, version: str) -> Reel:
+        """Its reel of a version, begun where there is none."""
+        reel = session.reels.pop((title, version), None)
+        if reel is None:
+            reel = Reel(session.claims.sid, session.claims.sub, title=title, version=version)
+        session.reels[title, version] = reel
+        if len(session.reels) > REELS:
+            oldest = session.reels.pop(next(iter(session.reels)))
+            if self._watch_time is not None:
+                self._watch_time.put(oldest)
+        return reel
 
-    def _renew(self, session: Session) -> asyncio.Task[Verdict | None]:
-        if session.renewal is None:
-            session.renewal = asyncio.create_task(self._take(session))
-        return session.renewal
-
-    async def _take(self, session: Session) -> Verdict | None:
-        """Ask Redis and note the answer; None: it gave none."""
-        sent, claims = self._tick(), session.claims
-        was_up = self.is_redis_up()
-        if not was_up:
-            # One question finds out whether it is back; nobody else waits for that.
-            self._down_until = sent + REDIS_TIMEOUT_S
-        claim = Claim(
-            sub=claims.sub,
-            sid=claims.sid,
-            cap=claims.cap,
-            hmx=claims.hmx,
-            may_start=session.started or self._now() < claims.exp,
-            device=claims.d,
-            place=session.place,
-            title=title_of(claims),
-        )
-        try:
-            async with asyncio.timeout(REDIS_TIMEOUT_S):
-                verdict = await self._seats.take(claim)
-        except (RedisError, OSError, TimeoutError) as error:
-            if was_up:
-                self._log.warning("seats are not counted", words=repr(error))
-            self._down_until = self._tick() + BACK_OFF_S
-            return None
-        finally:
-            session.renewal = None
-        self._down_until = -math.inf
-        self._note(session, verdict, sent)
-        return verdict
-
-    def _note(self, session: Session, verdict: Verdict, sent: float) -> None:
-        if verdict.state != "seated":
-            session.confirmed = -math.inf
-            if verdict.state == "gone":
-                session.gone = verdict.reason if verdict.reason in TABLE else "revoked"
-            return
-        if verdict.first and not session.started:
-            data = session.data(device=session.claims.d, place=session.place, edge=self._edge)
-            self._journal.tell("playback.start", session.claims.sid, data)
-        session.confirmed, session.started, session.place = sent, True, verdict.place or session.place
-        session.due, session.refused = sent + self._settings.seat_renew_s, False
+    def _tell_first(self, session: Session, title: str) -> None:
+        session.told.add(title)
+        self._journal.tell("playback.first_media", session.claims.sid, session.data(title=title))
 
 
 def _refusal(verdict: Verdict, claims: Claims) -> Refusal:
@@ -291,11 +278,11 @@ def _refusal(verdict: Verdict, claims: Claims) -> Refusal:
         return _full(verdict.seats, claims.cap)
     if verdict.state == "gone":
         return Refusal(verdict.reason if verdict.reason in TABLE else "revoked")
-    return Refusal("start-window-over")
+    return Refusal("binding" if verdict.state == "elsewhere" else "start-window-over")
 
 
-def _full(seats: tuple[LiveSeat, ...], cap: int) -> Refusal:
-    screens = "one screen" if len(seats) == 1 else f"{len(seats)} screens"
+def _full(seats: Iterable[LiveSeat], cap: int) -> Refusal:
     listed = [{"device": one.device, "place": one.place, "since": one.since} for one in seats]
+    screens = "one screen" if len(listed) == 1 else f"{len(listed)} screens"
     words = f"You are watching on {screens} already. Stop one of them, then try again."
     return Refusal("seats-full", words, cap=cap, seats=listed)

@@ -19,6 +19,9 @@ from shared.events import EDGE_PUSH, REVOKED, Push
 
 #: A key that is there as long as Redis remembers; a new value means that all seats were forgotten.
 MARK: Final = "edge:mark"
+#: Counts the seconds of one edge; one that Redis has forgotten means that what it last wrote was lost in a restart.
+PULSE: Final = "edge:pulse:{}"
+PULSE_KEPT_S: Final = 3600
 PING_S: Final = 1.0
 #: Seconds without any answer after which the connection counts as dead.
 SILENCE_S: Final = 3.0
@@ -29,7 +32,7 @@ class Watch:
 
     def __init__(self, redis: Redis, seats: LocalSeats, revocations: Revocations, *, tick: Callable[[], float]) -> None:
         self._redis, self._seats, self._revocations, self._tick = redis, seats, revocations, tick
-        self._mark = ""
+        self._mark, self._pulse, self._beats = "", PULSE.format(ids.new_secret(8)), 0
         self._log = log.get("edge.watch")
         #: Whether messages reach this edge now.
         self.is_connected = False
@@ -67,18 +70,21 @@ class Watch:
         """After a gap: what was revoked meanwhile, and whether Redis is the one it was."""
         held: dict[Any, Any] = await self._redis.hgetall(REVOKED)
         self._revocations.add({field.decode(): int(iat) for field, iat in held.items()})
-        self._seats.renew_soon()
         await self._compare_mark()
+        await self._seats.catch_up()
         self.is_connected = True
 
     async def _compare_mark(self) -> None:
         async with asyncio.timeout(SILENCE_S):
             await self._redis.set(MARK, ids.new_secret(8), nx=True)
             mark = str(await self._redis.get(MARK))
-        forgot, self._mark = bool(self._mark) and mark != self._mark, mark
+            beats = int(await self._redis.set(self._pulse, self._beats + 1, get=True, ex=PULSE_KEPT_S) or 0)
+        forgot = bool(self._mark) and (mark != self._mark or beats < self._beats)
+        self._mark, self._beats = mark, self._beats + 1
         if forgot:
             self._log.warning("Redis lost its memory; sessions are registered again")
-            await self._seats.register_again()
+            await self._revocations.write_back(self._redis)
+            self._seats.register_again()
 
     async def _take_in(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
@@ -88,5 +94,8 @@ class Watch:
             return
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             push = msgspec.json.decode(message["data"], type=Push)
-            if push.kind in ("title", "sub", "sid"):
+            if push.kind == "spread":
+                self._seats.is_spread(push.key)
+            elif push.kind != "ping":
                 self._revocations.apply(push)
+                await self._seats.hold_against_revocations(push)

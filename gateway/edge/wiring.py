@@ -14,10 +14,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.edge.asked import read_also
 from gateway.edge.cache import Cache
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
+from gateway.edge.delivered import WatchTime
 from gateway.edge.disk import Disk
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
@@ -26,11 +26,12 @@ from gateway.edge.places import Places
 from gateway.edge.playback import Playback
 from gateway.edge.pulse import Pulse
 from gateway.edge.replies import Cors, Delivery
+from gateway.edge.reports import Reports
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
 from gateway.edge.verified import Failures, Verified
 from gateway.edge.watch import Watch
-from shared import log, metrics, private
+from shared import ids, log, metrics, private
 from shared.clock import SystemClock
 from shared.flags import Flags
 from shared.network import parse_networks
@@ -58,15 +59,20 @@ class Edge:
         self.cmcd = Cmcd(Flags(self.redis, SystemClock()), edge=socket.gethostname())
         self.revocations = Revocations()
         self.places = Places(settings)
+        self.watch_time = WatchTime(self.events, now=now, counts=self.counts)
+        # Several edges may run on one host, and each must know which sessions the others serve too.
+        name = f"{socket.gethostname()}-{ids.new_secret(4)}"
         self.seats = LocalSeats(
             Seats(self.redis, lease_s=settings.seat_lease_s, policy=settings.seats_policy),
             settings,
             revocations=self.revocations,
             journal=self.journal,
             counts=self.counts,
-            edge=socket.gethostname(),
+            edge=name,
             now=now,
             tick=tick,
+            watch_time=self.watch_time,
+            reports=Reports(self.redis, name),
         )
         self.watch = Watch(self.redis, self.seats, self.revocations, tick=tick)
         self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s, tick=tick)
@@ -80,7 +86,7 @@ class Edge:
             delivery=Delivery(parse_networks(settings.cdn_networks, "USHER_CDN_NETWORKS")),
             counts=self.counts,
             places=self.places,
-            country_header=read_also(settings.country_header),
+            country_header=settings.country_header,
             cmcd=self.cmcd,
             now=now,
             tick=tick,
@@ -136,6 +142,9 @@ async def running(
         _outlive(edge.watch.run()),
         _outlive(edge.journal.run()),
         _outlive(edge.sweep()),
+        _outlive(edge.watch_time.run()),
+        _outlive(edge.seats.endings.run()),
+        _outlive(edge.seats.comparing.run()),
         *([_outlive(edge.disk.tend())] if edge.disk else []),
         _outlive(edge.pulse.watch()),
         _outlive(edge.cmcd.watch()),
@@ -148,6 +157,7 @@ async def running(
     finally:
         await asyncio.to_thread(stop)
         await end(*work)
+        await edge.seats.endings.finish()
         await edge.journal.flush()
         await edge.redis.aclose()
         await edge.events.aclose()
