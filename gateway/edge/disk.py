@@ -6,6 +6,7 @@ fails="open": a disk that is full, read-only, slow or wrong is counted and told 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -29,7 +30,7 @@ GRACE_S: Final = 30.0
 AGAIN_S: Final = 60.0
 #: Bytes of bodies that wait to be written; more are not written at all.
 WAITING_BYTES: Final = 64 << 20
-READ_TIMEOUT_S, TEND_S, PAUSE_S = 2.0, 5.0, 30.0
+READ_TIMEOUT_S, TEND_S, PAUSE_S, CLOSE_S = 2.0, 5.0, 30.0, 5.0
 
 Work = Literal["open", "read", "write", "verify"]
 P = ParamSpec("P")
@@ -136,8 +137,10 @@ class Disk:
             await asyncio.wait(self._writing.values())
 
     async def close(self) -> None:
-        """Finish what is being written, and let another process have the folder."""
-        await self.written()
+        """Finish what is being written, if that is soon, and let another process have the folder."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.written()
         self._is_open = False
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._writer.shutdown(wait=False, cancel_futures=True)

@@ -145,6 +145,7 @@ def environment(plan: Plan, app: str) -> dict[str, str]:
         "mail_dir": plan.home / "mail",
         "jwks_url": f"{plan.origin}/.well-known/jwks.json",
         "jwks_file": plan.home / "edge" / "jwks.json",
+        "cache_disk_dir": plan.home / "edge" / "cache",
         "scratch_dir": plan.home / "scratch",
         # Whoever ends a run does not want to wait for viewers.
         "drain_s": 0,

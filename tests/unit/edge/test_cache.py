@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import ClassVar
 
+import obstore
 import pytest
 from obstore.store import MemoryStore
 
@@ -193,9 +196,30 @@ def test_media_are_what_their_names_say(name: str, head: bytes) -> None:
     assert not belies(f"v/t/ver/720/{name}", head)
 
 
-async def test_an_error_page_is_neither_served_nor_kept() -> None:
+@pytest.mark.parametrize("size", [100, 500_000])
+async def test_an_error_page_is_neither_served_nor_kept(size: int) -> None:
     bench = Bench()
-    await bench.put(SEGMENT, b"<html>" + b"x" * 500_000)
+    await bench.put(SEGMENT, b"<html>" + b"x" * size)
+    with pytest.raises(StoreUnavailable):
+        await bench.cache.get(SEGMENT)
+    assert bench.cache.bytes_held == 0
+
+
+async def test_a_body_of_another_length_than_announced_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short:
+        meta: ClassVar = {"size": 1001, "e_tag": '"x"'}
+
+        def stream(self, min_chunk_size: int) -> AsyncIterator[bytes]:
+            return parts()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield bytes(1000)
+
+    async def short(*_: object, **__: object) -> Short:
+        return Short()
+
+    monkeypatch.setattr(obstore, "get_async", short)
+    bench = Bench()
     with pytest.raises(StoreUnavailable):
         await bench.cache.get(SEGMENT)
     assert bench.cache.bytes_held == 0
