@@ -83,6 +83,12 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
         str, doc("header in which trusted proxies name the client's country, such as CF-IPCountry; empty: none")
     ] = ""
     geoip_file: Annotated[str, doc("file of lines `network,country` that countries are looked up in; empty: none")] = ""
+    forged_per_address: Annotated[
+        int, Meta(ge=1), doc("wrong tokens a second of one address after which its new ones get 429")
+    ] = 50
+    forged_in_total: Annotated[
+        int, Meta(ge=1), doc("wrong tokens a second of all addresses after which new ones get 429")
+    ] = 1000
     seats_policy: Annotated[Literal["refuse", "takeover_oldest"], doc("what a screen over the cap meets")] = "refuse"
     seat_lease_s: Annotated[Seconds, doc("a seat is free this long after the last activity")] = 45
     seat_renew_s: Annotated[Seconds, doc("activity renews a seat at most this often")] = 15

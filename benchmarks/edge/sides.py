@@ -22,6 +22,7 @@ RAISED = {
     "pace_burst": "1000000",
     "pace_prefix_per_s": "1000000000",
     "pace_prefix_burst": "1000000000",
+    "sharing_media_s": "1000000000",
     "forged_per_address": "1000000000",
     "forged_in_total": "1000000000",
 }

@@ -53,7 +53,7 @@ class Edge:
         self.counts = Counts()
         self.redis, self.events = _redis(settings.redis_url), _redis(settings.events)
         self.keyring = Keyring(settings.jwks_url, settings.jwks_file, tick=tick)
-        self.verified = Verified(self.keyring, Failures(tick=tick))
+        self.verified = Verified(self.keyring, _failures(settings, tick))
         self.keyring.on_drop = self.verified.forget
         self.journal = Journal(self.events, now=now, counts=self.counts)
         self.cmcd = Cmcd(Flags(self.redis, SystemClock()), edge=socket.gethostname())
@@ -163,6 +163,10 @@ async def running(
         await edge.events.aclose()
         await edge.cache.close()
         await edge.origin.close()
+
+
+def _failures(settings: EdgeSettings, tick: Callable[[], float]) -> Failures:
+    return Failures(tick=tick, per_address=settings.forged_per_address, total=settings.forged_in_total)
 
 
 def _outlive(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

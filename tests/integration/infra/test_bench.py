@@ -16,7 +16,7 @@ def test_bench_of_the_edge_measures_and_ends_with_its_object(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USHER_PORT_BASE", str(free_base(100)))
-    status = main(["bench", "edge", "--quick", "--no-page", "--only", "start,fill,misses"])
+    status = main(["bench", "edge", "--quick", "--no-page", "--only", "start,forged,fill,misses"])
     said = capfd.readouterr()
     try:
         programs.find("nginx", "wrk")
