@@ -97,7 +97,8 @@ class Link:
             answer.status, answer.length = int(found[":status"]), int(found.get("content-length", "-1"))
         elif kind == DATA:
             answer.body += payload
-            self._frame(WINDOW_UPDATE, struct.pack(">I", max(1, len(payload))))
+            if payload:
+                self._frame(WINDOW_UPDATE, struct.pack(">I", len(payload)))
         elif kind == RST_STREAM:
             answer.reset = int.from_bytes(payload, "big")
             done.set()
