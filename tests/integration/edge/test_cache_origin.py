@@ -165,12 +165,26 @@ async def test_a_body_that_stops_arriving_is_torn_within_the_deadline(rig: Rig) 
     assert await rig.body(SEGMENT) == BIG
 
 
-async def test_a_bucket_that_never_answers_is_unavailable_within_the_deadline(rig: Rig) -> None:
+async def test_a_bucket_that_never_answers_is_unavailable_and_soon_not_asked(rig: Rig) -> None:
+    rig.make(timeout_s=0.1)
+    rig.bucket.faults[INIT].extend([Fault(is_silent=True)] * FAILURES)
+    for _ in range(FAILURES):
+        with pytest.raises(StoreUnavailable):
+            await rig.body(INIT)
+    assert rig.origin.breaker.state == "open"
+
+
+async def test_who_finds_no_room_within_the_deadline_is_told(rig: Rig) -> None:
     rig.make(timeout_s=0.3)
-    rig.bucket.faults[INIT].extend([Fault(is_silent=True)] * 9)
+    held = rig.cache.room.lease_now(rig.cache.room.free)
+    assert held is not None
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable):
             await rig.body(INIT)
+    waiting = asyncio.create_task(rig.body(INIT))
+    await until(_truth(lambda: rig.bucket.reads(INIT) == 2))
+    held.release()
+    assert await waiting == SMALL
 
 
 async def test_an_open_breaker_asks_nothing_while_hits_go_on_and_one_probe_closes_it(rig: Rig) -> None:

@@ -193,6 +193,23 @@ async def test_a_disk_that_takes_no_bytes_is_counted_and_left_alone_for_a_while(
     assert await disk.find("a") is not None
 
 
+async def test_a_disk_that_hangs_is_left_alone_for_a_while(
+    tmp_path: Path, disk: Disk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.edge.disk.READ_TIMEOUT_S", 0.1)
+    await put(disk, "a", BIG)
+    [path] = bodies(tmp_path / "cache")
+    path.unlink()
+    os.mkfifo(path)
+    assert (await disk.find("a"), disk.failures["read"]) == (None, 1)
+    assert (await disk.find("a"), disk.failures["read"]) == (None, 1)
+    os.close(os.open(path, os.O_WRONLY))
+    path.unlink()
+    path.write_bytes(BIG)
+    clock.now += PAUSE_S
+    assert isinstance(await disk.find("a"), Filed)
+
+
 async def test_a_folder_that_cannot_be_made_leaves_the_tier_empty(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "file").write_bytes(b"")
     disk = Disk(tmp_path / "file" / "cache", budget_bytes=ROOM_FOR_3, tick=clock)
