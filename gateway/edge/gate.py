@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from jwt.algorithms import ECAlgorithm
 
+from gateway.edge import once
 from gateway.edge.keyring import PublicKey
 from gateway.edge.refusals import Refusal
 from gateway.edge.resolve import Target, target
@@ -24,6 +25,9 @@ _PART = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SCOPE = re.compile(r"v/[A-Za-z0-9_-]+/\Z")
 _SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 _SUBJECT = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+#: Bounds of the numbers in a token: what is beyond was not meant, and Redis would choke on it.
+LARGEST_CAP: Final = 1000
+LATEST: Final = 1 << 33
 _BINDINGS = ("off", "soft", "hard")
 #: What verifies a signature, by the algorithm that the key fixes.
 _ALGORITHMS: Final = {"ES256": ECAlgorithm(ECAlgorithm.SHA256)}
@@ -164,8 +168,10 @@ def _signature(check: _Check) -> str:
 
 def _says(check: _Check) -> str:
     try:
+        once.check(_canonical(check.token.partition(".")[0]))
+        once.check(check.payload)
         check.claims = msgspec.json.decode(check.payload, type=Claims)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, ValueError):
         raise Refusal("token-claims") from None
     return f"token {check.claims.jti} of session {check.claims.sid}"
 
@@ -181,8 +187,9 @@ def _names(check: _Check) -> str:
         and _SESSION.match(claims.sid) is not None
         and _SUBJECT.match(claims.sub) is not None
         and claims.b in _BINDINGS
-        and claims.cap >= 1
-        and claims.q >= 0
+        and 1 <= claims.cap <= LARGEST_CAP
+        and 0 <= claims.q <= LATEST
+        and all(0 <= moment <= LATEST for moment in (claims.iat, claims.exp, claims.hmx))
     )
     if not sound:
         raise Refusal("token-claims")

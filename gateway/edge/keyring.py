@@ -8,6 +8,7 @@ import http.client
 import os
 import re
 import urllib.request
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.edge import once
 from shared import log
 
 #: Seconds between two reads of the key set that requests cause; an unknown kid costs no more than this.
@@ -22,6 +24,7 @@ MIN_INTERVAL_S = 10.0
 FETCH_TIMEOUT_S = 3.0
 MAX_DOCUMENT = 64 * 1024
 COORDINATE_BYTES = 32
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+\Z")
 _KID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
@@ -48,13 +51,17 @@ def parse(data: bytes) -> Document:
     """Read a JWKS (RFC 7517). Raises ValueError when it is none; an unsound key in it is left out and named."""
     try:
         entries = msgspec.json.decode(data, type=_Set).keys
-    except msgspec.DecodeError as error:
+        once.check(data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a key set: {error}") from error
+    kids = Counter(str(entry.get("kid")) for entry in entries)
     keys: dict[str, PublicKey] = {}
     refused: list[str] = []
     for entry in entries:
         try:
             key = _public_key(entry)
+            if kids[key.kid] > 1:
+                raise ValueError(f"key {key.kid}: named {kids[key.kid]} times, so nobody knows which it is")
             keys[key.kid] = key
         except ValueError as error:
             refused.append(str(error))
@@ -71,7 +78,8 @@ def _public_key(entry: dict[str, Any]) -> PublicKey:
             raise ValueError(f"key {kid}: {name} is not {value}")
     if "d" in entry:
         raise ValueError(f"key {kid}: holds a private part")
-    if "key_ops" in entry and "verify" not in entry["key_ops"]:
+    key_ops = entry.get("key_ops", ["verify"])
+    if not isinstance(key_ops, list) or "verify" not in key_ops:
         raise ValueError(f"key {kid}: key_ops does not allow verify")
     x, y = (_coordinate(entry.get(name), f"key {kid}: {name}") for name in ("x", "y"))
     try:
@@ -82,8 +90,10 @@ def _public_key(entry: dict[str, Any]) -> PublicKey:
 
 
 def _coordinate(text: object, what: str) -> int:
+    if not isinstance(text, str) or not _BASE64URL.match(text):
+        raise ValueError(f"{what} is not base64url")
     try:
-        raw = base64.b64decode(str(text) + "=" * (-len(str(text)) % 4), altchars=b"-_", validate=True)
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         raise ValueError(f"{what} is not base64url") from None
     if len(raw) != COORDINATE_BYTES:

@@ -48,6 +48,23 @@ def test_all_three_slots_are_taken() -> None:
         {"use": "enc"},
         {"use": None},
         {"key_ops": ["sign"]},
+        {"key_ops": []},
+        {"key_ops": 5},
+        {"key_ops": "verify"},
+        {"key_ops": {"verify": True}},
+        {"alg": ["ES256"]},
+        {"kid": ["a"]},
+        {"kid": "a" * 65},
+        {"kid": "bad\n"},
+        {"x": 7},
+        {"x": [SOUND["x"]]},
+        {"x": SOUND["x"] + "="},
+        {"x": "é" * 43},
+        {"x": "A" * 43, "y": "A" * 43},
+        {"crv": "P-384"},
+        {"crv": "secp256k1"},
+        {"kty": "OKP", "crv": "Ed25519"},
+        {"alg": "ES384"},
         {"d": "AQAB"},
         {"kid": ""},
         {"kid": 7},
@@ -68,7 +85,41 @@ def test_an_unsound_key_is_left_out_and_named(change: dict[str, Any]) -> None:
     assert len(read.refused) == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b'{"keys": 3}', b"<html>"])
+def test_key_ops_of_no_kind_leaves_the_key_out() -> None:
+    assert parse(document({**SOUND, "key_ops": None})).keys == {}
+    assert list(parse(document({**SOUND, "key_ops": ["verify"]})).keys) == [SOUND["kid"]]
+
+
+def test_a_kid_that_stands_twice_is_nobodys() -> None:
+    other = keys.jwks(keys.new_key_set())["keys"][0]
+    read = parse(document(SOUND, {**other, "kid": SOUND["kid"]}, other))
+    assert list(read.keys) == [other["kid"]]
+    assert len(read.refused) == 2
+    assert parse(document(SOUND, SOUND)).keys == {}
+
+
+def test_a_member_that_stands_twice_makes_it_no_key_set() -> None:
+    text = document(SOUND).decode()
+    for twice in (text.replace('"use":"sig"', '"use":"enc","use":"sig"'), text[:-1] + ',"keys":[]}'):
+        with pytest.raises(ValueError, match="not a key set"):
+            parse(twice.encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 60_000,
+        b'{"keys":' + b"[" * 60_000,
+        b'{"keys": [3]}',
+        b'{"keys": null}',
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"keys": 3}',
+        b"<html>",
+    ],
+)
 def test_what_is_no_key_set_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse(data)
