@@ -67,6 +67,11 @@ async def plays_past(page: Page, seconds: float) -> None:
     await page.wait_for_function("at => document.querySelector('video')?.currentTime > at", arg=seconds)
 
 
+async def position(page: Page) -> float:
+    """Where the film's clock stands; -1 where there is none."""
+    return float(await page.evaluate("document.querySelector('video')?.currentTime ?? -1"))
+
+
 async def seated(stack: Running) -> list[int]:
     """How many seats each viewer holds now."""
     redis: Redis = Redis.from_url(stack.redis_url)
@@ -119,12 +124,16 @@ async def test_seeking_and_reload_keep_one_seat(stack: Running, open_page: Open,
     assert await seated(stack) == [1]
 
 
-async def test_third_screen_is_told_who_watches(stack: Running, open_page: Open, film: str, shots: Path | None) -> None:
+async def test_third_screen_is_told_who_watches_and_takes_the_place_of_one(
+    stack: Running, open_page: Open, film: str, shots: Path | None
+) -> None:
+    pages = []
     for _ in range(2):
         page = await open_page()
         await enter(page, stack, "viewer")
         await page.goto(film)
         await press_play(page)
+        pages.append(page)
 
     third = await open_page(phone=True)
     await enter(third, stack, "viewer")
@@ -133,8 +142,16 @@ async def test_third_screen_is_told_who_watches(stack: Running, open_page: Open,
     curtain = third.get_by_role("alert")
     await expect(curtain).to_contain_text("All your screens are in use")
     await expect(curtain.locator("li")).to_have_count(2)
+    await expect(curtain.locator("li").first).to_contain_text("Chrome on Linux")
     if shots:
         await third.screenshot(path=shots / "third.png")
+
+    await curtain.get_by_role("radio").nth(1).check()
+    await curtain.get_by_role("button", name="Play here instead").click()
+    await plays_past(third, 0.5)
+    await expect(pages[1].get_by_role("alert")).to_contain_text("Stopped from another screen")
+    assert await position(pages[0]) > 0
+    assert await seated(stack) == [2]
 
 
 async def test_film_paused_past_every_clock_plays_on_by_the_same_address(
@@ -147,7 +164,7 @@ async def test_film_paused_past_every_clock_plays_on_by_the_same_address(
     async def silent(route: Route) -> None:
         await route.abort()
 
-    await page.route("**/beat", silent)
+    await page.route("**/beat?*", silent)
     await enter(page, stack, "viewer")
     await page.goto(film)
     await press_play(page)
