@@ -20,6 +20,7 @@ class Tap:
         self._there = (host, int(port))
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.asked: Counter[str] = Counter()
         #: New connections wait here.
         self.let_through = asyncio.Event()
@@ -44,10 +45,16 @@ class Tap:
         """End all connections."""
         if self._server is not None:
             self._server.close()
+        self.let_through.set()
         for writer in tuple(self._links):
             writer.transport.abort()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         there_reader, there = await asyncio.open_connection(*self._there)
         self._links |= {writer, there}
         try:
