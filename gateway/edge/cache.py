@@ -133,7 +133,8 @@ class Cache:
 
     async def _fetch(self, flight: _Flight) -> Object:
         key, version = flight.key, version_of(flight.key)
-        was_ready = self._versions.known(version)
+        # Asked before the bytes are read: those of a ready version are final.
+        was_ready = await self._versions.is_ready(version) if may_change(key) else self._versions.known(version)
         try:
             found = await self.fills.object(Order(key, lambda filling: flight.begin(filling, "miss")))
         except NotFound:

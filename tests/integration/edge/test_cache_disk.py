@@ -167,15 +167,21 @@ async def test_a_reader_of_a_file_reads_on_when_it_is_evicted(store: ObjectStore
     await process.cache.close()
 
 
-async def test_a_playlist_comes_to_disk_only_when_it_is_final(first: Process, tmp_path: Path) -> None:
-    await first.kept(PLAYLIST)
-    assert bodies(tmp_path / "cache") == []
+async def test_a_playlist_comes_to_disk_only_when_it_is_final(
+    first: Process, store: ObjectStore, tmp_path: Path
+) -> None:
+    unfinished = PLAYLIST.replace("/ver/", "/next/")
+    await store.put_async(unfinished, b"#EXTM3U\nhalf")
+    await first.kept(PLAYLIST, unfinished)
+    assert [path.read_bytes() for path in bodies(tmp_path / "cache")] == [b"#EXTM3U\n"]
+    await store.put_async("v/t/next/ready.json", b"{}")
+    await store.put_async(unfinished, b"#EXTM3U\nwhole")
     first.now += 10
-    assert await first.get(PLAYLIST) == (b"#EXTM3U\n", "revalidated")
-    await first.kept(PLAYLIST)
-    assert len(bodies(tmp_path / "cache")) == 1
+    assert await first.get(unfinished) == (b"#EXTM3U\nwhole", "revalidated")
+    await first.kept()
     second = await restarted(first, tmp_path)
     assert await second.get(PLAYLIST) == (b"#EXTM3U\n", "disk")
+    assert await second.get(unfinished) == (b"#EXTM3U\nwhole", "disk")
     await second.cache.close()
 
 

@@ -245,6 +245,15 @@ async def test_a_playlist_is_final_once_its_version_is_ready(rig: Rig) -> None:
     assert len(rig.bucket.asked) == before
 
 
+async def test_a_playlist_of_a_finished_version_outlives_the_bucket(rig: Rig) -> None:
+    rig.bucket.objects["v/t/ver/ready.json"] = b"{}"
+    await rig.body(PLAYLIST)
+    before = len(rig.bucket.asked)
+    rig.clock.ahead_s += 1e6
+    assert await rig.body(PLAYLIST) == b"#EXTM3U\n1\n"
+    assert len(rig.bucket.asked) == before
+
+
 async def test_a_playlist_that_cannot_be_renewed_is_not_served_for_ever(rig: Rig) -> None:
     await rig.body(PLAYLIST)
     rig.bucket.faults[PLAYLIST].extend([Fault(status=503)] * 9)
