@@ -200,6 +200,13 @@ async def end(screening: Screening, *, reason: str, outbox: Outbox) -> None:
     await outbox.emit("playback.ended", screening.sid, **data, reason=reason)
 
 
+async def keep_shared(sid: str, *, screenings: Screenings, outbox: Outbox) -> None:
+    """An edge ended a session because its link was in many hands: so it stays, also where Redis forgets it."""
+    found = await screenings.by_sid(sid)
+    if found is not None:
+        await outbox.push(Push(kind="sid", key=sid, iat=int(found.ends_at.timestamp()), reason="shared"))
+
+
 async def free(ended: Sequence[Screening], *, reason: str, seats: Seats) -> None:
     """Give the seats of ended sessions back now. fails="open": what the outbox sends ends them all the same."""
     with suppress(RedisError, OSError):

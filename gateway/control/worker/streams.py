@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from gateway.control.db import Begin
 from gateway.control.jobs import actions as jobs
+from gateway.control.screenings import actions as screenings
 from gateway.control.watching import actions as watching
 from gateway.control.watching.timelines import Timelines
 from gateway.control.wiring import Unit
@@ -157,4 +158,5 @@ async def take_edge(id: str, data: bytes, *, redis: Redis, begin: Begin[Unit]) -
         async with begin() as unit:
             if await unit.jobs.first_time(f"edge:{envelope.id}"):
                 SHARED_LINKS.inc()
+                await screenings.keep_shared(told.get("sid", ""), screenings=unit.screenings, outbox=unit.outbox)
     await redis.xadd(EVENTS, {"e": data}, maxlen=STREAM_LENGTH, approximate=True)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from gateway.control.watching import store
 from gateway.control.worker import streams
-from shared.events import EDGE_STREAM, Envelope
+from shared.events import EDGE_STREAM, REVOKED, Envelope
 from shared.jobs import Finished
 from shared.metrics import REGISTRY
 from shared.storage import names
@@ -239,21 +239,36 @@ async def test_person_takes_watch_time_away_and_leaves_only_sums(control: Contro
     assert (await seller.ask("GET", f"titles/{title}/watched"))["watched_s"] == 16.0
 
 
+async def test_shared_session_is_counted_once_and_stays_over(control: Control, seller: Desk, redis: Redis) -> None:
+    title = await film(control, seller)
+    viewer = control.browser()
+    sid = (await viewer.post(f"/v1/titles/{title}/play", json={})).json()["sid"]
+    data = {"sid": sid, "sub": "x", "title": title, "score": 3, "reason": "prefixes"}
+    told = [Envelope(f"evt_{n}", "playback.sharing", control.clock.now(), sid, data) for n in (1, 1)]
+    unknown = Envelope("evt_2", "playback.sharing", control.clock.now(), "none", {**data, "sid": "none"})
+    before = REGISTRY.get_sample_value("usher_shared_links_total") or 0.0
+    async with working(control):
+        for envelope in (*told, unknown):
+            await redis.xadd(EDGE_STREAM, {"e": msgspec.json.encode(envelope)})
+        await until(lambda: redis.hget(REVOKED, f"sid:{sid}"))
+        await until(lambda: all_read(redis, EDGE_STREAM))
+    assert REGISTRY.get_sample_value("usher_shared_links_total") == before + 2
+    pushed = await control.rows("select data from outbox where topic = 'push'")
+    assert [(row["data"]["key"], row["data"]["reason"]) for row in pushed] == [(sid, "shared")]
+
+
 async def test_first_media_is_noted_once_when_edges_tell_it_twice(control: Control, seller: Desk, redis: Redis) -> None:
     title = await film(control, seller)
     _, sub = await viewer(control)
     at = control.clock.now()
     data = {"sid": "s", "sub": sub, "title": title}
     told = [Envelope(f"evt_{n}", "playback.first_media", at + timedelta(seconds=n), "s", data) for n in (5, 0, 5)]
-    shared = Envelope("evt_9", "playback.sharing", at, "s", {**data, "score": 3, "reason": "places"})
-    before = REGISTRY.get_sample_value("usher_shared_links_total") or 0.0
     async with working(control):
-        for envelope in (*told, shared, shared):
+        for envelope in told:
             await redis.xadd(EDGE_STREAM, {"e": msgspec.json.encode(envelope)})
         await until(lambda: all_read(redis, EDGE_STREAM))
     rows = await control.rows("select first_at, seen_at from watching")
     assert rows == [{"first_at": at, "seen_at": at + timedelta(seconds=5)}]
-    assert REGISTRY.get_sample_value("usher_shared_links_total") == before + 1
 
 
 async def test_queries_of_watch_time_use_their_indexes_when_tables_are_large(control: Control, seller: Desk) -> None:
