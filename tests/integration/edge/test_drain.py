@@ -1,0 +1,171 @@
+"""Leaving: an edge that is told to stop sends its viewers away first, and each of them gets what he asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.edge import drain
+from shared import keys
+from shared.settings import EdgeSettings
+from tests.support import http2
+from tests.support.edge import SEGMENT, SEGMENT_BYTES, until
+from tests.support.granian import EdgeProcess, edge_process
+from tests.support.players import Cut, linked
+
+VIEWERS = 12
+
+
+@pytest.fixture
+def environ(folder: Path, redis_url: str) -> dict[str, str]:
+    return {"USHER_REDIS_URL": redis_url, "USHER_JWKS_URL": "", "USHER_BUCKET": str(folder / "bucket"),
+            "USHER_DRAIN_S": "1", "USHER_STOP_S": "10"}  # fmt: skip
+
+
+@pytest.fixture
+async def edge(folder: Path, environ: dict[str, str]) -> AsyncIterator[EdgeProcess]:
+    async with edge_process(folder / "one", environ) as running:
+        yield running
+
+
+def settings(edge: EdgeProcess) -> EdgeSettings:
+    return EdgeSettings(home=edge.folder, listen_port=edge.port, drain_s=1)
+
+
+def hook(edge: EdgeProcess) -> subprocess.Popen[bytes]:
+    """The preStop hook, with no more than it needs to find the edge."""
+    environ = {"USHER_HOME": str(edge.folder), "USHER_LISTEN_PORT": str(edge.port), "USHER_DRAIN_S": "1"}
+    command = [sys.executable, "-m", "gateway.edge", "drain"]
+    return subprocess.Popen(command, env={"PATH": os.environ["PATH"], **environ}, stderr=subprocess.PIPE)
+
+
+async def until_away(edge: EdgeProcess) -> None:
+    async def away() -> bool:
+        return not await edge.is_ready()
+
+    await until(away)
+
+
+async def test_a_signal_to_the_process_that_was_started_drains_its_worker(edge: EdgeProcess) -> None:
+    os.kill(edge.pid, signal.SIGUSR1)
+    await until_away(edge)
+    async with linked(edge.port) as link:
+        answer = await link.ask("GET", f"/t/{edge.token()}/{SEGMENT}")
+    assert (answer.status, answer.body, answer.closes) == (200, SEGMENT_BYTES, True)
+    assert (await edge.metrics())["usher_edge_draining"] == 1
+    assert await edge.stop() == 0
+
+
+async def test_the_hook_waits_until_the_edge_is_drained(edge: EdgeProcess) -> None:
+    with hook(edge) as hooked:
+        await until_away(edge)
+        assert hooked.poll() is None
+        assert await asyncio.to_thread(hooked.wait, 10) == 0
+    assert await edge.stop() == 0
+    assert not drain.pid_file(settings(edge)).exists()
+
+
+async def test_the_hook_says_when_there_is_nothing_to_drain(edge: EdgeProcess) -> None:
+    edge.kill()
+    assert drain.pid_file(settings(edge)).exists()
+    with hook(edge) as hooked:
+        _, said = await asyncio.to_thread(hooked.communicate, timeout=10)
+    assert hooked.returncode == 1 and b"No edge runs here" in said
+
+
+def test_a_stranger_who_was_given_the_number_is_left_alone(tmp_path: Path) -> None:
+    other = EdgeSettings(home=tmp_path, listen_port=1, drain_s=0)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        drain.pid_file(other).write_text(str(stranger.pid))
+        with pytest.raises(drain.Nowhere):
+            drain.ask(other)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+async def test_what_is_being_answered_at_the_end_is_answered(edge: EdgeProcess) -> None:
+    async with linked(edge.port) as busy, linked(edge.port) as idle:
+        assert (await idle.ask("GET", f"/t/{edge.token()}/{SEGMENT}")).status == 200
+        await busy.send("GET", f"/t/{edge.token()}/{SEGMENT}")
+        # The head is here and the body is on its way.
+        await busy.reader.readuntil(b"\r\n")
+        os.kill(edge.pid, signal.SIGTERM)
+        got = await asyncio.wait_for(busy.reader.readuntil(b"\r\n\r\n"), 10)
+        body = await asyncio.wait_for(busy.reader.readexactly(len(SEGMENT_BYTES)), 10)
+        assert b"content-length" in got and body == SEGMENT_BYTES
+        assert await asyncio.wait_for(idle.reader.read(), 10) == b""
+    assert await edge.stop() == 0
+
+
+async def test_http_2_is_told_to_go_away_and_gets_what_it_asked_for(edge: EdgeProcess) -> None:
+    async with http2.linked(edge.port) as link:
+        target = f"/t/{edge.token()}/{SEGMENT}"
+        await edge.drain()
+        await until_away(edge)
+        answer = await link.ask("GET", target)
+        assert (answer.status, answer.body) == (200, SEGMENT_BYTES)
+        asked = asyncio.ensure_future(link.ask("GET", target))
+        await asyncio.sleep(0)
+        os.kill(edge.pid, signal.SIGTERM)
+
+        async def told() -> bool:
+            return link.goaway >= 0
+
+        await until(told)
+        assert link.goaway == 0
+        answer = await asked
+        assert (answer.status, answer.body) == (200, SEGMENT_BYTES)
+    assert await edge.stop() == 0
+
+
+async def test_viewers_notice_nothing_of_a_rolling_restart(folder: Path, environ: dict[str, str]) -> None:
+    """Two edges, one after the other told to leave and started anew, while viewers watch through both."""
+    key_set = keys.new_key_set()
+    async with contextlib.AsyncExitStack() as stack:
+        edges = [
+            await stack.enter_async_context(edge_process(folder / name, environ, key_set=key_set))
+            for name in ("one", "two")
+        ]
+        served, lost, over = [0], list[str](), asyncio.Event()
+        tokens = [edges[0].token(sub=f"viewer-{number}") for number in range(VIEWERS)]
+        viewers = [asyncio.create_task(watch(edges, token, served, lost=lost, over=over)) for token in tokens]
+        for edge in edges:
+            before = served[0]
+            await asyncio.to_thread(drain.ask, settings(edge))
+            assert await edge.stop() == 0
+            await edge.start()
+            assert served[0] > before
+        over.set()
+        await asyncio.gather(*viewers)
+        assert lost == [] and served[0] > 100
+
+
+async def watch(
+    edges: list[EdgeProcess], token: str, served: list[int], *, lost: list[str], over: asyncio.Event
+) -> None:
+    """One viewer behind a balancer that sends new connections where /readyz says so, and keeps those it has."""
+    while not over.is_set():
+        ready = [edge for edge in edges if await edge.is_ready()]
+        if not ready:
+            lost.append("nobody was ready")
+            return
+        async with linked(ready[-1].port) as link:
+            closes = False
+            while not closes and not over.is_set() and not link.is_over:
+                try:
+                    answer = await link.ask("GET", f"/t/{token}/{SEGMENT}")
+                except (Cut, OSError) as error:
+                    lost.append(repr(error))
+                    return
+                if (answer.status, answer.body) != (200, SEGMENT_BYTES):
+                    lost.append(str(answer.status))
+                served[0] += 1
+                closes = answer.closes
