@@ -65,6 +65,20 @@ async def open_lines(port: int, number: int) -> list[Line]:
     return lines
 
 
+async def visit(port: int, paths: list[str], *, lines: int = 20) -> dict[int, int]:
+    """Fetch each path once, a few at a time; how many answers there were by status."""
+    todo, seen = iter(paths), dict[int, int]()
+
+    async def work(line: Line) -> None:
+        for path in todo:
+            status = (await line.get(path)).status
+            seen[status] = seen.get(status, 0) + 1
+        line.close()
+
+    await asyncio.gather(*(work(line) for line in await open_lines(port, min(lines, len(paths)))))
+    return seen
+
+
 def lift_file_limit(wanted: int = 16_384) -> None:
     """Allow this process, and what it starts, as many descriptors as the hard limit lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
