@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.edge.refusals import Refusal
 
@@ -10,44 +11,56 @@ from gateway.edge.refusals import Refusal
 TOKEN_COOKIE, DEVICE_COOKIE = b"URISigningPackage", b"usher_device"
 
 
+READ: Final = frozenset(
+    (
+        *(b"range", b"if-range", b"if-none-match", b"origin", b"cookie", b"authorization", b"x-forwarded-for"),
+        *(b"cmcd-object", b"cmcd-request", b"cmcd-session", b"cmcd-status"),
+    )
+)
+
+
 class Asked:
-    """The headers of one request; empty where there is none."""
+    """The headers of one request; empty where there is none. `read` may name one more: that of the country."""
 
-    __slots__ = ("bearer", "cmcd", "cookies", "forwarded", "if_none_match", "if_range", "more", "origin", "range")
+    #: Whether it asks for more than the whole of what its path names.
+    is_special = False
+    range = if_range = if_none_match = origin = b""
+    bearer: Sequence[bytes] = ()
+    cookies: Sequence[bytes] = ()
+    forwarded: Sequence[str] = ()
+    cmcd: Sequence[str] = ()
+    country = ""
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.range = self.if_range = self.if_none_match = self.origin = b""
-        self.bearer: list[bytes] = []
-        self.cookies: list[bytes] = []
-        self.forwarded: list[str] = []
-        self.cmcd: list[str] = []
-        #: Headers that only a setting names.
-        self.more: dict[bytes, bytes] = {}
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], read: frozenset[bytes] = READ) -> None:
         for name, value in headers:
-            if name in _READ:
+            if name in read:
                 self._take(name, value)
 
     def _take(self, name: bytes, value: bytes) -> None:
         match name:
+            case b"origin":
+                self.origin = value
+                return
+            case b"x-forwarded-for":
+                self.forwarded = [*self.forwarded, value.decode("latin-1")]
+                return
             case b"range":
                 self.range = value
             case b"if-range":
                 self.if_range = value
             case b"if-none-match":
                 self.if_none_match = value
-            case b"origin":
-                self.origin = value
             case b"cookie":
-                self.cookies.append(value)
+                self.cookies = [*self.cookies, value]
             case b"authorization":
                 if value[:7].lower() == b"bearer ":
-                    self.bearer.append(value[7:].strip())
-            case b"x-forwarded-for":
-                self.forwarded.append(value.decode("latin-1"))
+                    self.bearer = [*self.bearer, value[7:].strip()]
             case b"cmcd-object" | b"cmcd-request" | b"cmcd-session" | b"cmcd-status":
-                self.cmcd.append(value.decode("latin-1"))
+                self.cmcd = [*self.cmcd, value.decode("latin-1")]
             case _:
-                self.more[name] = value
+                self.country = value.decode("latin-1")
+                return
+        self.is_special = True
 
     def token(self, in_path: bytes) -> bytes:
         """The one token of the request. Raises Refusal where there is none, or carriers that differ."""
@@ -66,33 +79,6 @@ class Asked:
         """The device the browser calls itself by."""
         return next(iter(self._cookie(DEVICE_COOKIE)), b"").decode("latin-1")
 
-    def country(self, header: bytes) -> str:
-        """What a proxy says of the country, in the header it says it with."""
-        return self.more[header].decode("latin-1") if header in self.more else ""
-
     def _cookie(self, name: bytes) -> list[bytes]:
         pairs = (pair.strip().partition(b"=") for line in self.cookies for pair in line.split(b";"))
         return [value for found, _, value in pairs if found == name]
-
-
-_READ = {
-    b"range",
-    b"if-range",
-    b"if-none-match",
-    b"origin",
-    b"cookie",
-    b"authorization",
-    b"x-forwarded-for",
-    b"cmcd-object",
-    b"cmcd-request",
-    b"cmcd-session",
-    b"cmcd-status",
-}
-
-
-def read_also(header: str) -> bytes:
-    """Let requests keep one header more, whose name a setting gives; its name as requests carry it."""
-    name = header.strip().lower().encode()
-    if name:
-        _READ.add(name)
-    return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
@@ -50,7 +50,7 @@ class Places:
         self._forwarded: dict[tuple[str, str, str], Place] = {}
         self._known: dict[tuple[str, str], Place] = {}
 
-    def of(self, client: str, forwarded: list[str], country: str = "") -> Place:
+    def of(self, client: str, forwarded: Sequence[str], country: str = "") -> Place:
         """The place behind the trusted proxies; `country` is what their header said. The same object for the same
         place, as long as it is remembered."""
         if not self._trusted:
@@ -64,7 +64,7 @@ class Places:
         said = country.strip().upper() if is_proxy and self._reads_header else ""
         return self._remember(self._forwarded, key, self._look(address, said if _COUNTRY.match(said) else ""))
 
-    def address(self, client: str, forwarded: list[str]) -> str:
+    def address(self, client: str, forwarded: Sequence[str]) -> str:
         """The address behind the trusted proxies, for what is counted per address."""
         return address_of(client, forwarded, self._trusted)
 

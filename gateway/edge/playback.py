@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from gateway.edge import bodies, gate, ranges, replies, resolve
-from gateway.edge.asked import Asked
+from gateway.edge.asked import READ, Asked
 from gateway.edge.bodies import Receive, Send
 from gateway.edge.cache import Cache, Found, How
 from gateway.edge.cmcd import Cmcd
@@ -30,6 +30,8 @@ from shared.tokens import Claims
 _POSITION = re.compile(rb"(?:\A|&)t=(\d{1,7}(?:\.\d{1,6})?)(?:&|\Z)")
 #: Refusals of an address, and not of whoever asks for it.
 _NO_SESSION = frozenset((404, 405, 416, 500))
+#: What a request needs, where all of it is known.
+AtHand = tuple[Object, Session, Target, Place]
 
 
 class Exchange:
@@ -40,13 +42,13 @@ class Exchange:
         *("raw_path", "receive", "send", "session", "timing"),
     )
 
-    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send, read: frozenset[bytes] = READ) -> None:
         self.receive, self.send = receive, send
         self.method: str = scope["method"]
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.peer: str = scope["client"][0] if scope.get("client") else ""
         self.query: bytes = scope["query_string"]
-        self.asked = Asked(scope["headers"])
+        self.asked = Asked(scope["headers"], read)
         self.is_started, self.timing = False, ""
         #: What a genuine token said, and whose bytes these are, once that is known.
         self.claims: Claims | None = None
@@ -67,24 +69,31 @@ class Playback:
         cors: Cors,
         delivery: Delivery,
         counts: Counts,
-        country_header: bytes,
+        country_header: str,
         now: Callable[[], float],
         tick: Callable[[], float],
         is_draining: Callable[[], bool],
     ) -> None:
         self._verified, self._seats, self._cache = verified, seats, cache
-        self._places, self._country_header, self._cmcd = places, country_header, cmcd
+        self._places, self._cmcd = places, cmcd
+        self._read = READ | {country_header.lower().encode()} if country_header else READ
         self._cors, self._delivery, self._counts = cors, delivery, counts
+        #: Whether headers are the same whoever asks.
+        self._is_plain = bool(cors.fixed) and not delivery.is_used
         self._now, self._tick, self._is_draining = now, tick, is_draining
         self._targets = Targets()
         self._refused, self._log = RefusedSessions(), log.get("edge")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request. Whatever goes wrong is answered by the table of refusals."""
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._read)
         self._counts.in_flight += 1
         try:
-            await self._answer(exchange)
+            at_hand = self._at_hand(exchange)
+            if at_hand is None:
+                await self._answer(exchange)
+            else:
+                await self._hand_over(exchange, at_hand)
         except Refusal as refused:
             await self._refuse(exchange, refused)
         except Exception:
@@ -92,6 +101,43 @@ class Playback:
             await self._refuse(exchange, Refusal("unexpected"))
         finally:
             self._counts.in_flight -= 1
+
+    def _at_hand(self, exchange: Exchange) -> AtHand | None:
+        """The short way, which nearly all requests go: all of it is known, nothing is waited for, nothing special was
+        asked. None: the long way. Raises Refusal."""
+        asked, raw = exchange.asked, exchange.raw_path
+        if asked.is_special or exchange.method != "GET" or exchange.query or not self._is_plain or self._is_draining():
+            return None
+        end = raw.find(b"/", 3)
+        target, claims = self._targets.known(raw[end + 1 :]), self._verified.known(raw[3:end])
+        if target is None or claims is None or claims.b == "hard":
+            return None
+        found = self._cache.held(target.key)
+        if found is None:
+            return None
+        exchange.claims = claims
+        place = self._places.of(exchange.peer, asked.forwarded, asked.country)
+        gate.permit(claims, target, now=self._now())
+        session = self._seats.touch(claims, "playlist" if target.kind == "playlist" else "segment", place)
+        if session is None:
+            return None
+        exchange.session = session
+        return found, session, target, place
+
+    async def _hand_over(self, exchange: Exchange, at_hand: AtHand) -> None:
+        found, session, target, place = at_hand
+        is_media = target.index >= 0
+        if is_media and (wait_s := self._seats.fetch(session, target, place)):
+            await asyncio.sleep(wait_s)
+        counts = self._counts
+        counts.cache["hit"] += 1
+        counts.requests[target.extension, 200] += 1
+        exchange.is_started = True
+        headers = replies.whole(found, target, self._cors, for_page=bool(exchange.asked.origin))
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+        is_whole = await self._body(exchange, found.chunks)
+        if is_media:
+            self._seats.delivered(session, target, place, whole=is_whole)
 
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -102,7 +148,7 @@ class Playback:
         target = self._targets.of(path)
         asked = exchange.asked
         token = asked.token(in_path)
-        place = self._places.of(exchange.peer, asked.forwarded, asked.country(self._country_header))
+        place = self._places.of(exchange.peer, asked.forwarded, asked.country)
         claims = self._verified.known(token)
         if claims is None:
             claims = await self._verified.claims(token, self._places.address(exchange.peer, asked.forwarded))
@@ -140,13 +186,8 @@ class Playback:
         is_media = target.index >= 0 and exchange.method == "GET"
         if is_media and (wait_s := self._seats.fetch(session, target, place)):
             await asyncio.sleep(wait_s)
-        found = self._cache.held(target.key)
-        if found is not None:
-            self._counts.cache["hit"] += 1
-            is_whole = await self._send_held(exchange, target, found, claims)
-        else:
-            fetched, how = await self._find(exchange, target)
-            is_whole = await self._send(exchange, target, fetched, how=how, claims=claims)
+        found, how = await self._find(exchange, target)
+        is_whole = await self._send(exchange, target, found, how=how, claims=claims)
         if is_media:
             self._seats.delivered(session, target, place, whole=is_whole)
 
@@ -161,7 +202,11 @@ class Playback:
         exchange.timing += f", {name};dur={(self._tick() - since) * 1000:.1f}"
 
     async def _find(self, exchange: Exchange, target: Target) -> tuple[Found, How]:
-        """The object from disk or bucket, with the bucket's failures as refusals."""
+        """The object from RAM, disk or bucket, with the bucket's failures as refusals."""
+        held = self._cache.held(target.key)
+        if held is not None:
+            self._counts.cache["hit"] += 1
+            return held, "hit"
         since = self._tick()
         try:
             found, how = await self._cache.get(target.key)
@@ -174,25 +219,6 @@ class Playback:
         self._note_wait(exchange, "origin", since)
         self._counts.cache[how] += 1
         return found, how
-
-    async def _send_held(self, exchange: Exchange, target: Target, found: Object, claims: Claims) -> bool:
-        """What is in RAM, whole, with headers made before, where nothing special was asked."""
-        asked = exchange.asked
-        if (
-            asked.range
-            or asked.if_none_match
-            or exchange.timing
-            or exchange.method != "GET"
-            or not self._cors.fixed
-            or self._delivery.is_used
-            or self._is_draining()
-        ):
-            return await self._send(exchange, target, found, how="hit", claims=claims)
-        self._counts.requests[target.extension, 200] += 1
-        exchange.is_started = True
-        headers = replies.whole(found, target, self._cors)
-        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        return await self._body(exchange, found.chunks)
 
     async def _send(self, exchange: Exchange, target: Target, found: Found, *, how: How, claims: Claims) -> bool:
         """Conditions first, then the range, then the whole (RFC 9110, 13.2.2). Whether the last byte went out."""

@@ -68,6 +68,10 @@ class Targets:
     def __init__(self) -> None:
         self._by_path: dict[bytes, Target] = {}
 
+    def known(self, raw: bytes) -> Target | None:
+        """The target of a public path as it came, where it names media and is remembered."""
+        return self._by_path.get(raw)
+
     def of(self, raw: bytes) -> Target:
         """The target of a public path as it came. Raises Refusal path-malformed or not-found."""
         known = self._by_path.get(raw)

@@ -11,12 +11,28 @@ NETWORK, MEMBER = "203.0.113.0/24", "203.0.113.9"
 
 
 async def test_server_timing_tells_what_a_request_waited_for(edge: EdgeUnderTest) -> None:
-    token = edge.token()
-    first, second = await edge.get(SEGMENT, token), await edge.get(SEGMENT, token)
+    token, page = edge.token(), {"origin": "https://watch.example"}
+    first = await edge.get(SEGMENT, token, headers=page)
     assert re.fullmatch(r"cache;desc=miss, seat;dur=[\d.]+, origin;dur=[\d.]+", first.headers["server-timing"])
+    second = await edge.get(SEGMENT, token, headers=page)
     assert second.headers["server-timing"] == "cache;desc=hit"
     assert "server-timing" in second.headers["access-control-expose-headers"]
     assert second.headers["timing-allow-origin"] == "*"
+
+
+async def test_what_only_pages_can_read_goes_to_pages_alone(edge: EdgeUnderTest) -> None:
+    token = edge.token()
+    await edge.get(SEGMENT, token)
+    player, page = (
+        await edge.get(SEGMENT, token),
+        await edge.get(SEGMENT, token, headers={"origin": "https://a.example"}),
+    )
+    alone = {"server-timing", "timing-allow-origin", "access-control-expose-headers", "cross-origin-resource-policy"}
+    assert not alone & player.headers.keys()
+    assert alone <= page.headers.keys()
+    assert player.headers.items() <= page.headers.items()
+    for name in ("etag", "accept-ranges", "cache-status", "access-control-allow-origin", "content-length"):
+        assert player.headers[name]
 
 
 async def test_only_a_delivery_network_of_ours_is_told_to_keep_media(folder: Path, redis_url: str) -> None:
