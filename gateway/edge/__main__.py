@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str]) -> None:
             return
     except (Misconfigured, drain.Nowhere) as wrong:
         sys.exit(str(wrong))
+    # granian would start a second worker beside the first, on the same private port and the same disk cache.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     with drain.findable(settings):
         cli([*options(settings), *arguments], prog_name="gateway.edge", auto_envvar_prefix="GRANIAN")
 

@@ -64,6 +64,17 @@ async def test_a_signal_to_the_process_that_was_started_drains_its_worker(edge: 
     assert await edge.stop() == 0
 
 
+async def test_a_hang_up_changes_nothing(edge: EdgeProcess) -> None:
+    worker = edge.worker
+    os.kill(edge.pid, signal.SIGHUP)
+    os.kill(worker, signal.SIGHUP)
+    for number in range(3):
+        async with linked(edge.port) as link:
+            assert (await link.ask("GET", f"/t/{edge.token(sub=f'viewer-{number}')}/{SEGMENT}")).status == 200
+    assert await edge.is_ready() and edge.worker == worker
+    assert await edge.stop() == 0
+
+
 async def test_the_hook_waits_until_the_edge_is_drained(edge: EdgeProcess) -> None:
     with hook(edge) as hooked:
         await until_away(edge)
