@@ -40,11 +40,14 @@ class Hand:
 
 
 class _Replay(msgspec.Struct):
-    """An index that another hand fetched again: it counts once one of the earlier `hands` is seen active after."""
+    """An index that `hand` fetched again after one of `earlier`. It counts once both are active still: an earlier one
+    came `back`, and then `hand` did. Who only changes networks, and perhaps returns, never does that."""
 
     tick: float
-    hands: tuple[Hand, ...]
+    hand: Hand
+    earlier: tuple[Hand, ...]
     weight: float
+    back: float = math.inf
 
 
 class Hands:
@@ -111,11 +114,10 @@ class Hands:
         if not earlier:
             return
         weight = max(self._weight(hand.place, one.place) for one in earlier)
-        # News of other edges come late: the earlier hand may have been seen after already.
-        if any(tick < one.last <= tick + self._limits.active_s for one in earlier):
-            self._replays.append((tick, weight))
-        else:
-            self._open.append(_Replay(tick, earlier, weight))
+        replay = _Replay(tick, hand, earlier, weight)
+        # News of other edges come late: both may have been seen after already.
+        if not any(self._counts(replay, one, one.last) for one in (*earlier, hand)):
+            self._open.append(replay)
 
     def _weight(self, here: Place, there: Place) -> float:
         is_abroad = here.country != there.country and here.country and there.country
@@ -124,14 +126,25 @@ class Hands:
     def _confirm(self, hand: Hand, tick: float) -> None:
         still_open: deque[_Replay] = deque(maxlen=REMEMBERED)
         for one in self._open:
-            if hand in one.hands and one.tick < tick <= one.tick + self._limits.active_s:
-                self._replays.append((one.tick, one.weight))
-            elif tick <= one.tick + 2 * self._limits.active_s:
+            if not self._counts(one, hand, tick) and tick <= one.tick + 4 * self._limits.active_s:
                 still_open.append(one)
         self._open = still_open
 
+    def _counts(self, replay: _Replay, hand: Hand, tick: float) -> bool:
+        """Whether a replay counts now that `hand` was seen at `tick`."""
+        active_s = self._limits.active_s
+        if hand in replay.earlier and replay.tick < tick <= replay.tick + active_s:
+            replay.back = min(replay.back, tick)
+        seen = tick if hand is replay.hand else replay.hand.last
+        if not replay.back < seen <= replay.back + active_s:
+            return False
+        self._replays.append((replay.tick, replay.weight))
+        return True
+
     def interleaving(self, tick: float) -> int:
         """Prefixes of one family that came back after another had a turn, in each of two successive windows."""
+        if len(self._by_prefix) < self._limits.prefixes:
+            return 0
         window_s = self._limits.window_s
         while self._turns and self._turns[0][0] < tick - 4 * window_s:
             self._turns.popleft()

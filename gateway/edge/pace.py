@@ -10,6 +10,8 @@ from shared.settings import EdgeSettings
 
 #: A request up to this much early is held back for as long, so that a download at full speed is slowed, not broken.
 HOLD_S: Final = 2.0
+#: Shorter waits are not worth a turn of the loop.
+SHORTEST_S: Final = 0.005
 
 
 class Paced(Protocol):
@@ -47,4 +49,4 @@ class Pace:
             raise Refusal("too-fast", retry_after_s=math.ceil(early_s - HOLD_S))
         session.paced = paced + self._step_s
         self._by_prefix[prefix] = count + 1
-        return early_s if early_s > 0 else 0.0
+        return early_s if early_s > SHORTEST_S else 0.0

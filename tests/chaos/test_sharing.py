@@ -1,0 +1,19 @@
+"""Honest players in great number: none is taken for several people."""
+
+from __future__ import annotations
+
+from random import Random
+
+from gateway.edge.thresholds import Limits
+from tests.support.fetches import Honest, flat_out, judged, judged_by_edges
+
+RUNS = 10_000
+
+
+def test_no_honest_player_is_taken_for_several() -> None:
+    limits = Limits()
+    for seed in range(RUNS):
+        fetches = flat_out(Random(seed)) if seed % 10 == 0 else Honest(Random(seed)).run()
+        assert judged(fetches, limits) is None, seed
+    for seed in range(RUNS // 10):
+        assert judged_by_edges(Honest(Random(seed)).run(), limits, edges=3, random=Random(seed)) is None, seed

@@ -1,0 +1,166 @@
+"""Sharing, judged by injected time: honest players of all kinds are left alone, several at one link are found."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from gateway.edge.places import Place
+from gateway.edge.sharing import Evidence
+from gateway.edge.thresholds import Limits, limits_of
+from shared.settings import EdgeSettings
+from tests.support.fetches import (
+    HONEST_RUNS,
+    HONEST_S,
+    Fetch,
+    Honest,
+    flat_out,
+    judged,
+    judged_by_edges,
+    together,
+    viewer,
+)
+
+LIMITS = Limits()
+A, B, C, D = (Place(f"192.0.{number}.0/24", "FR") for number in range(4))
+SIX = Place("2001:db8:1::/48", "FR", 6)
+
+
+def test_the_thresholds_are_those_of_the_settings() -> None:
+    assert limits_of(EdgeSettings()) == LIMITS
+
+
+def test_honest_players_are_left_alone() -> None:
+    for seed in range(HONEST_RUNS):
+        assert judged(Honest(Random(seed)).run(HONEST_S), LIMITS) is None, seed
+
+
+def test_honest_players_are_left_alone_by_several_edges() -> None:
+    for seed in range(HONEST_RUNS // 10):
+        fetches = Honest(Random(seed)).run(HONEST_S)
+        assert judged_by_edges(fetches, LIMITS, edges=3, random=Random(seed)) is None, seed
+
+
+def test_a_download_at_full_speed_is_honest_unless_bound_hard() -> None:
+    for seed in range(20):
+        assert judged(flat_out(Random(seed)), LIMITS) is None
+    found = judged(flat_out(Random(1)), LIMITS, binding="hard")
+    assert found is not None and found[1].reason == "hoarded"
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 1.3, 3.9])
+@pytest.mark.parametrize("edges", [1, 2, 3])
+def test_three_who_watch_at_once_are_found_within_ten_seconds_of_two_windows(apart_s: float, edges: int) -> None:
+    limits = Limits(replays=10**6)
+    runs = [viewer(place, start=number * apart_s) for number, place in enumerate((A, B, C))]
+    found = judged_by_edges(together(*runs), limits, edges=edges, random=Random(7))
+    assert found is not None
+    at, finding = found
+    assert finding.reason == "interleaved" and finding.score >= 1
+    third_is_there = 2 * apart_s
+    # Each came back in two windows of ten seconds after this at the latest, and it is judged ten seconds later.
+    assert at <= third_is_there + 30 + 10
+
+
+def test_two_who_take_turns_are_not_three() -> None:
+    limits = Limits(replays=10**6)
+    runs = [viewer(A, start=0.0), viewer(B, start=1.0), viewer(SIX, start=0.5)]
+    assert judged(together(*runs), limits) is None
+
+
+def test_three_prefixes_one_after_the_other_are_a_journey() -> None:
+    fetches = [*viewer(A, start=0, count=20), *viewer(B, start=80, first=18, count=20)]
+    fetches += viewer(C, start=160, first=36, count=20)
+    assert judged(fetches, LIMITS) is None
+
+
+@pytest.mark.parametrize("edges", [1, 2])
+def test_a_second_hand_that_follows_is_found_by_what_it_fetches_again(edges: int) -> None:
+    first, second = viewer(A, start=0.0, count=300), viewer(B, start=600.0, count=100)
+    found = judged_by_edges(together(first, second), LIMITS, edges=edges, random=Random(3))
+    assert found is not None
+    at, finding = found
+    assert finding.reason == "replayed"
+    # The eleventh index is fetched again 28 s after the second hand began; A fetches each 4 s.
+    eleventh = 600 + (11 - 5) * 4
+    assert eleventh < at <= eleventh + 4 + 10
+
+
+def test_a_hand_over_is_not_sharing_even_when_much_is_fetched_again() -> None:
+    wifi = viewer(A, start=0.0, count=100, ahead=60)
+    mobile = viewer(B, start=170.0, first=40, count=100, ahead=60)
+    assert judged([*wifi, *mobile], LIMITS) is None
+
+
+def test_an_index_counts_once_a_hand_whatever_the_rendition() -> None:
+    hands = [Fetch(float(tick), 3, bool(tick % 2), A if tick % 4 < 2 else B) for tick in range(100)]
+    assert judged(hands, Limits(media_s=10**6)) is None
+
+
+def test_an_other_family_is_the_same_hand() -> None:
+    both = [Fetch(tick / 2, tick // 2, bool(tick % 2), place) for tick in range(200) for place in (A, SIX)]
+    assert judged(both, LIMITS) is None
+
+
+def test_another_country_weighs_more_where_bound_softly() -> None:
+    abroad = Place("203.0.113.0/24", "BR")
+
+    def found(binding: str, place: Place) -> float:
+        runs = together(viewer(A, start=0.0, count=40), viewer(place, start=20.0, count=40))
+        at, _ = judged(runs, LIMITS, binding=binding) or (1e9, None)
+        return at
+
+    assert found("soft", abroad) < found("off", abroad) == found("soft", B) < 1e9
+
+
+def test_what_is_fetched_again_flows_out_at_three_times_real_time() -> None:
+    def again(each_s: float) -> tuple[float, object] | None:
+        return judged([Fetch(number * each_s, number % 10, False, A) for number in range(3000)], LIMITS)
+
+    assert again(4 / 3) is None
+    found = again(1.0)
+    # 4 s a second flow in and 3 out: the bucket of 660 s is full after as many seconds, and the first ten were new.
+    assert found is not None and abs(found[0] - 670) < 15
+
+
+def test_each_version_is_counted_apart() -> None:
+    first = [Fetch(n / 10, n, False, A, version="ver1") for n in range(300)]
+    second = [Fetch(30 + n / 10, n, False, A, version="ver2") for n in range(300)]
+    assert judged(first + second, LIMITS) is None
+    assert judged(first + [Fetch(30 + n / 10, n, False, A) for n in range(300)], LIMITS) is not None
+
+
+def test_a_session_of_a_thousand_prefixes_and_versions_stays_small() -> None:
+    evidence = Evidence(LIMITS, binding="off")
+    for number in range(5000):
+        place = Place(f"10.{number >> 8 & 255}.{number & 255}.0/24")
+        fetch = Fetch(float(number), number * 10, False, place, version=f"ver{number % 50}")
+        evidence.fetched(fetch, place, fetch.tick)
+        evidence.judge(fetch.tick)
+    report = evidence.report("edge", 5000.0, with_past=True)
+    assert report is not None
+    assert len(report.places) <= 16 and len(report.films) <= 4
+
+
+def test_an_index_past_all_titles_is_not_noted() -> None:
+    evidence = Evidence(LIMITS, binding="hard")
+    for index in (-1, 1 << 16, 10**9):
+        assert not evidence.fetched(Fetch(1.0, index, False, A), A, 1.0)
+    assert evidence.judge(1.0) is None
+
+
+def test_a_report_that_was_not_heard_is_told_again() -> None:
+    here, there = Evidence(LIMITS, binding="off"), Evidence(LIMITS, binding="off")
+    here.compare()
+    here.fetched(Fetch(1.0, 1, False, A), A, 1.0)
+    lost = here.report("here", 2.0, with_past=False)
+    here.fetched(Fetch(3.0, 2, False, A), A, 3.0)
+    told = here.report("here", 4.0, with_past=False)
+    assert lost is not None and told is not None
+    assert [(seen.index, seen.age_s) for seen in told.seen] == [(1, 3.0), (2, 1.0)]
+    here.reported(told)
+    assert here.report("here", 5.0, with_past=False) is None
+    there.hear(told, 4.0)
+    past = here.report("here", 5.0, with_past=True)
+    assert past is not None and past.films[0].picture[0] == 0b110
