@@ -58,7 +58,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float = 5.0
     #: Longest question to Redis, and what an edge needs to be well again after trouble.
     question_s: float = 2.0
-    recovery_s: float = 5.0
+    recovery_s: float = 4.0
     #: Scheduling of a busy machine: how inexact the moments are.
     slack_s: float = 0.3
 
