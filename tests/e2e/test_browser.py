@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, Route, expect
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from tests.e2e.conftest import Open
 from tests.support import media
-from tests.support.api import Person, log_in
+from tests.support.api import Person, log_in, until
+from tests.support.players import linked
 from tests.support.stack import Running
 
 SECONDS = 40
@@ -183,3 +185,28 @@ async def test_film_paused_past_every_clock_plays_on_by_the_same_address(
     await page.evaluate("v => { v.currentTime = 30; return v.play() }", await page.query_selector("video"))
     await plays_past(page, 31)
     assert len(tokens) == 1
+
+
+async def test_page_tells_how_the_film_fares_while_the_flag_is_on(stack: Running, open_page: Open, film: str) -> None:
+    admin = await log_in(stack, "admin")
+    await admin.ask("PUT", "flags/qoe.enabled", enabled=True)
+    page = await open_page()
+    await enter(page, stack, "viewer")
+    await page.goto(film)
+    await press_play(page)
+    await plays_past(page, 3)
+
+    async def told() -> bool | None:
+        async with linked(stack.ports["edge-private"]) as link:
+            scrape = (await link.ask("GET", "/metrics", headers={"connection": "close"})).body.decode()
+        samples = {
+            (s.name, s.labels.get("object")): s.value for f in text_string_to_metric_families(scrape) for s in f.samples
+        }
+        of_all = ("usher_qoe_startup_seconds_count", None), ("usher_qoe_throughput_bps_count", None)
+        of_film = ("usher_qoe_bitrate_bps_count", "video"), ("usher_qoe_buffer_seconds_count", "video")
+        assert not samples.get(("usher_qoe_reports_total", "malformed"))
+        return all(samples.get(name) for name in (*of_all, *of_film)) or None
+
+    await until(told, within_s=20, what="the edge knows how the film fares")
+    await admin.ask("PUT", "flags/qoe.enabled", enabled=False)
+    await admin.close()

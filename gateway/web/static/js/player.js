@@ -1,6 +1,7 @@
 // One film in one media element: hls.js where it can, the browser's own HLS else; signs of life; freeing the seat.
 import { Problem, problemOf } from "./api.js";
 import { loadChrome } from "./chrome.js";
+import { experience } from "./experience.js";
 import { Renditions } from "./renditions.js";
 
 /** A film paused longer than this lets its seat go; it takes one again when it plays on. */
@@ -101,16 +102,17 @@ function natively(media, url, { startAt, onRefused, signal }) {
 }
 
 /**
- * A beat each `beat_s` keeps the seat while nothing is fetched, and tells how far the film is; so does each pause and
- * seek. Leaving the page frees the seat, coming back to it (a page from the browser's own memory) takes one again.
+ * A beat each `beat_s` keeps the seat while nothing is fetched, and tells how far the film is and how it fares; so
+ * does each pause and seek. Leaving the page frees the seat, coming back to it (a page from the browser's own memory) takes one again.
  */
-function signsOfLife(media, { beat_s: every, base_url: base }, { onRefused, signal }) {
+function signsOfLife(media, { beat_s: every, base_url: base, cmcd }, { onRefused, signal }) {
+  const fares = cmcd ? experience(media, { signal }) : () => "";
   let pausedAt = media.paused ? Date.now() : 0;
   let left = false;
   const beat = async () => {
     if (left || (pausedAt && Date.now() - pausedAt > HOLD_PAUSED_MS)) return;
     try {
-      const response = await fetch(`${base}/beat?t=${media.currentTime.toFixed(1)}`, { method: "POST", keepalive: true });
+      const response = await fetch(`${base}/beat?t=${media.currentTime.toFixed(1)}${fares()}`, { method: "POST", keepalive: true });
       if (response.status === 410 || (response.status === 409 && !media.paused)) onRefused(await problemOf(response));
     } catch {
       // no network: playing on from the buffer is fine, and the player says so when it runs dry
