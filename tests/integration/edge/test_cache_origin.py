@@ -115,6 +115,18 @@ async def test_a_fill_ends_well_when_all_its_readers_have_left(rig: Rig) -> None
     assert {task for task in asyncio.all_tasks() - before if "answer" not in repr(task)} == set()
 
 
+@pytest.mark.parametrize("leaver", [0, 3])
+async def test_one_who_leaves_disturbs_nobody_who_waits(rig: Rig, leaver: int) -> None:
+    rig.bucket.let.clear()
+    readers = [asyncio.create_task(rig.body(INIT)) for _ in range(10)]
+    await until(_truth(lambda: rig.bucket.reads(INIT) == 1))
+    readers.pop(leaver).cancel()
+    await asyncio.sleep(0)
+    rig.bucket.let.set()
+    assert set(await asyncio.gather(*readers)) == {SMALL}
+    assert rig.bucket.reads(INIT) == 1
+
+
 async def test_a_small_body_that_breaks_off_is_read_anew(rig: Rig) -> None:
     rig.bucket.faults[INIT].extend([Fault(cut_at=100)] * len(PAUSES_S))
     assert await rig.body(INIT) == SMALL
@@ -263,10 +275,12 @@ async def test_a_playlist_that_cannot_be_renewed_is_not_served_for_ever(rig: Rig
 
 
 async def test_closing_ends_what_is_still_being_read(rig: Rig) -> None:
+    rig.make(timeout_s=60)
     rig.bucket.let.clear()
     reader = asyncio.create_task(rig.body(SEGMENT))
     await until(_truth(lambda: rig.bucket.reads(SEGMENT) == 1))
-    await rig.cache.close()
+    async with asyncio.timeout(20):
+        await rig.cache.close()
     with pytest.raises((Torn, asyncio.CancelledError)):
         await reader
     assert rig.cache.fills.in_flight == 0
