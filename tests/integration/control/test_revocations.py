@@ -12,7 +12,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from gateway.control.catalogue import actions as catalogue
+from gateway.control.catalogue.model import TakedownOrder
 from gateway.control.entitlements import actions as entitlements
+from gateway.control.screenings import actions as screenings
 from gateway.control.wiring import Unit
 from gateway.control.worker import relay
 from shared.events import EDGE_PUSH, REVOKED, Push
@@ -185,13 +188,33 @@ async def test_link_asked_for_while_the_right_is_taken_waits_and_is_refused(cont
     assert code_of(await asked) == (403, "entitlement-no-right")
 
 
+async def test_link_asked_for_while_the_title_is_taken_down_waits_and_is_refused(
+    control: Control, seller: Desk, admin: httpx2.AsyncClient
+) -> None:
+    title, viewer = await seller.published(), control.browser()
+    by = await control.wiring["finder"].find(admin.cookies["usher_session"])
+    assert by is not None
+    async with in_the_middle(control) as unit:
+        await catalogue.take_down(
+            title["id"],
+            TakedownOrder(reason="a claim", notice="Gone."),
+            by=by,
+            place="",
+            titles=unit.catalogue,
+            outbox=unit.outbox,
+            clock=control.clock,
+        )
+        asked = asyncio.create_task(viewer.post(f"/v1/titles/{title['id']}/play", json={}))
+        done, _ = await asyncio.wait({asked}, timeout=0.5)
+        assert not done, "it was answered by what is no longer true"
+    assert code_of(await asked) == (410, "taken-down")
+
+
 async def test_link_minted_while_the_right_is_about_to_go_is_ended_with_it(
     control: Control, seller: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer, title, sub = await right_of_vera(control, seller)
     looked, go = asyncio.Event(), asyncio.Event()
-    from gateway.control.screenings import actions as screenings
-
     allow = screenings.allow
 
     async def slow(*args: Any, **ports: Any) -> Any:

@@ -122,6 +122,7 @@ async def test_sums_are_right_when_many_workers_take_the_same_entries_at_once(co
     titles = [await film(control, seller) for _ in range(3)]
     subs = [(await viewer(control, f"v{'x' * n}"))[1] for n in range(2, 5)]
     entries = [entry(control, sub, title, 1 << n) for n in range(3) for sub in subs for title in titles]
+    await take(control, *(entry(control, sub, title) for sub in subs for title in titles))
     await asyncio.gather(*(take(control, *(entries if n % 2 else reversed(entries))) for n in range(6)))
     assert await control.rows("select distinct watched_ms from watched_day") == [{"watched_ms": 10_000}]
     assert (await control.rows("select count(*) as n from watched_day"))[0]["n"] == 9
