@@ -74,9 +74,10 @@ class Push(msgspec.Struct, frozen=True):
     """Control → edges: tokens minted up to `iat` for this title, sub or sid are over, for `reason`.
 
     `spread`, which the seat script says: this sid is served by several edges, so they compare what it fetches.
+    `left`: this sid gave its seat back on one edge, so another that still serves it asks anew.
     """
 
-    kind: Literal["title", "sub", "sid", "spread", "ping"]
+    kind: Literal["title", "sub", "sid", "spread", "left", "ping"]
     key: str = ""
     iat: int = 0
     reason: str = ""

@@ -131,13 +131,18 @@ class Seats:
         return _verdict(await self._script(keys=keys(claim.sub), args=arguments))
 
     async def leave(self, sub: str, sid: str, *, grace_s: int = 0) -> bool:
-        """Free the seat in `grace_s` seconds; whether that changed anything. The session may take one again."""
+        """Free the seat in `grace_s` seconds; whether that changed anything. The session may take one again. All edges
+        are told, since one that serves it too would trust in the seat for a lease."""
         seat = keys(sub)[0]
-        if not grace_s:
-            return bool(await self._redis.zrem(seat, sid))
-        soon = await _time(self._redis) + grace_s
+        soon = await _time(self._redis) + grace_s if grace_s else 0.0
         pipe = self._redis.pipeline(transaction=True)
+        if not grace_s:
+            pipe.zrem(seat, sid)
+            pipe.publish(EDGE_PUSH, msgspec.json.encode(Push("left", sid)))
+            held, _ = await pipe.execute()
+            return bool(held)
         pipe.zadd(seat, {sid: soon}, xx=True, lt=True, ch=True)
+        pipe.publish(EDGE_PUSH, msgspec.json.encode(Push("left", sid)))
         pipe.set(_closed(sub, sid), 1, ex=grace_s + CLOSED_S)
         pipe.zadd(LEASES, {sub: soon + LATE_S}, lt=True)
         changed, *_ = await pipe.execute()

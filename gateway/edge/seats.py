@@ -176,12 +176,19 @@ class LocalSeats:
         if session is not None:
             self.comparing.spread(session)
 
+    def has_left(self, sid: str) -> None:
+        """A session gave its seat back on some edge: its next request here asks for one before it gets any bytes."""
+        session = self._sessions.get(sid)
+        if session is not None:
+            session.confirmed = min(session.confirmed, self._tick() - self._lease_s)
+
     async def hold_against_revocations(self, push: Push | None = None) -> None:
         """Stop the sessions that were revoked, by `push` or ever; also those whose bytes are on their way."""
         if push is not None and push.kind == "sid":
             session = self._sessions.get(push.key)
-            if session is not None:
-                self._is_spared(session)
+            if session is not None and not self._is_spared(session) and push.iat >= session.claims.hmx:
+                # No later link of it can live either: it is over for good, also for a Redis that forgets.
+                session.gone, session.seen = push.reason if push.reason in TABLE else "revoked", -1
             return
         for number, session in enumerate(list(self._sessions.values())):
             if session.seen != self._revocations.version:

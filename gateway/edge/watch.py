@@ -96,6 +96,8 @@ class Watch:
             push = msgspec.json.decode(message["data"], type=Push)
             if push.kind == "spread":
                 self._seats.is_spread(push.key)
+            elif push.kind == "left":
+                self._seats.has_left(push.key)
             elif push.kind != "ping":
                 self._revocations.apply(push)
                 await self._seats.hold_against_revocations(push)

@@ -51,7 +51,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     renew_s: float
     #: Sessions of a cut-off edge play on this long after their last renewal.
     outage_s: float
-    #: A session that was taken over ends this soon when the message arrives.
+    #: A session that was taken over, or ended on another edge, ends this soon when the message arrives.
     takeover_s: float = 1.0
     #: A Redis that forgot is noticed and told what runs this soon; and until then new sessions wait.
     notice_s: float = 2.5
@@ -86,6 +86,7 @@ class _Judge:
         self._ends: dict[str, list[float]] = defaultdict(list)
         for end in sorted(history.ends, key=lambda one: one.at):
             self._ends[end.sid].append(end.at)
+        self._ended_on = {end.at: end.edge for end in history.ends}
         self._wipes = sorted(history.wipes)
 
     def cuts(self, one: Delivery) -> Iterator[_Cut]:
@@ -98,7 +99,10 @@ class _Judge:
             lost = self._was_in_trouble(one.edge, taken - 1, one.at)
             yield _Cut("taken over", self._away(one, taken, taken + (after_message if lost else bounds.takeover_s)))
         if (ended := _first_between(self._ends[one.sid], one.confirmed, one.at)) is not None:
-            yield _Cut("ended elsewhere", self._away(one, ended, ended + after_message))
+            lost = any(self._was_in_trouble(edge, ended - 1, one.at) for edge in (one.edge, self._ended_on[ended]))
+            yield _Cut(
+                "ended elsewhere", self._away(one, ended, ended + (after_message if lost else bounds.takeover_s))
+            )
         if (wiped := _first_between(self._wipes, one.confirmed, one.at)) is not None:
             yield _Cut("forgotten", self._away(one, wiped, wiped + bounds.notice_s))
 

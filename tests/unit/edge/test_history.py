@@ -98,13 +98,19 @@ def test_what_redis_never_knew_is_found() -> None:
     assert "lapsed" in words(found(never, trouble={"one": [Span(0, 4)]}))
 
 
-@pytest.mark.parametrize(("stop", "is_sound"), [(4.9, True), (5.5, False)])
-def test_a_session_ended_elsewhere_stops_with_its_renewal(stop: float, is_sound: bool) -> None:
+@pytest.mark.parametrize(
+    ("stop", "trouble", "is_sound"),
+    [(3.2, "", True), (3.5, "", False), (4.9, "one", True), (4.9, "two", True), (4.9, "three", False)],
+)
+def test_a_session_ended_elsewhere_stops_in_a_second_or_with_its_renewal(
+    stop: float, trouble: str, is_sound: bool
+) -> None:
     told = found(
         played("a", 0, 2),
         played("a", 2.1, stop, confirmed=1.99),
         played("b", 2.1, 9, edge="two"),
         ends=[Ended("two", "a", 2.0)],
+        trouble={trouble: [Span(1.5, 2.5)]},
     )
     assert ([one for one in told if "ended" in one] == []) == is_sound
 
