@@ -11,8 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from gateway.edge.seats import BACK_OFF_S, SETTLE_S
+from gateway.edge.sharing import Finding
 from shared import seats
-from shared.events import EDGE_STREAM
+from shared.events import EDGE_STREAM, REVOKED, Push
 from tests.support.edge import MASTER, SEGMENT, EdgeUnderTest, running_edge, until
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey, valkey
@@ -143,3 +144,86 @@ async def test_events_wait_for_redis(edge: EdgeUnderTest, server: Valkey, direct
         return any(b"playback.first_media" in fields[b"e"] for _, fields in entries)
 
     await until(media_told)
+
+
+async def test_who_was_taken_over_stays_out_of_a_redis_that_forgot(folder: Path, server: Valkey, direct: Redis) -> None:
+    async with running_edge(folder, server.url, seats_policy="takeover_oldest") as edge:
+        await edge.until_it_hears()
+        old, new = edge.token(sid="session-old", cap=1), edge.token(cap=1)
+        assert await status(edge, old) == 200
+        assert await status(edge, new) == 200
+        await until_status(edge, old, 410)
+        await direct.flushall()
+
+        async def remembered() -> bool:
+            return await direct.hget(seats.keys("viewer")[2], "session-old") == b"taken-over"
+
+        await until(remembered)
+        await until_seats(direct, 1)
+        async with running_edge(folder, server.url, key_set=edge.key_set) as fresh:
+            assert await status(fresh, old) == 410
+
+
+async def test_what_was_withdrawn_stays_so_in_a_redis_that_forgot(edge: EdgeUnderTest, direct: Redis) -> None:
+    await edge.until_it_hears()
+    now = int(edge.clock.now())
+    await seats.revoke(direct, Push("sub", "viewer", now, "revoked"))
+    token = edge.token(iat=now)
+    await until_status(edge, token, 410)
+    await direct.flushall()
+
+    async def remembered() -> bool:
+        return await direct.hget(REVOKED, "sub:viewer") == str(now).encode()
+
+    await until(remembered)
+
+
+async def test_a_redis_that_lost_its_last_second_learns_what_runs(edge: EdgeUnderTest, direct: Redis) -> None:
+    assert await status(edge, edge.token()) == 200
+    await edge.until_it_hears()
+
+    async def beats() -> bool:
+        return any([int(await direct.get(key) or 0) > 1 for key in await direct.keys("edge:pulse:*")])
+
+    await until(beats)
+    # What a restart from a file that is a second old looks like: the mark is there, the newest writes are not.
+    await direct.delete(seats.keys("viewer")[0], seats.keys("viewer")[1])
+    for key in await direct.keys("edge:pulse:*"):
+        await direct.set(key, 0)
+    await until_seats(direct, 1)
+    assert (await edge.get(MASTER, edge.token())).json()["code"] == "seats-unavailable"
+
+
+async def test_a_stop_is_told_once_where_redis_forgot_the_seat(folder: Path, server: Valkey, direct: Redis) -> None:
+    async with running_edge(folder, server.url, seat_lease_s=2) as edge:
+        await edge.until_it_hears()
+        assert await status(edge, edge.token()) == 200
+        await direct.delete("edge:mark", *seats.keys("viewer"))
+
+        async def stopped() -> bool:
+            entries = await direct.xrange(EDGE_STREAM)
+            return any(b"playback.stop" in fields[b"e"] for _, fields in entries)
+
+        await until(stopped)
+        kinds = [b"start" in fields[b"e"] for _, fields in await direct.xrange(EDGE_STREAM)]
+        assert kinds == [True, False]
+
+
+async def test_a_shared_session_is_told_of_when_redis_is_back(folder: Path, server: Valkey, direct: Redis) -> None:
+    async with running_edge(folder, server.url) as edge:
+        token = edge.token(b="hard", sid="session-shared")
+        assert await status(edge, token) == 200
+        server.kill()
+        assert edge.app.edge is not None
+        local = edge.app.edge.seats
+        session = local._sessions["session-shared"]
+        local.endings.share(session, Finding("hoarded", 1.5))
+        assert await status(edge, token) == 410
+        server.start()
+
+        async def told() -> bool:
+            entries = await direct.xrange(EDGE_STREAM)
+            return sum(b"playback.sharing" in fields[b"e"] for _, fields in entries) == 1
+
+        await until(told)
+        assert await direct.hget(seats.keys("viewer")[2], "session-shared") == b"shared"
