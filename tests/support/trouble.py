@@ -38,7 +38,7 @@ TO_THE_BUCKET = {
     "starved": Trouble({"bandwidth": 20_000}),
 }
 TO_REDIS = {
-    "latency": Trouble({"latency_s": 0.3}, is_bearable=True),
+    "latency": Trouble({"latency_s": 0.1}, is_bearable=True),
     "slow-close": Trouble({"slow_close_s": 2.0}, is_bearable=True),
     "bandwidth": Trouble({"bandwidth": 5000}),
     "refuse": Trouble({"refuse": True}),
