@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmarks.stage import TITLE
 
-#: Height → bits a second. Three hundred players take about 40 MB/s of these, which two cores carry beside the players.
-LADDER = {240: 250_000, 360: 500_000, 480: 900_000, 720: 1_500_000}
+#: Height → bits a second. Three hundred players take about 40 MB/s of these, which two cores carry beside the players:
+#: segments of 100 to 600 KB, and sound of 48 KB.
+LADDER = {240: 200_000, 360: 400_000, 480: 700_000, 720: 1_200_000}
 SOUND_BITS_PER_S = 96_000
 SEGMENT_S, SEGMENTS = 4, 150
 VERSION, EDITION = "film", "ed1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import resource
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -19,13 +20,13 @@ from benchmarks.locust import film, links, thresholds
 from benchmarks.locust.delay import Delay
 from benchmarks.locust.links import Links
 from benchmarks.locust.thresholds import Result
-from benchmarks.stage import ROOT, Stage, say
+from benchmarks.stage import ROOT, Server, Stage, say
 from shared.ids import new_secret
 
 NAME = "load"
 OUT = ROOT / ".cache" / "load"
 #: Players that come each second, and seconds in which all must have left at the end.
-SPAWN_PER_S, LEAVE_S = 30, 10
+SPAWN_PER_S, LEAVE_S = 15, 10
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,18 @@ class Target(msgspec.Struct, frozen=True):
 
     port: int
     links: Links
+    servers: tuple[Server, ...]
+
+    def cpu_s(self) -> float:
+        """CPU all servers have used."""
+        return sum(server.cpu_s() for server in self.servers)
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds of CPU of both, while they played."""
+
+    servers: float
+    players: float
 
 
 async def run(options: Options, environ: Mapping[str, str]) -> int:
@@ -58,10 +71,12 @@ async def run(options: Options, environ: Mapping[str, str]) -> int:
             _nginx(standing, needed["nginx"], master, options) if needed else _edge(standing, master, options)
         )
         async with _slowed(standing, target.port, options) as port:
+            before, before_players = target.cpu_s(), _children_cpu_s()
             found = await _play(options, target.links, port)
+            spent = Spent(target.cpu_s() - before, _children_cpu_s() - before_players)
     refuses = options.against == "edge"
     broken = thresholds.broken(found, players=options.players, refuses=refuses)
-    text = part(options, found)
+    text = part(options, found, spent)
     print(text, flush=True)
     for words in broken:
         print(f"broken: {words}")
@@ -81,7 +96,7 @@ def film_words() -> str:
 async def _edge(standing: Stage, master: str, options: Options) -> Target:
     """Our edge, believing X-Forwarded-For of this machine, so that each player has a network of its own."""
     server, _ = await standing.edge("edge", settings={"trusted_proxies": "127.0.0.1/32"})
-    return Target(server.port, links.draw(standing.mint, master, viewers=options.players))
+    return Target(server.port, links.draw(standing.mint, master, viewers=options.players), (server, standing.valkey))
 
 
 async def _nginx(standing: Stage, program: str, master: str, options: Options) -> Target:
@@ -91,13 +106,15 @@ async def _nginx(standing: Stage, program: str, master: str, options: Options) -
         "nginx-origin": nginx.origin(nginx.folder_of(standing, "nginx-origin"), port=origin, bucket=standing.bucket),
         "nginx": nginx.link_by_path(nginx.folder_of(standing, "nginx"), port=port, origin_port=origin),
     }
-    for (name, text), place in zip(texts.items(), (origin, port), strict=True):
+    started = [
         await standing.start(nginx.spec(standing, program, name, configuration=text, port=place))
+        for (name, text), place in zip(texts.items(), (origin, port), strict=True)
+    ]
     drawn = [
         [nginx.signed_path(new_secret(12), master) for _ in range(number)]
         for number in (options.players, links.LEAVERS * links.TURNS)
     ]
-    return Target(port, Links(viewers=drawn[0], leavers=drawn[1]))
+    return Target(port, Links(viewers=drawn[0], leavers=drawn[1]), tuple(started))
 
 
 @contextlib.asynccontextmanager
@@ -129,6 +146,12 @@ async def _play(options: Options, given: Links, port: int) -> Result:
     return msgspec.json.decode(result.read_bytes(), type=Result)
 
 
+def _children_cpu_s() -> float:
+    """CPU of the children that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def argv(options: Options, given: Links, port: int) -> list[str]:
     """The command line of locust."""
     others = links.LEAVERS + (links.SHARERS if given.sharers else 0) + (links.FIGHTERS if given.fights else 0)
@@ -156,7 +179,7 @@ def argv(options: Options, given: Links, port: int) -> list[str]:
     ]
 
 
-def part(options: Options, found: Result) -> str:
+def part(options: Options, found: Result, spent: Spent) -> str:
     """The run in words and figures."""
     now = datetime.datetime.now(datetime.UTC)
     header = ("", "number", "failed", "p50 ms", "p95 ms", "p99 ms")
@@ -174,7 +197,8 @@ def part(options: Options, found: Result) -> str:
             f"stalls, {found.seeks} seeks, {found.switches} changes of rung, {found.bytes / 1e9:.2f} GB in "
             f"{options.seconds} s. Refused: {found.refused_sharers} shared links, {found.refused_fighters} screens "
             "over the cap. Startup and seek leave out what the player's own simulated line takes. "
-            f"The players share the machine with what they play from; {film_words()}.",
+            f"The players share the machine with what they play from: they used {spent.players:.0f} s of CPU, the "
+            f"servers {spent.servers:.0f} s. It is {film_words()}.",
             report.table(header, lines),
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 #: Milliseconds that 95 of 100 requests of a kind, and starts of a picture, may take.
-P95_MS = {"playlist": 300.0, "segment": 300.0, "startup": 1500.0}
+P95_MS = {"playlist": 400.0, "segment": 400.0, "startup": 1500.0}
 
 
 class Timing(msgspec.Struct, frozen=True):
