@@ -179,8 +179,12 @@ class LocalSeats:
     def has_left(self, sid: str) -> None:
         """A session gave its seat back on some edge: its next request here asks for one before it gets any bytes."""
         session = self._sessions.get(sid)
-        if session is not None:
-            session.confirmed = min(session.confirmed, self._tick() - self._lease_s)
+        if session is None:
+            return
+        self._distrust(session)
+        if session.renewal is not None:
+            # Its answer may be older than the end, and come after the news of it.
+            session.renewal.add_done_callback(lambda _: self._distrust(session))
 
     async def hold_against_revocations(self, push: Push | None = None) -> None:
         """Stop the sessions that were revoked, by `push` or ever; also those whose bytes are on their way."""
@@ -244,6 +248,9 @@ class LocalSeats:
         except Refusal:
             return False
         return not session.is_over
+
+    def _distrust(self, session: Session) -> None:
+        session.confirmed = min(session.confirmed, self._tick() - self._lease_s)
 
     def _refuse(self, session: Session, refusal: Refusal) -> NoReturn:
         if not session.refused:
