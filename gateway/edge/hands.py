@@ -68,7 +68,7 @@ class Hands:
             hand.last = last
             self._turns.append((last, hand))
 
-    def fetched(self, place: Place, film: Film, index: int, tick: float) -> None:
+    def fetched(self, place: Place, film: Film, index: int, *, tick: float) -> None:
         """Note one fetch. It may be news of another edge, and so be earlier than others that came before."""
         hand = self._hand(place)
         if self._open:
@@ -77,7 +77,7 @@ class Hands:
         if bits is None:
             bits = hand.bits[film] = bytearray()
         if not has(bits, index):
-            self._note_replay(hand, film, index, tick)
+            self._note_replay(hand, film, index, tick=tick)
             mark(bits, index)
         hand.last = max(hand.last, tick)
         self._turns.append((tick, hand))
@@ -103,7 +103,7 @@ class Hands:
             hand = self._by_prefix[place.prefix] = Hand(place)
         return hand
 
-    def _note_replay(self, hand: Hand, film: Film, index: int, tick: float) -> None:
+    def _note_replay(self, hand: Hand, film: Film, index: int, *, tick: float) -> None:
         """Another hand of the family fetched this before: it counts if that one is active still."""
         family = hand.place.family
         earlier = tuple(

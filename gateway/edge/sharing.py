@@ -95,7 +95,7 @@ class Evidence:
         if place is self._here:
             self._last = tick
         else:
-            look = self._from(place, film, index, tick)
+            look = self._from(place, film, index, tick=tick)
         bits = film.sound if is_sound else film.picture
         byte, bit = index >> 3, 1 << (index & 7)
         if byte >= len(bits):
@@ -168,12 +168,12 @@ class Evidence:
                 self._recall(report.places[past.place], films[past.film], past.bits)
         for seen in report.seen:
             if seen.film < len(films) and 0 <= seen.index < MAX_INDEX:
-                self._hear(seen, report.places[seen.place], films[seen.film], tick - seen.age_s)
+                self._hear(seen, report.places[seen.place], films[seen.film], tick=tick - seen.age_s)
         for film, shown in zip(films, report.films, strict=False):
             film.picture, film.sound = joined(film.picture, shown.picture), joined(film.sound, shown.sound)
 
-    def _hear(self, seen: Seen, place: Place, film: Film, tick: float) -> None:
-        self._from(place, film, seen.index, tick)
+    def _hear(self, seen: Seen, place: Place, film: Film, *, tick: float) -> None:
+        self._from(place, film, seen.index, tick=tick)
         bits = film.sound if seen.is_sound else film.picture
         if has(bits, seen.index) or self._is_hard:
             self._pour(tick, seen.is_sound)
@@ -210,7 +210,7 @@ class Evidence:
         self._full[is_sound] = max(self._full[is_sound], tick) + limits.segment_s / limits.rate
         return self._full[is_sound] - tick > limits.media_s / limits.rate
 
-    def _from(self, place: Place, film: Film, index: int, tick: float) -> bool:
+    def _from(self, place: Place, film: Film, index: int, *, tick: float) -> bool:
         """A fetch that is not known to come from the only place; whether to judge. Before the index is marked."""
         if self._hands is None:
             here = self._here
@@ -218,7 +218,7 @@ class Evidence:
                 self._here, self._last = place, max(self._last, tick)
                 return False
             self._hands = self._split(here)
-        self._hands.fetched(place, film, index, tick)
+        self._hands.fetched(place, film, index, tick=tick)
         return tick - self._judged >= JUDGE_S
 
     def _split(self, here: Place) -> Hands:
