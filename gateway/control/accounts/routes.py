@@ -31,6 +31,7 @@ from gateway.control.accounts.model import (
 )
 from gateway.control.limits import AUTH, READ, WRITE
 from gateway.control.route import Call, Route
+from gateway.control.screenings import actions as screenings
 from gateway.control.wiring import Wiring
 from shared import log
 from shared.errors import NotFound, Unavailable
@@ -176,9 +177,16 @@ async def list_devices(call: Call[None]) -> Devices:
 
 
 async def revoke_device(call: Call[None]) -> None:
-    """Log one of one's devices out."""
-    async with call.wiring["begin"]() as unit:
-        await actions.revoke(call.principal, call.path("device"), accounts=unit.accounts, outbox=unit.outbox)
+    """Log one of one's devices out; what plays there stops."""
+    wiring, id = call.wiring, call.path("device")
+    held = await screenings.seats_if_known(call.principal, redis=wiring["redis"])
+    async with wiring["begin"]() as unit:
+        known = await actions.devices(call.principal, accounts=unit.accounts, clock=wiring["clock"])
+        there = {device.device for device in known.items if device.id == id}
+        await actions.revoke(call.principal, id, accounts=unit.accounts, outbox=unit.outbox)
+        playing = [seat.sid for seat in held if seat.device in there]
+        ended = await screenings.stop_all(playing, by=call.principal, screenings=unit.screenings, outbox=unit.outbox)
+    await screenings.free(ended, reason=screenings.STOPPED, seats=wiring["seats"])
 
 
 async def give_role(call: Call[None]) -> None:

@@ -154,6 +154,14 @@ async def held_seats(viewer: Principal, *, redis: Redis) -> list[LiveSeat]:
         raise Unavailable("The screens cannot be counted right now; try again in a moment.") from error
 
 
+async def seats_if_known(viewer: Principal, *, redis: Redis) -> list[LiveSeat]:
+    """The same; none where Redis does not answer. fails="open"."""
+    try:
+        return await held_seats(viewer, redis=redis)
+    except Unavailable:
+        return []
+
+
 async def screens(
     viewer: Principal,
     held: Sequence[LiveSeat],
@@ -190,6 +198,14 @@ async def stop(sid: str, *, by: Principal, screenings: Screenings, outbox: Outbo
         raise NotFound("You have no such screen.")
     await end(found, reason=STOPPED, outbox=outbox)
     return found
+
+
+async def stop_all(sids: Sequence[str], *, by: Principal, screenings: Screenings, outbox: Outbox) -> list[Screening]:
+    """End those of these sessions that are one's own."""
+    ended = await screenings.of_viewer(by.id, sids)
+    for one in ended:
+        await end(one, reason=STOPPED, outbox=outbox)
+    return ended
 
 
 async def end(screening: Screening, *, reason: str, outbox: Outbox) -> None:

@@ -97,9 +97,7 @@ async def stop_other_screens(call: Call[None]) -> None:
     held = await actions.held_seats(call.viewer, redis=call.wiring["redis"])
     others = [seat.sid for seat in held if not call.viewer.device or seat.device != call.viewer.device]
     async with call.wiring["begin"]() as unit:
-        ended = await unit.screenings.of_viewer(call.viewer.id, others)
-        for one in ended:
-            await actions.end(one, reason=actions.STOPPED, outbox=unit.outbox)
+        ended = await actions.stop_all(others, by=call.viewer, screenings=unit.screenings, outbox=unit.outbox)
     await actions.free(ended, reason=actions.STOPPED, seats=call.wiring["seats"])
 
 

@@ -145,6 +145,18 @@ async def test_all_other_screens_are_stopped_and_ones_own_plays_on(control: Cont
     assert len(await control.events("playback.ended")) == 2
 
 
+async def test_device_that_is_logged_out_stops_playing(control: Control, seller: Desk) -> None:
+    title = await seller.published()
+    one, two = await two_screens(control, title["id"])
+    mine, sub = await sit(control, one, title["id"])
+    theirs, _ = await sit(control, two, title["id"])
+    devices = (await one.get("/v1/me/devices")).json()["items"]
+    other = next(device["id"] for device in devices if not device["current"])
+    assert (await one.delete(f"/v1/me/devices/{other}")).status_code == 204
+    assert [seat.sid for seat in await live(control.wiring["redis"], sub)] == [mine]
+    assert [event["subject"] for event in await control.events("playback.ended")] == [theirs]
+
+
 async def test_screens_cannot_be_told_when_redis_is_dead_but_are_stopped_all_the_same(
     control: Control, seller: Desk
 ) -> None:
@@ -155,6 +167,8 @@ async def test_screens_cannot_be_told_when_redis_is_dead_but_are_stopped_all_the
     control.wiring["redis"], control.wiring["seats"] = dead, Seats(dead, lease_s=0, policy="refuse")
     assert code_of(await one.get("/v1/me/sessions")) == (503, "unavailable")
     assert (await one.delete(f"/v1/me/sessions/{sid}")).status_code == 204
+    devices = (await one.get("/v1/me/devices")).json()["items"]
+    assert (await one.delete(f"/v1/me/devices/{devices[1]['id']}")).status_code == 204
     waiting = await control.rows("select subject from outbox where topic = 'push' and relayed_at is null")
     assert waiting == [{"subject": sid}]
 

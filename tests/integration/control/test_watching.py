@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.control.watching import store
+from gateway.control.watching.model import Key, Segments
 from gateway.control.worker import streams
 from shared.events import EDGE_STREAM, REVOKED, Envelope
 from shared.jobs import Finished
@@ -118,12 +121,24 @@ async def test_nothing_is_added_when_an_entry_comes_again_and_order_does_not_mat
     assert (await control.rows("select picture from watched_segments"))[0]["picture"] == b"\x07"
 
 
-async def test_sums_are_right_when_many_workers_take_the_same_entries_at_once(control: Control, seller: Desk) -> None:
+async def test_sums_are_right_when_two_workers_take_the_same_entries_at_once(
+    control: Control, seller: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     titles = [await film(control, seller) for _ in range(3)]
     subs = [(await viewer(control, f"v{'x' * n}"))[1] for n in range(2, 5)]
     entries = [entry(control, sub, title, 1 << n) for n in range(3) for sub in subs for title in titles]
     await take(control, *(entry(control, sub, title) for sub in subs for title in titles))
-    await asyncio.gather(*(take(control, *(entries if n % 2 else reversed(entries))) for n in range(6)))
+    look, met = store.WatchStore.hold, asyncio.Barrier(2)
+
+    async def together(rows: store.WatchStore, keys: Sequence[Key]) -> dict[Key, Segments]:
+        found = await look(rows, keys)
+        with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
+            async with asyncio.timeout(0.5):
+                await met.wait()
+        return found
+
+    monkeypatch.setattr(store.WatchStore, "hold", together)
+    await asyncio.gather(take(control, *entries), take(control, *reversed(entries)))
     assert await control.rows("select distinct watched_ms from watched_day") == [{"watched_ms": 10_000}]
     assert (await control.rows("select count(*) as n from watched_day"))[0]["n"] == 9
 
