@@ -113,3 +113,11 @@ def test_second_supervisor_is_refused_while_the_first_runs(home: Home) -> None:
         pass
     with home.locked():
         pass
+
+
+def test_edge_listens_where_the_run_looks_for_it(home: Home) -> None:
+    made = planned(home, USHER_LISTEN_PORT="1", USHER_LISTEN_HOST="::")
+    edge = load(EdgeSettings, plan.environment(made, "edge"))
+    assert (edge.listen_port, edge.listen_host) == (made.ports["edge"], "::")
+    assert plan.argv(made, "edge")[1:] == ("-m", "gateway.edge")
+    assert "USHER_LISTEN_PORT" not in plan.environment(made, "control")
