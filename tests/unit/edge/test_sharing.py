@@ -75,6 +75,16 @@ def test_three_prefixes_one_after_the_other_are_a_journey() -> None:
     assert judged(fetches, LIMITS) is None
 
 
+def test_a_train_that_changes_networks_each_few_seconds_is_one_hand() -> None:
+    places = [Place(f"198.51.{number}.0/24") for number in range(10)]
+    assert judged([Fetch(number / 2, number, False, places[number // 6]) for number in range(60)], LIMITS) is None
+
+
+def test_one_lively_window_is_not_two() -> None:
+    lively = [Fetch(20 + number, number, False, (A, B, C)[number % 3]) for number in range(9)]
+    assert judged([*lively, *(Fetch(60.0 + number, 20 + number, False, A) for number in range(60))], LIMITS) is None
+
+
 @pytest.mark.parametrize("edges", [1, 2])
 def test_a_second_hand_that_follows_is_found_by_what_it_fetches_again(edges: int) -> None:
     first, second = viewer(A, start=0.0, count=300), viewer(B, start=600.0, count=100)
