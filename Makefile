@@ -15,7 +15,7 @@ test:
 check:
 	@$(PYTHON) -m infra check
 
-# The long form of tests/chaos: every part is killed many times.
+# The long form of tests/chaos: parts are killed, caps and tokens attacked, many times.
 chaos:
 	@$(PYTHON) -m infra chaos
 

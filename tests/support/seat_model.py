@@ -167,28 +167,31 @@ class SeatModel(RuleBasedStateMachine):
 
     @invariant()
     def redis_holds_what_the_model_does(self) -> None:
-        held = {sid.decode() for sid in self._run(self._redis.zrange(SEAT, 0, -1))}
-        assert held == self.seated | self.lapsed
-        kept = {sid.decode(): json.loads(text) for sid, text in self._run(self._redis.hgetall(SESS)).items()}
+        held, sessions, gone, *left = self._run(self._look())
+        leases = {sid.decode(): end for sid, end in held}
+        assert leases.keys() == self.seated | self.lapsed
+        kept = {sid.decode(): json.loads(text) for sid, text in sessions.items()}
         own = {sid: one for sid, one in kept.items() if not sid.startswith("old-")}
         assert len(kept) - len(own) == self.stale
         assert {sid: (one["hmx"], one["place"], one["d"], one["since"]) for sid, one in own.items()} == {
             sid: (one.hmx, one.place, one.device, one.since) for sid, one in self.sessions.items()
         }
-        gone = self._run(self._redis.hgetall(GONE))
         assert {sid.decode(): reason.decode() for sid, reason in gone.items()} == self.gone
-
-    @invariant()
-    def nothing_is_forgotten_early(self) -> None:
+        until = (
+            max(leases.values(), default=0.0),
+            max((one.hmx for one in self.sessions.values()), default=0),
+            self.gone_until,
+        )
         now = time.time()
-        for key, until in (
-            (SESS, max((one.hmx for one in self.sessions.values()), default=0)),
-            (GONE, self.gone_until),
-            (SEAT, self._run(self._last_lease())),
-        ):
-            left = self._run(self._redis.ttl(key))
-            assert left < 0 or left >= math.floor(until - now) - 1
+        for left_s, end in zip(left, until, strict=True):
+            assert left_s < 0 or left_s >= math.floor(end - now) - 1
 
-    async def _last_lease(self) -> float:
-        leases: list[Any] = await self._redis.zrange(SEAT, 0, -1, withscores=True)
-        return max((float(end) for _, end in leases), default=0.0)
+    async def _look(self) -> list[Any]:
+        pipe = self._redis.pipeline()
+        pipe.zrange(SEAT, 0, -1, withscores=True)
+        for key in (SESS, GONE):
+            pipe.hgetall(key)
+        for key in (SEAT, SESS, GONE):
+            pipe.ttl(key)
+        looked: list[Any] = await pipe.execute()
+        return looked

@@ -9,7 +9,7 @@ from tests.support.seat_model import SeatModel
 from tests.support.valkey import Valkey
 
 WALKS = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
