@@ -6,12 +6,14 @@ sid → reason. Only the script writes them, so the cap holds however many edges
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 
 from shared.events import EDGE_PUSH, REVOKED, Push
 
@@ -112,7 +114,28 @@ class Seats:
 
     async def take(self, claim: Claim) -> Verdict:
         """Take the seat, or renew it. Safe to repeat."""
-        arguments = (
+        return _verdict(await self._script(keys=keys(claim.sub), args=self._arguments(claim)))
+
+    async def take_many(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Take or renew many seats by one message to Redis, in this order: a fifth of the work of one by one."""
+        answers = await self._run(claims)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            await self._redis.script_load(SCRIPT)
+            answers = await self._run(claims)
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+        return [_verdict(answer) for answer in answers]
+
+    async def _run(self, claims: Sequence[Claim]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for claim in claims:
+            pipe.evalsha(self._script.sha, 3, *keys(claim.sub), *self._arguments(claim))
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
+
+    def _arguments(self, claim: Claim) -> tuple[str | int, ...]:
+        return (
             claim.sid,
             claim.cap,
             self._lease_s,
@@ -128,7 +151,6 @@ class Seats:
             claim.edge,
             claim.alt,
         )
-        return _verdict(await self._script(keys=keys(claim.sub), args=arguments))
 
     async def leave(self, sub: str, sid: str, *, grace_s: int = 0) -> bool:
         """Free the seat in `grace_s` seconds; whether that changed anything. The session may take one again. All edges
@@ -148,9 +170,10 @@ class Seats:
         changed, *_ = await pipe.execute()
         return bool(changed)
 
-    async def remind(self, sub: str, *, after_s: float) -> None:
-        """Have the seats of a viewer looked at again after `after_s` seconds, by any edge."""
-        await self._redis.zadd(LEASES, {sub: await _time(self._redis) + after_s + LATE_S}, lt=True)
+    async def remind(self, *subs: str, after_s: float) -> None:
+        """Have the seats of viewers looked at again after `after_s` seconds, by any edge."""
+        at = await _time(self._redis) + after_s + LATE_S
+        await self._redis.zadd(LEASES, dict.fromkeys(subs, at), lt=True)
 
     async def due(self, count: int) -> list[str]:
         """Up to `count` viewers whose seats are to be looked at now. Nobody else gets them before they are due anew."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -27,12 +27,21 @@ REDIS_TIMEOUT_S: Final = 2.0
 BACK_OFF_S: Final = 1.0
 #: After Redis lost its memory, new sessions wait while edges register again what runs.
 SETTLE_S: Final = 5.0
-#: Re-registrations under way at once.
-CONCURRENT: Final = 16
+#: Renewals wait this long for others to go with, and so many go by one message.
+LINGER_S: Final = 0.1
+TOGETHER: Final = 256
+
+
+class _Question(NamedTuple):
+    """One session that wants its seat, at `place` where that is new."""
+
+    session: Session
+    place: Place | None
+    answer: asyncio.Future[Verdict | None]
 
 
 class Renewals:
-    """Takes and renews seats, each session by one question at a time."""
+    """Takes and renews seats, each session by one question at a time, many sessions by one message."""
 
     def __init__(
         self,
@@ -50,6 +59,9 @@ class Renewals:
         self._edge, self._now, self._tick = edge, now, tick
         self._down_until = -math.inf
         self.settled_at = -math.inf
+        self._waiting: list[_Question] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._log = log.get("edge.seats")
 
     def is_up(self) -> bool:
@@ -64,37 +76,35 @@ class Renewals:
         """The verdict on a session that wants its seat, at `place` where that is new; None: Redis does not answer."""
         if session.renewal is None and not self.may_ask(self._tick()):
             return None
-        # A task of its own: a viewer who leaves does not cancel the question half way.
-        return await asyncio.shield(self.renew(session, place))
+        answer = self.renew(session, place)
+        self._hurry()
+        # A viewer who leaves does not cancel the question half way.
+        return await asyncio.shield(answer)
 
-    def renew(self, session: Session, place: Place | None = None) -> asyncio.Task[Verdict | None]:
-        """Ask in the background; joins a question that is under way."""
+    def renew(self, session: Session, place: Place | None = None) -> asyncio.Future[Verdict | None]:
+        """Ask before long, together with others; joins a question that is under way."""
         if session.renewal is None:
-            session.renewal = asyncio.create_task(self._take(session, place))
+            loop = asyncio.get_running_loop()
+            session.renewal = loop.create_future()
+            self._waiting.append(_Question(session, place, session.renewal))
+            if self._asking is None and self._timer is None:
+                self._timer = loop.call_later(LINGER_S, self._hurry)
         return session.renewal
 
     def register_again(self, sessions: Mapping[str, Session]) -> None:
         """Redis forgot everything: register what runs here, and let new sessions wait for other edges."""
-        tick = self._tick()
-        self.settled_at, self._down_until = tick + SETTLE_S, -math.inf
+        self.settled_at, self._down_until = self._tick() + SETTLE_S, -math.inf
         self._endings.epoch += 1
-        running = [one for one in sessions.values() if self.is_running(one, tick)]
-        self._endings.soon(self._renew_all(running))
+        self.catch_up(sessions)
         self._endings.soon(self._endings.again([one for one in sessions.values() if one.gone]))
 
     def catch_up(self, sessions: Mapping[str, Session]) -> None:
         """Messages may have been lost: Redis says of each session that runs whether it still does."""
         tick = self._tick()
-        self._endings.soon(self._renew_all([one for one in sessions.values() if self.is_running(one, tick)]))
-
-    async def _renew_all(self, sessions: Iterable[Session]) -> None:
-        turns = asyncio.Semaphore(CONCURRENT)
-
-        async def one(session: Session) -> None:
-            async with turns:
-                await asyncio.wait([self.renew(session)])
-
-        await asyncio.gather(*(one(session) for session in sessions))
+        for session in sessions.values():
+            if self.is_running(session, tick):
+                self.renew(session)
+        self._hurry()
 
     def is_running(self, session: Session, tick: float) -> bool:
         """Whether a session that was seated is in use."""
@@ -105,29 +115,57 @@ class Renewals:
             and tick - session.active < self._settings.seat_lease_s
         )
 
-    async def _take(self, session: Session, place: Place | None) -> Verdict | None:
-        """Ask Redis and note the answer; None: it gave none."""
-        sent = self._tick()
-        was_up = self.is_up()
+    async def finish(self) -> None:
+        """At the end: ask no more, and wait for what is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+        waiting, self._waiting = self._waiting, []
+        _answer(waiting, None)
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+
+    def _hurry(self) -> None:
+        """Ask now what waits; what comes while that is under way goes with the next message."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._asking is None and self._waiting:
+            self._asking = asyncio.create_task(self._ask_all())
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+                try:
+                    await self._ask_together(together)
+                finally:
+                    _answer(together, None)
+        finally:
+            self._asking = None
+
+    async def _ask_together(self, questions: Sequence[_Question]) -> None:
+        """Ask Redis and note the answers. Where it gives none, all that wait have none."""
+        sent, was_up = self._tick(), self.is_up()
         if not was_up:
-            # One question finds out whether it is back; nobody else waits for that.
+            # One message finds out whether it is back; nobody else waits for that.
             self._down_until = sent + REDIS_TIMEOUT_S
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
-                verdict = await self._seats.take(self._claim(session, place))
-                if verdict.anew:
-                    await self._seats.remind(session.claims.sub, after_s=self._settings.seat_lease_s)
+                verdicts = await self._seats.take_many([self._claim(one.session, one.place) for one in questions])
+                if anew := [one.session.claims.sub for one, said in zip(questions, verdicts, strict=True) if said.anew]:
+                    await self._seats.remind(*anew, after_s=self._settings.seat_lease_s)
         except (RedisError, OSError, TimeoutError) as error:
             if was_up:
                 self._log.warning("seats are not counted", words=repr(error))
             self._down_until = self._tick() + BACK_OFF_S
-            return None
-        finally:
-            session.renewal = None
+            waiting, self._waiting = self._waiting, []
+            _answer(waiting, None)
+            return
         self._down_until = -math.inf
-        self._endings.tell(session.claims.sub, verdict.ended)
-        self._note(session, verdict, sent)
-        return verdict
+        for question, verdict in zip(questions, verdicts, strict=True):
+            self._endings.tell(question.session.claims.sub, verdict.ended)
+            self._note(question.session, verdict, sent)
+            _answer((question,), verdict)
 
     def _claim(self, session: Session, place: Place | None) -> Claim:
         claims = session.claims
@@ -163,3 +201,11 @@ class Renewals:
         if verdict.spread:
             self._comparing.spread(session)
         self._endings.watched(session)
+
+
+def _answer(questions: Iterable[_Question], verdict: Verdict | None) -> None:
+    """Tell who waits, unless they were told."""
+    for question in questions:
+        if not question.answer.done():
+            question.session.renewal = None
+            question.answer.set_result(verdict)

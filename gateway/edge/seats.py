@@ -153,11 +153,6 @@ class LocalSeats:
         since_s = tick - session.confirmed
         return since_s < self._lease_s or (since_s < self._settings.seat_outage_s and not self._renewals.is_up())
 
-    def first_media(self, session: Session, claims: Claims) -> None:
-        """Tell control, once, that the first media of a title left in a session."""
-        if title_of(claims) not in session.told:
-            self._tell_first(session, title_of(claims))
-
     def register_again(self) -> None:
         """Redis forgot everything: register soon what runs here, and let new sessions wait for other edges."""
         for session in self._sessions.values():
@@ -208,6 +203,11 @@ class LocalSeats:
             if tick - session.active > limit:
                 del self._sessions[sid]
                 self.endings.forget(session)
+
+    async def finish(self) -> None:
+        """At the end of the edge: what is under way is done, nothing new begun."""
+        await self._renewals.finish()
+        await self.endings.finish()
 
     def is_redis_up(self) -> bool:
         """Whether the last question to Redis was answered."""

@@ -61,7 +61,7 @@ class Session:
         self.is_seated, self.epoch = False, 0
         #: Titles of which the first media was told: a screen may go on to another title in one session.
         self.told: set[str] = set()
-        self.renewal: asyncio.Task[Verdict | None] | None = None
+        self.renewal: asyncio.Future[Verdict | None] | None = None
         #: The tick up to which segment requests are spoken for.
         self.paced = -math.inf
         #: What it was sent, now and of each title and version.

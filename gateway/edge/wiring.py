@@ -10,10 +10,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 
+from gateway.edge import links
 from gateway.edge.cache import Cache
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
@@ -51,7 +50,7 @@ class Edge:
         self.settings, self.now, self.tick = settings, now, tick
         self.is_draining, self.pulse = False, Pulse()
         self.counts = Counts()
-        self.redis, self.events = _redis(settings.redis_url), _redis(settings.events)
+        self.redis, self.events = _link(settings.redis_url), _link(settings.events)
         self.keyring = Keyring(settings.jwks_url, settings.jwks_file, tick=tick)
         self.verified = Verified(self.keyring, _failures(settings, tick))
         self.keyring.on_drop = self.verified.forget
@@ -157,7 +156,7 @@ async def running(
     finally:
         await asyncio.to_thread(stop)
         await end(*work)
-        await edge.seats.endings.finish()
+        await edge.seats.finish()
         await edge.journal.flush()
         await edge.redis.aclose()
         await edge.events.aclose()
@@ -185,14 +184,5 @@ def _disk(settings: EdgeSettings, tick: Callable[[], float]) -> Disk:
     return Disk(settings.cache_disk_dir, budget_bytes=settings.cache_disk_bytes, tick=tick)
 
 
-def _redis(url: str) -> Redis:
-    """A client that fails fast: one try more for a connection that died while it was idle."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        socket_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return Redis.from_pool(pool)
+def _link(url: str) -> Redis:
+    return links.client(url, connections=CONNECTIONS, timeout_s=REDIS_TIMEOUT_S)
