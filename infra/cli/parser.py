@@ -52,8 +52,15 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
     run.add_argument("--only", default="", metavar="PARTS", help="postgres,valkey,control,worker,edge,farm")
     _add(commands, "test", "checks:test", words="run the tests, the quick ones first; arguments are pytest's")
     _add(commands, "check", "checks:check", words="run linters, types, import contracts, house and unit tests")
-    chaos = _add(commands, "chaos", "checks:chaos", words="kill every part, many times, and see nothing lost")
-    chaos.add_argument("--rounds", type=int, default=5, help="how often each part is killed")
+    chaos = _add(
+        commands, "chaos", "checks:chaos", words="kill parts, attack caps and tokens, many times, and see nothing lost"
+    )
+    chaos.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        help="how often each part is killed; more than one: everything in its long form",
+    )
     _add(commands, "doctor", "doctor:run", words="say what is missing and the line that mends it")
     _add(commands, "docs", "start:docs", words="rewrite the pages of docs/ that are made from the code")
     _add(commands, "prepare", "prepare:prepare", words="make secrets, bucket and schema for a deployment")
