@@ -22,7 +22,8 @@ IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
 PLAYERS, SEGMENTS = (20, 20) if IS_LONG else (5, 5)
 #: What the short form tries besides what the integration tests try.
 TRIED = tuple(trouble.TO_THE_BUCKET) if IS_LONG else ("bandwidth", "truncate-at-head")
-WARM, COLD = (40, 200) if IS_LONG else (10, 25)
+#: No more than the edge reads at once, so that none waits for the turn of another.
+WARM, COLD = (40, 60) if IS_LONG else (10, 25)
 SLOW_S, LAG_S = 5.0 if IS_LONG else 2.0, 0.02
 LAG = "usher_edge_loop_lag_seconds"
 
