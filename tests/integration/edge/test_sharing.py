@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from gateway.edge.places import Place
 from gateway.edge.refusals import Refusal
 from gateway.edge.resolve import target
+from gateway.edge.sharing import Finding
 from shared import seats
 from shared.events import EDGE_STREAM, Envelope
 from shared.tokens import Claims
@@ -129,3 +130,27 @@ async def test_media_that_several_edges_sent_again_is_summed(
     assert caught.value.code == "shared"
     # 8 s of media a second flow in and 3 out, so 660 s are full after 132 s; each edge alone saw half of that.
     assert 2 * 132 - 10 <= number <= 2 * (132 + 20 + 10)
+
+
+async def test_a_session_that_two_edges_end_at_once_is_told_of_once(
+    edges: tuple[EdgeUnderTest, EdgeUnderTest], redis: Redis
+) -> None:
+    who = claims(edges[0].clock.now())
+    for edge in edges:
+        await fetch(edge, who, 0, HOMES[0])
+    for edge in edges:
+        assert edge.app.edge is not None
+        local = edge.app.edge.seats
+        session = local.touch(who, "beat", HOMES[0])
+        assert session is not None
+        local.endings.share(session, Finding("replayed", 1.1))
+        assert session.is_over and not local.keep(session)
+
+    async def stopped() -> bool:
+        entries = await redis.xrange(EDGE_STREAM)
+        return any(b"playback.stop" in fields[b"e"] for _, fields in entries)
+
+    await until(stopped)
+    counts = [edge.app.edge.counts.shared["replayed"] for edge in edges if edge.app.edge is not None]
+    assert sorted(counts) == [0, 1]
+    assert len(await sharing(redis)) == 1

@@ -141,16 +141,55 @@ def test_each_version_is_counted_apart() -> None:
     assert judged(first + [Fetch(30 + n / 10, n, False, A) for n in range(300)], LIMITS) is not None
 
 
-def test_a_session_of_a_thousand_prefixes_and_versions_stays_small() -> None:
+def test_replays_count_for_a_minute() -> None:
+    def again(each_s: float) -> object:
+        one = [Fetch(number * each_s, number, False, A) for number in range(60)]
+        two = [Fetch(number * each_s + 1, number, False, B) for number in range(60)]
+        return judged(together(one, two), LIMITS)
+
+    assert again(6.5) is None
+    assert again(5.0) is not None
+
+
+def test_hands_of_one_family_are_compared_in_each() -> None:
+    sixes = [Place(f"2001:db8:{number}::/48", "", 6) for number in range(3)]
+    runs = [viewer(place, start=float(number)) for number, place in enumerate(sixes)]
+    assert judged(together(*runs), Limits(replays=10**6)) is not None
+
+
+def test_a_session_of_a_thousand_prefixes_stays_small() -> None:
     evidence = Evidence(LIMITS, binding="off")
     for number in range(5000):
         place = Place(f"10.{number >> 8 & 255}.{number & 255}.0/24")
-        fetch = Fetch(float(number), number * 10, False, place, version=f"ver{number % 50}")
-        evidence.fetched(fetch, place, fetch.tick)
-        evidence.judge(fetch.tick)
+        evidence.fetched(Fetch(float(number), number % 2000, False, place), place, float(number))
+        evidence.judge(float(number))
     report = evidence.report("edge", 5000.0, with_past=True)
-    assert report is not None
-    assert len(report.places) <= 16 and len(report.films) <= 4
+    assert report is not None and len(report.places) == 16
+
+
+def test_a_session_of_a_thousand_versions_stays_small() -> None:
+    evidence = Evidence(LIMITS, binding="off")
+    for number in range(1000):
+        for place in (A, B):
+            evidence.fetched(Fetch(float(number), 0, False, place, version=f"ver{number}"), place, float(number))
+    report = evidence.report("edge", 1000.0, with_past=True)
+    assert report is not None and len(report.films) == 4 and len(report.past) == 8
+
+
+def test_an_edge_that_comes_later_learns_the_past() -> None:
+    here, there = Evidence(LIMITS, binding="off"), Evidence(LIMITS, binding="off")
+    for index in range(40):
+        here.fetched(Fetch(float(index), index, False, A), A, float(index))
+    here.compare()
+    told = here.report("here", 40.0, with_past=True)
+    assert told is not None
+    there.hear(told, 40.0)
+    # Both hands go to the newcomer from now on, and the second fetches what only the past knows of.
+    turns = [
+        Fetch(41.0 + number, 40 + number // 2 if number % 2 else number // 2, False, (B, A)[number % 2])
+        for number in range(60)
+    ]
+    assert any(there.fetched(turn, turn.place, turn.tick) and there.judge(turn.tick) for turn in turns)
 
 
 def test_an_index_past_all_titles_is_not_noted() -> None:
