@@ -12,6 +12,8 @@ from gateway.edge import drain
 from shared.errors import Misconfigured
 from shared.settings import EdgeSettings, load
 
+#: Room for requests and answers of one connection; longer heads of requests are refused.
+BUFFER_BYTES = 32 * 1024
 APPLICATION = "gateway.edge.app:create_app"
 
 
@@ -26,6 +28,8 @@ def options(settings: EdgeSettings) -> list[str]:
         # Both count connections, idle ones too, and not requests.
         "--backlog": str(settings.connections),
         "--backpressure": str(settings.connections),
+        # What waits in the server for a client that does not read.
+        "--http1-buffer-size": str(BUFFER_BYTES),
         "--workers-kill-timeout": str(settings.stop_s),
         # Its lines are plain text, one for each client that leaves half way.
         "--log-level": "warning",

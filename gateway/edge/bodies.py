@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from gateway.edge.objects import CHUNK_BYTES
+from gateway.edge.speeds import SMALL_BYTES, Speed
 
 #: The longest body that a page's beacon has (64 KiB), and some.
 BEACON_BYTES: Final = 96 * 1024
@@ -67,14 +68,33 @@ class Client:
     send() to a client that left never raises: only receive() tells.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._send = send
+    def __init__(
+        self, receive: Receive, send: Send, *, speed: Speed, may_go_on: Callable[[], bool], tick: Callable[[], float]
+    ) -> None:
+        self._send, self._speed, self._may_go_on, self._tick = send, speed, may_go_on, tick
         self._gone = asyncio.ensure_future(_disconnected(receive))
+        #: Bytes handed over so far.
+        self.sent = 0
 
-    async def take(self, piece: bytes, *, more: bool) -> bool:
-        """Send one piece; False: the client is gone, nothing more need be sent."""
+    async def take(self, chunk: bytes, *, more: bool) -> bool:
+        """Send one chunk, in small pieces where the client is not quick. False: nothing more need be sent, for the
+        client is gone or its session was ended."""
+        if self._speed.is_quick:
+            since = self._tick()
+            await self._put(chunk, more=more)
+            self._speed.waited(since)
+            return not self._gone.done() and (not more or self._may_go_on())
+        for start in range(0, len(chunk), SMALL_BYTES):
+            is_last = start + SMALL_BYTES >= len(chunk)
+            await self._put(chunk[start : start + SMALL_BYTES], more=more or not is_last)
+            if self._gone.done() or ((more or not is_last) and not self._may_go_on()):
+                return False
+        self._speed.sent(len(chunk))
+        return True
+
+    async def _put(self, piece: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
-        return not self._gone.done()
+        self.sent += len(piece)
 
     async def close(self) -> None:
         """Stop listening."""

@@ -21,6 +21,7 @@ from gateway.edge.replies import Cors, Delivery, Header
 from gateway.edge.resolve import Target, Targets
 from gateway.edge.seats import LocalSeats
 from gateway.edge.session import Session
+from gateway.edge.speeds import Speeds
 from gateway.edge.verified import Verified
 from shared import log
 from shared.errors import NotFound, StoreUnavailable
@@ -38,15 +39,17 @@ class Exchange:
     """One request and the way back to its client."""
 
     __slots__ = (
-        *("asked", "claims", "is_started", "method", "peer", "query"),
-        *("raw_path", "receive", "send", "session", "timing"),
+        *("asked", "claims", "client", "is_started", "method", "peer", "query"),
+        *("raw_path", "receive", "send", "session", "timing", "version"),
     )
 
     def __init__(self, scope: dict[str, Any], receive: Receive, send: Send, read: frozenset[bytes] = READ) -> None:
         self.receive, self.send = receive, send
         self.method: str = scope["method"]
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        self.peer: str = scope["client"][0] if scope.get("client") else ""
+        self.client: tuple[str, int] | None = scope["client"]
+        self.peer = self.client[0] if self.client else ""
+        self.version: str = scope["http_version"]
         self.query: bytes = scope["query_string"]
         self.asked = Asked(scope["headers"], read)
         self.is_started, self.timing = False, ""
@@ -81,7 +84,7 @@ class Playback:
         #: Whether headers are the same whoever asks.
         self._is_plain = bool(cors.fixed) and not delivery.is_used
         self._now, self._tick, self._is_draining = now, tick, is_draining
-        self._targets = Targets()
+        self._targets, self._speeds = Targets(), Speeds(tick)
         self._refused, self._log = RefusedSessions(), log.get("edge")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -268,34 +271,43 @@ class Playback:
             await exchange.send({"type": "http.response.body", "body": body})
             self._counts.bytes_sent += len(body)
             return True
-        client = bodies.Client(exchange.receive, exchange.send)
+        client = self._client(exchange)
         last = len(chunks) - 1
         try:
             for number, chunk in enumerate(chunks):
-                is_there = await client.take(chunk, more=number < last)
-                self._counts.bytes_sent += len(chunk)
-                if not is_there or (number < last and not self._may_go_on(exchange)):
+                if not await client.take(chunk, more=number < last):
                     return False
         finally:
-            await client.close()
+            await self._close(client)
         return True
 
     async def _follow(self, exchange: Exchange, pieces: AsyncIterator[bytes], length: int) -> bool:
         """Send pieces as they arrive. Where they stop short the connection is cut: nobody takes them for all."""
-        client = bodies.Client(exchange.receive, exchange.send)
+        client = self._client(exchange)
         try:
             async for piece in pieces:
                 length -= len(piece)
-                is_there = await client.take(piece, more=length > 0)
-                self._counts.bytes_sent += len(piece)
-                if not is_there or (length > 0 and not self._may_go_on(exchange)):
+                if not await client.take(piece, more=length > 0):
                     return False
         except (Torn, OSError):
             self._counts.cache["torn"] += 1
             return False
         finally:
-            await client.close()
+            await self._close(client)
         return length == 0
+
+    def _client(self, exchange: Exchange) -> bodies.Client:
+        return bodies.Client(
+            exchange.receive,
+            exchange.send,
+            speed=self._speeds.of(exchange.client, exchange.version),
+            may_go_on=lambda: self._may_go_on(exchange),
+            tick=self._tick,
+        )
+
+    async def _close(self, client: bodies.Client) -> None:
+        self._counts.bytes_sent += client.sent
+        await client.close()
 
     def _may_go_on(self, exchange: Exchange) -> bool:
         """Whether the rest of a long body may follow: a session that was ended meanwhile gets no more of it."""

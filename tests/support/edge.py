@@ -111,6 +111,7 @@ class EdgeUnderTest:
         raw, _, query = target.partition("?")
         scope = {
             "type": "http",
+            "http_version": "1.1",
             "method": method,
             "path": unquote(raw, errors="replace"),
             "raw_path": raw.encode(),
