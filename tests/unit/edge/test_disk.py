@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -191,6 +192,23 @@ async def test_a_disk_that_takes_no_bytes_is_counted_and_left_alone_for_a_while(
     clock.now += PAUSE_S
     await put(disk, "a", BIG)
     assert await disk.find("a") is not None
+
+
+async def test_a_file_that_is_being_verified_is_not_unlinked(tmp_path: Path, disk: Disk) -> None:
+    for key in "abc":
+        await put(disk, key, BIG)
+        if key == "a":
+            [path] = bodies(tmp_path / "cache")
+    path.unlink()
+    os.mkfifo(path)
+    (tmp_path / "pipe").hardlink_to(path)
+    finding = asyncio.create_task(disk.find("a"))
+    await asyncio.sleep(0)
+    for key in "def":
+        await put(disk, key, BIG)
+    is_there = path.exists()
+    os.close(os.open(tmp_path / "pipe", os.O_WRONLY))
+    assert (is_there, await finding) == (True, None)
 
 
 async def test_a_disk_that_hangs_is_left_alone_for_a_while(
