@@ -174,6 +174,8 @@ class Player:
     def __init__(self, film: Film, token: str, port: Callable[[], int], *, source: str = "") -> None:
         self.film, self.token, self._port, self._source = film, token, port, source
         self._link: Link | None = None
+        #: The port it is connected to; 0: to none.
+        self.at = 0
         self.fetched: list[Fetched] = []
 
     async def play(self, keys: Iterable[str], *, pace_s: float = 0.0) -> None:
@@ -217,12 +219,13 @@ class Player:
         """Hang up."""
         if self._link is not None:
             self._link.close()
-            self._link = None
+            self._link, self.at = None, 0
 
     async def _linked(self) -> Link:
         if self._link is None or self._link.is_over:
             self.close()
-            self._link = await connect(self._port(), source=self._source)
+            self.at = self._port()
+            self._link = await connect(self.at, source=self._source)
         return self._link
 
 
