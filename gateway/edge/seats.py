@@ -176,10 +176,10 @@ class LocalSeats:
         session = self._sessions.get(sid)
         if session is None:
             return
-        self._distrust(session)
+        session.confirmed = min(session.confirmed, self._tick() - self._lease_s)
         if session.renewal is not None:
-            # Its answer may be older than the end, and come after the news of it.
-            session.renewal.add_done_callback(lambda _: self._distrust(session))
+            # Its answer may be older than the end, and come after the news of it: the next request asks again.
+            session.renewal.add_done_callback(lambda _: setattr(session, "due", -math.inf))
 
     async def hold_against_revocations(self, push: Push | None = None) -> None:
         """Stop the sessions that were revoked, by `push` or ever; also those whose bytes are on their way."""
@@ -248,9 +248,6 @@ class LocalSeats:
         except Refusal:
             return False
         return not session.is_over
-
-    def _distrust(self, session: Session) -> None:
-        session.confirmed = min(session.confirmed, self._tick() - self._lease_s)
 
     def _refuse(self, session: Session, refusal: Refusal) -> NoReturn:
         if not session.refused:

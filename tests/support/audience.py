@@ -22,7 +22,7 @@ from gateway.edge.wiring import Edge, running
 from shared.settings import EdgeSettings
 from shared.tokens import Claims
 from tests.support.edge import claims
-from tests.support.history import Delivery, Ended
+from tests.support.history import Delivery, Ended, Refused
 
 #: Sessions that the whole audience shares, for each viewer.
 SHARED: Final = 5
@@ -114,7 +114,7 @@ class Audience:
                 session = await seats.admit(claims, self._place)
                 at = time.monotonic()
         except Refusal as refusal:
-            self._book.write("refused", refusal.code)
+            self._book.write("refused", Refused(claims.sid, time.monotonic(), refusal.code))
             return refusal.code == "seats-unavailable" and self._random.random() < 0.8
         confirmed = max(session.confirmed, NEVER)
         self._book.write("delivered", Delivery(self._part.name, claims.sub, claims.sid, at, confirmed))

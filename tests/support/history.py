@@ -35,6 +35,14 @@ class Ended(msgspec.Struct, frozen=True, array_like=True):
     at: float
 
 
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """A session that was let in no further at `at`."""
+
+    sid: str
+    at: float
+    code: str
+
+
 class Span(msgspec.Struct, frozen=True, array_like=True):
     """A time in which an edge was cut off from Redis, stopped, or not yet there."""
 

@@ -29,7 +29,7 @@ from infra.tree import ROOT
 from shared.events import EDGE_PUSH, Push
 from tests.support.audience import Part
 from tests.support.faults import FaultProxy
-from tests.support.history import Bounds, Delivery, Ended, History, Span
+from tests.support.history import Bounds, Delivery, Ended, History, Refused, Span
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey
 
@@ -72,6 +72,8 @@ class Ordeal:
         self.screens: list[Screen] = []
         self.done: Counter[str] = Counter()
         self._history, self._started = History(), 0
+        #: Sessions of whose takeover we heard.
+        self._heard: set[str] = set()
 
     async def start(self) -> None:
         """All edges, hearing Redis."""
@@ -225,6 +227,13 @@ class Ordeal:
             push = msgspec.json.decode(message["data"], type=Push)
             if push.kind == "sid" and push.reason == "taken-over":
                 self._history.takeovers.setdefault(push.key, at)
+                self._heard.add(push.key)
+
+    def _infer(self, one: Refused) -> None:
+        """A takeover whose message we missed was a second before its victim heard of it, at the earliest."""
+        if one.code in ("taken-over", "revoked") and one.sid not in self._heard:
+            earlier = self._history.takeovers.get(one.sid, one.at)
+            self._history.takeovers[one.sid] = min(earlier, one.at - BOUNDS.takeover_s)
 
     def operations(self) -> int:
         """Lines in the books so far."""
@@ -241,7 +250,9 @@ class Ordeal:
                 elif kind == "end":
                     self._history.ends.append(msgspec.convert(entry, Ended))
                 else:
-                    refused[entry] += 1
+                    one = msgspec.convert(entry, Refused)
+                    refused[one.code] += 1
+                    self._infer(one)
         return Account(history=self._history, refused=refused, done=self.done)
 
 
