@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks import media, programs, report, stage
 from benchmarks.client import lift_file_limit
-from benchmarks.edge import certificate, cold, forged, latency, memory, sides, throughput
+from benchmarks.edge import certificate, cold, forged, latency, memory, rounds, sides, throughput
 from benchmarks.edge.sides import SIZES, Cast
 from benchmarks.edge.throughput import Measured, Pace
 from benchmarks.report import Report, Row
@@ -64,6 +64,7 @@ async def _measure(cast: Cast, options: Options, wrk: str) -> Findings:
     playlist = media.playlist(cast.stage.bucket)
     if "cleartext" in options.only:
         findings.measured += await throughput.cleartext(cast, pace, wrk)
+        findings.measured += await throughput.as_players(cast, pace, wrk)
     if "tls" in options.only:
         findings.measured += await throughput.tls(cast, pace, wrk)
     findings.rows += [row for one in findings.measured for row in throughput.rows(one)]
@@ -89,7 +90,8 @@ def part(done: Report, measured: list[Measured], *, versions: str, command: str)
         f"on {done.machine}.  \n{versions}.",
         "CPU time of all server processes per request, the Valkey's too; `value` is their CPU over ours where both "
         "sides are named, the median of the rounds' ratios. Everything is on at the edge: token, seat, watch time, "
-        "metrics. The nginx configurations are in `benchmarks/edge/nginx.py` and are printed by the run.",
+        f"metrics; a session asks {rounds.OFTEN} times a round where nothing else is said. The nginx configurations "
+        "are in `benchmarks/edge/nginx.py` and are printed by the run.",
         report.figures(done.rows),
     ]
     if measured:

@@ -12,11 +12,18 @@ from benchmarks import wrk
 from benchmarks.client import Line
 from benchmarks.edge.certificate import trusting_nobody
 from benchmarks.edge.nginx import CIPHER
-from benchmarks.edge.sides import Cast, Side, Size
+from benchmarks.edge.sides import FIRST_SESSIONS, Cast, Side, Size
 from benchmarks.stage import say
 
 #: Bodies of each side that are fetched whole and compared, before and after the rounds.
 SAMPLE = 3
+
+
+#: How often a session asks in a round: seats are renewed by the clock, so this, and not how fast the machine is, says
+#: how many requests there are to a renewal. A player makes about 8 between two.
+OFTEN, AS_PLAYERS = 40, 8
+#: Sessions at least.
+FEWEST = 50
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -30,20 +37,22 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
-    """What one case measures: sides in turn, one size, in cleartext or over TLS."""
+    """What one case measures: sides in turn, one size, in cleartext or over TLS. `asks`: of one session in a round."""
 
     sides: tuple[Side, ...]
     size: Size
     rounds: int
     seconds: int
     tls: bool = False
+    asks: int = OFTEN
 
 
 Rounds = dict[str, list[Round]]
 
 
 async def measure(cast: Cast, matter: Matter, program: str) -> Rounds:
-    """Warm each side, check bytes, run the rounds, check again."""
+    """Choose how many sessions play, warm each side, check bytes, run the rounds, check again."""
+    await choose_sessions(cast, matter, program)
     done: Rounds = {side.name: [] for side in matter.sides}
     for side in matter.sides:
         await warm(cast, side, matter, program)
@@ -56,10 +65,20 @@ async def measure(cast: Cast, matter: Matter, program: str) -> Rounds:
     return done
 
 
+async def choose_sessions(cast: Cast, matter: Matter, program: str) -> None:
+    """As many as ask `asks` times each in a round at the last side, as fast as that is here and now."""
+    size, side = matter.size, matter.sides[-1]
+    cast.let_play(size, min(size.sessions, FIRST_SESSIONS))
+    await warm(cast, side, matter, program)
+    seen = await wrk.run(program, load(cast, side, matter, seconds=1))
+    wanted = seen.requests * matter.seconds // matter.asks
+    cast.let_play(size, min(size.sessions, max(FEWEST, wanted)))
+
+
 async def warm(cast: Cast, side: Side, matter: Matter, program: str) -> None:
     """Run until each session was there once: its token is verified, its seat taken, its bodies cached."""
     seen = 0
-    while seen < matter.size.sessions:
+    while seen < cast.playing[matter.size.name]:
         outcome = await wrk.run(program, load(cast, side, matter, seconds=1))
         if not outcome.requests:
             raise wrk.Failed(f"{side.name} answered nothing in a second")

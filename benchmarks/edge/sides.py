@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,7 +28,7 @@ RAISED = {
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """One size of body: how many bodies there are, of how many sessions, over how many connections."""
+    """One size of body: how many bodies there are, for how many sessions at most, over how many connections."""
 
     name: str
     bytes: int
@@ -44,12 +43,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SIZES = (
-    Size(name="1.5 KB", bytes=1536, objects=64, sessions=4_000, connections=64),
-    Size(name="200 KB", bytes=200 << 10, objects=16, sessions=2_000, connections=16),
+    Size(name="1.5 KB", bytes=1536, objects=64, sessions=10_000, connections=64),
+    Size(name="200 KB", bytes=200 << 10, objects=16, sessions=4_000, connections=16),
     Size(name="1 MB", bytes=1 << 20, objects=16, sessions=1_000, connections=16),
 )
 #: How often a session's list of addresses goes on to another body before it begins anew.
 PASSES = 4
+#: Sessions that play until it is known how fast the edge is.
+FIRST_SESSIONS = 200
 
 
 class Side(msgspec.Struct):
@@ -72,6 +73,27 @@ class Cast(msgspec.Struct, frozen=True):
     sizes: tuple[Size, ...]
     keys: dict[str, list[str]]
     words: list[str]
+    #: Tokens and secure_link's sids by size, and how many of them play now.
+    tokens: dict[str, list[str]] = {}
+    sids: dict[str, list[str]] = {}
+    playing: dict[str, int] = {}
+
+    def let_play(self, size: Size, sessions: int) -> None:
+        """Write the addresses of so many sessions, the same number for every side."""
+        keys = self.keys[size.name]
+        sids = self.sids[size.name][:sessions]
+        links = (
+            nginx.signed(sid, keys[(place + turn) % len(keys)])
+            for turn in range(PASSES)
+            for place, sid in enumerate(sids)
+        )
+        tokens = tickets.round_robin(self.tokens[size.name][:sessions], keys, passes=PASSES)
+        for name, lines in (("tokens", tokens), ("links", links)):
+            path = self.stage.folder / f"{name}-{size.bytes}"
+            path.write_text("\n".join(lines) + "\n")
+            for side in self.sides.values():
+                side.at.pop(path.name, None)
+        self.playing[size.name] = sessions
 
     def paths(self, side: Side, size: Size) -> Path:
         """The file of addresses of a size at a side."""
@@ -84,25 +106,13 @@ async def start(
     """Fill the bucket, write the addresses and start every server. Raises ChildDied."""
     keys = {size.name: media.fill(stage.bucket, size.version, size=size.bytes, number=size.objects) for size in sizes}
     cast = Cast(stage, {}, sizes, keys, [])
-    _write_addresses(cast)
+    for size in sizes:
+        cast.tokens[size.name] = stage.mint.draw(size.sessions)
+        cast.sids[size.name] = [new_secret(12) for _ in range(size.sessions)]
+        cast.let_play(size, min(size.sessions, FIRST_SESSIONS))
     await _start_nginx(cast, programs["nginx"], certified)
     await _start_edge(cast, certified)
     return cast
-
-
-def _write_addresses(cast: Cast) -> None:
-    for size in cast.sizes:
-        keys = cast.keys[size.name]
-        tokens = cast.stage.mint.draw(size.sessions)
-        _write(cast.stage.folder / f"tokens-{size.bytes}", tickets.round_robin(tokens, keys, passes=PASSES))
-        sids = [new_secret(12) for _ in range(size.sessions)]
-        links = (nginx.signed(sid, keys[(place + turn) % len(keys)]) for turn in range(PASSES)
-                 for place, sid in enumerate(sids))  # fmt: skip
-        _write(cast.stage.folder / f"links-{size.bytes}", links)
-
-
-def _write(path: Path, lines: Iterator[str]) -> None:
-    path.write_text("\n".join(lines) + "\n")
 
 
 async def _start_nginx(cast: Cast, program: str, certified: nginx.Certificate) -> None:

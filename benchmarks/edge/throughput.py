@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.edge import rounds, sides
 from benchmarks.edge.rounds import Matter, Rounds
-from benchmarks.edge.sides import Cast
+from benchmarks.edge.sides import Cast, Size
 from benchmarks.report import Row, number
 from benchmarks.stage import say
 
@@ -37,7 +37,15 @@ class Measured(msgspec.Struct, frozen=True):
 
     size: str
     tls: bool
-    rounds: Rounds
+    by_side: Rounds
+    sessions: int = 0
+    asks: int = rounds.OFTEN
+
+    @property
+    def name(self) -> str:
+        """What this is called in tables."""
+        often = "" if self.asks == rounds.OFTEN else ", a renewal each 8 requests"
+        return f"{self.size}{', TLS 1.3' if self.tls else ''}{often}"
 
 
 async def cleartext(cast: Cast, pace: Pace, program: str) -> list[Measured]:
@@ -51,28 +59,53 @@ async def tls(cast: Cast, pace: Pace, program: str) -> list[Measured]:
     return await _measure(cast, pace, program, names=(sides.SECURE_LINK, f"{sides.EDGE} tls"), tls=True)
 
 
-async def _measure(cast: Cast, pace: Pace, program: str, *, names: tuple[str, ...], tls: bool) -> list[Measured]:
+async def as_players(cast: Cast, pace: Pace, program: str) -> list[Measured]:
+    """secure_link and the edge at 200 KB, with as many sessions as make players' share of renewals."""
+    return await _measure(
+        cast,
+        pace,
+        program,
+        names=(sides.SECURE_LINK, sides.EDGE),
+        tls=False,
+        sizes=cast.sizes[1:2],
+        asks=rounds.AS_PLAYERS,
+    )
+
+
+async def _measure(
+    cast: Cast,
+    pace: Pace,
+    program: str,
+    *,
+    names: tuple[str, ...],
+    tls: bool,
+    sizes: tuple[Size, ...] = (),
+    asks: int = rounds.OFTEN,
+) -> list[Measured]:
     done = []
-    for size in cast.sizes:
-        how = " over TLS 1.3" if tls else ""
-        say(f"{size.name}{how}: {pace.rounds} rounds of {pace.seconds} s at {len(names)} sides")
+    for size in sizes or cast.sizes:
         turn = tuple(cast.sides[name] for name in names)
-        matter = Matter(sides=turn, size=size, rounds=pace.rounds, seconds=pace.seconds, tls=tls)
-        done.append(Measured(size.name, tls, await rounds.measure(cast, matter, program)))
+        matter = Matter(sides=turn, size=size, rounds=pace.rounds, seconds=pace.seconds, tls=tls, asks=asks)
+        found = await rounds.measure(cast, matter, program)
+        measured = Measured(size.name, tls, found, sessions=cast.playing[size.name], asks=asks)
+        how = f"{pace.rounds} rounds of {pace.seconds} s at {len(names)} sides, {measured.sessions} sessions"
+        say(f"{measured.name}: {how}")
+        done.append(measured)
     return done
 
 
 def rows(measured: Measured) -> list[Row]:
     """The edge against each other side."""
-    ours = measured.rounds[sides.EDGE]
+    ours = measured.by_side[sides.EDGE]
     found = []
-    for name, theirs in measured.rounds.items():
+    for name, theirs in measured.by_side.items():
         if name == sides.EDGE:
             continue
-        bar, aim = MARKS.get((name, measured.size, measured.tls), (None, None))
+        marks = MARKS if measured.asks == rounds.OFTEN else {}
+        bar, aim = marks.get((name, measured.size, measured.tls), (None, None))
         found.append(
             Row(
-                case=f"{measured.size}{', TLS 1.3' if measured.tls else ''}, against {name}",
+                case=f"{measured.name}, against {name}",
                 ours=rounds.middle(ours),
                 theirs=rounds.middle(theirs),
                 unit="us CPU/request",
@@ -88,7 +121,7 @@ def lines(measured: Measured) -> list[tuple[str, ...]]:
     """For people: median, calmest round, the Valkey's share and what else was seen, side by side."""
     return [
         (
-            f"{measured.size}{' TLS' if measured.tls else ''}",
+            measured.name,
             name,
             number(rounds.middle(done)),
             number(min(one.us for one in done)),
@@ -96,7 +129,7 @@ def lines(measured: Measured) -> list[tuple[str, ...]]:
             number(statistics.median(one.per_s for one in done)),
             number(statistics.median(one.p50_ms for one in done)),
         )
-        for name, done in measured.rounds.items()
+        for name, done in measured.by_side.items()
     ]
 
 
