@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -32,7 +32,7 @@ def cut(chunks: Sequence[bytes], start: int, end: int) -> list[bytes]:
     return taken
 
 
-async def read(path: str, start: int, end: int) -> AsyncIterator[bytes]:
+async def read(path: str, start: int, end: int) -> AsyncGenerator[bytes]:
     """The bytes `[start, end)` of a file on disk, read in threads. Raises OSError."""
     file = await asyncio.to_thread(_open, path, start)
     try:

@@ -6,9 +6,10 @@ fails="open": a disk that is full, read-only, slow or wrong is counted and told 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,7 +66,7 @@ class Disk:
         self._live = 0
         #: All bytes in the folder: of what may be found, of what waits for its grace, of what is being written.
         self.bytes_held = 0
-        self.failures: Counter[Work] = Counter()
+        self.failures: collections.Counter[Work] = collections.Counter()
 
     async def open(self) -> None:
         """Lock the folder and learn what is in it; in vain while another process has it."""

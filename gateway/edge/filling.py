@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from gateway.edge.objects import CHUNK_BYTES, Object
 from gateway.edge.room import Lease
@@ -39,7 +39,7 @@ class Filling:
             self._lease.release()
         self._wake()
 
-    async def pieces(self, start: int, end: int) -> AsyncIterator[bytes]:
+    async def pieces(self, start: int, end: int) -> AsyncGenerator[bytes]:
         """The bytes `[start, end)` as they arrive; whole pieces are not copied. Raises Torn."""
         for number in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
             piece = await self._piece(number)

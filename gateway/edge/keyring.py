@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
 import http.client
 import os
 import re
 import urllib.request
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def parse(data: bytes) -> Document:
         once.check(data)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a key set: {error}") from error
-    kids = Counter(str(entry.get("kid")) for entry in entries)
+    kids = collections.Counter(str(entry.get("kid")) for entry in entries)
     keys: dict[str, PublicKey] = {}
     refused: list[str] = []
     for entry in entries:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from gateway.edge import bodies, gate, ranges, replies, resolve
 from gateway.edge.asked import READ, Asked
@@ -31,6 +32,16 @@ from shared.tokens import Claims
 _POSITION = re.compile(rb"(?:\A|&)t=(\d{1,7}(?:\.\d{1,6})?)(?:&|\Z)")
 #: Refusals of an address, and not of whoever asks for it.
 _NO_SESSION = frozenset((404, 405, 416, 500))
+
+
+class Asking(NamedTuple):
+    """What is asked for, with a token that opens it, and from where."""
+
+    target: Target
+    claims: Claims
+    place: Place
+
+
 #: What a request needs, where all of it is known.
 AtHand = tuple[Object, Session, Target, Place]
 
@@ -160,44 +171,50 @@ class Playback:
         if asked.cmcd or b"CMCD" in exchange.query:
             self._cmcd.note(exchange.query.decode("latin-1"), ",".join(asked.cmcd))
         if target.kind == "act":
-            await self._act(exchange, target, claims, place)
+            await self._act(exchange, Asking(target, claims, place))
         elif not target.key:
             raise Refusal("not-found")
         elif method == "GET" or method == "HEAD":
-            await self._serve(exchange, target, claims, place)
+            await self._serve(exchange, Asking(target, claims, place))
         else:
             raise Refusal("method", allow="GET, HEAD, OPTIONS")
 
-    async def _act(self, exchange: Exchange, target: Target, claims: Claims, place: Place) -> None:
+    async def _act(self, exchange: Exchange, asking: Asking) -> None:
         """`end` frees the seat, `beat` keeps it; both are POSTs without a body that matters."""
         if exchange.method != "POST":
             raise Refusal("method", allow="POST, OPTIONS")
         await bodies.drop(exchange.receive)
+        target, claims, place = asking
+        session = self._seats.touch(claims, "beat", place)
+        if session is None and target.path == "beat":
+            session = await self._seats.admit(claims, place)
+        if session is not None and (position := _POSITION.search(exchange.query)) is not None:
+            self._seats.at(session, float(position[1]))
         if target.path == "end":
             await self._seats.end(claims)
-        else:
-            session = self._seats.touch(claims, "beat", place) or await self._seats.admit(claims, place)
-            if (position := _POSITION.search(exchange.query)) is not None:
-                self._seats.at(session, float(position[1]))
         await self._finish(exchange, 204, replies.NO_STORE, kind=target.path)
 
-    async def _serve(self, exchange: Exchange, target: Target, claims: Claims, place: Place) -> None:
-        session = self._seats.touch(claims, "playlist" if target.kind == "playlist" else "segment", place)
-        if session is None:
-            session = await self._admit(exchange, claims, place)
-        exchange.session = session
+    async def _serve(self, exchange: Exchange, asking: Asking) -> None:
+        target, _, place = asking
+        session = exchange.session = await self._seat(exchange, asking)
         is_media = target.index >= 0 and exchange.method == "GET"
         if is_media and (wait_s := self._seats.fetch(session, target, place)):
             await asyncio.sleep(wait_s)
         found, how = await self._find(exchange, target)
-        is_whole = await self._send(exchange, target, found, how=how, claims=claims)
+        if how != "hit":
+            # It took a while: the session may have been ended meanwhile.
+            await self._seat(exchange, asking)
+        is_whole = await self._send(exchange, asking, found, how=how)
         if is_media:
             self._seats.delivered(session, target, place, whole=is_whole)
 
-    async def _admit(self, exchange: Exchange, claims: Claims, place: Place) -> Session:
-        since = self._tick()
-        session = await self._seats.admit(claims, place)
-        self._note_wait(exchange, "seat", since)
+    async def _seat(self, exchange: Exchange, asking: Asking) -> Session:
+        target, claims, place = asking
+        session = self._seats.touch(claims, "playlist" if target.kind == "playlist" else "segment", place)
+        if session is None:
+            since = self._tick()
+            session = await self._seats.admit(claims, place)
+            self._note_wait(exchange, "seat", since)
         return session
 
     def _note_wait(self, exchange: Exchange, name: str, since: float) -> None:
@@ -223,9 +240,9 @@ class Playback:
         self._counts.cache[how] += 1
         return found, how
 
-    async def _send(self, exchange: Exchange, target: Target, found: Found, *, how: How, claims: Claims) -> bool:
+    async def _send(self, exchange: Exchange, asking: Asking, found: Found, *, how: How) -> bool:
         """Conditions first, then the range, then the whole (RFC 9110, 13.2.2). Whether the last byte went out."""
-        asked = exchange.asked
+        asked, (target, claims, _) = exchange.asked, asking
         headers = replies.media(target, found.etag, how, timing=exchange.timing)
         headers.extend(self._delivery.headers(exchange.peer, target, is_marked=bool(claims.w)))
         if asked.if_none_match and ranges.matches(asked.if_none_match, found.etag.encode()):
@@ -242,7 +259,7 @@ class Playback:
         if exchange.method == "HEAD":
             await self._body(exchange, ())
             return False
-        return await self._bytes(exchange, found, start, end) and end == found.size
+        return await self._bytes(exchange, found, (start, end)) and (start, end) == (0, found.size)
 
     def _range(self, asked: Asked, found: Found) -> tuple[int, int] | None:
         if asked.if_range and not ranges.same(asked.if_range, found.etag.encode()):
@@ -252,7 +269,8 @@ class Playback:
         except ranges.Unsatisfiable:
             raise Refusal("range", size=found.size) from None
 
-    async def _bytes(self, exchange: Exchange, found: Found, start: int, end: int) -> bool:
+    async def _bytes(self, exchange: Exchange, found: Found, span: tuple[int, int]) -> bool:
+        start, end = span
         whole = end - start == found.size
         if isinstance(found, Object):
             return await self._body(exchange, found.chunks if whole else bodies.cut(found.chunks, start, end))
@@ -281,14 +299,15 @@ class Playback:
             await self._close(client)
         return True
 
-    async def _follow(self, exchange: Exchange, pieces: AsyncIterator[bytes], length: int) -> bool:
+    async def _follow(self, exchange: Exchange, pieces: AsyncGenerator[bytes], length: int) -> bool:
         """Send pieces as they arrive. Where they stop short the connection is cut: nobody takes them for all."""
         client = self._client(exchange)
         try:
-            async for piece in pieces:
-                length -= len(piece)
-                if not await client.take(piece, more=length > 0):
-                    return False
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    length -= len(piece)
+                    if not await client.take(piece, more=length > 0):
+                        return False
         except (Torn, OSError):
             self._counts.cache["torn"] += 1
             return False

@@ -11,7 +11,7 @@ GENUINE = "v/ttl_a/ver1/720/0/0.m4s"
 GOALS = (
     "ttl_a2/ver1/720/0/0.m4s",
     "ttl_/ver1/720/0/0.m4s",
-    "../work/ver1/0/a/0.m4s",
+    "/".join(("..", "work", "ver1/0/a/0.m4s")),
     "../masters/ttl_a/upl_1.mp4",
     "../../secret.m4s",
     "../../../../../../../../etc/passwd",
