@@ -20,6 +20,9 @@ from shared.events import EDGE_PUSH, REVOKED, Push
 SCRIPT = (Path(__file__).parent / "seats.lua").read_text(encoding="utf-8")
 #: Sorted set sub → when its next lease may be over: whichever edge comes by tells control of seats that ran out.
 LEASES = "edge:leases"
+#: Sorted set sub → when it is due again should whoever looks at it die.
+LOOKED_AT = "edge:leases:looked-at"
+LOOK_S = 5.0
 #: Seconds past the end of a lease at which it is looked at.
 LATE_S = 0.05
 #: Seconds past the end of a seat for which it is known that its page was closed.
@@ -176,11 +179,24 @@ class Seats:
         await self._redis.zadd(LEASES, dict.fromkeys(subs, at), lt=True)
 
     async def due(self, count: int) -> list[str]:
-        """Up to `count` viewers whose seats are to be looked at now. Nobody else gets them before they are due anew."""
+        """Up to `count` viewers whose seats are to be looked at now; say `looked` of each. Nobody else gets them for a
+        while: should this edge die, they are due again."""
         now = await _time(self._redis)
-        subs: list[Any] = await self._redis.zrangebyscore(LEASES, "-inf", now, start=0, num=count)
-        mine = [await self._redis.zrem(LEASES, sub) for sub in subs]
-        return [_text(sub) for sub, is_mine in zip(subs, mine, strict=True) if is_mine]
+        pipe = self._redis.pipeline(transaction=False)
+        for held in (LEASES, LOOKED_AT):
+            pipe.zrangebyscore(held, "-inf", now, start=0, num=count)
+        waiting, left = await pipe.execute()
+        subs = [*waiting, *left][:count]
+        pipe = self._redis.pipeline(transaction=True)
+        for sub in subs:
+            pipe.zrem(LEASES, sub)
+            pipe.zadd(LOOKED_AT, {sub: now + LOOK_S})
+        found = await pipe.execute() if subs else []
+        return [_text(sub) for sub, is_mine in zip(subs, found[::2], strict=True) if is_mine or sub in left]
+
+    async def looked(self, sub: str) -> None:
+        """The seats of a viewer who was due were looked at."""
+        await self._redis.zrem(LOOKED_AT, sub)
 
     async def expire(self, sub: str) -> tuple[tuple[Ended, ...], float]:
         """Free the seats of a viewer whose leases are over; those, and seconds to the next end of one (0: none)."""

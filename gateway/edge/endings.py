@@ -44,8 +44,6 @@ class Endings:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Sessions that were shared, until Redis knows.
         self._shared: dict[Session, Finding] = {}
-        #: Viewers that are due, until they were looked at.
-        self._due: dict[str, None] = {}
 
     def began(self, session: Session, *, was_held: bool, edge: str) -> None:
         """A seat was taken. Told, unless it is one that Redis forgot while it was held."""
@@ -126,16 +124,14 @@ class Endings:
 
     async def look(self) -> int:
         """Free seats that ran out, of viewers who are due; how many were. Raises redis.RedisError."""
-        if not self._due:
-            self._due.update(dict.fromkeys(await self._seats.due(LOOKS)))
-        count = len(self._due)
-        for sub in list(self._due):
+        subs = await self._seats.due(LOOKS)
+        for sub in subs:
             ended, next_s = await self._seats.expire(sub)
             self.tell(sub, ended)
             if next_s:
                 await self._seats.remind(sub, after_s=next_s)
-            del self._due[sub]
-        return count
+            await self._seats.looked(sub)
+        return len(subs)
 
     async def finish(self) -> None:
         """Wait for what is under way, and tell what is left of watch time."""

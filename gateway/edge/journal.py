@@ -27,6 +27,8 @@ class Journal:
     def __init__(self, redis: Redis, *, now: Callable[[], float], counts: Counts) -> None:
         self._redis, self._now, self._counts = redis, now, counts
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_LENGTH)
+        #: What was taken from the queue and is not known to be in the stream.
+        self._batch: list[bytes] = []
         self._log = log.get("edge.journal")
 
     def tell(self, kind: str, subject: str, data: dict[str, Any]) -> None:
@@ -43,22 +45,19 @@ class Journal:
     async def run(self) -> None:
         """Write for ever, in the order told; what was taken from the queue is kept until Redis has it."""
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            await self._deliver(batch)
-
-    async def _deliver(self, batch: list[bytes]) -> None:
-        while not await self._written(batch):  # noqa: ASYNC110 - Redis rings no bell when it is back
-            await asyncio.sleep(RETRY_S)
+            self._batch = [await self._queue.get()]
+            while len(self._batch) < BATCH and not self._queue.empty():
+                self._batch.append(self._queue.get_nowait())
+            while not await self._written(self._batch):  # noqa: ASYNC110 - Redis rings no bell when it is back
+                await asyncio.sleep(RETRY_S)
+            self._batch = []
 
     async def flush(self) -> None:
-        """Write what is queued, once, at the end."""
-        batch = []
+        """Write what is left, once, at the end. What was being written may come twice, never not at all."""
         while not self._queue.empty():
-            batch.append(self._queue.get_nowait())
-        if batch:
-            await self._written(batch)
+            self._batch.append(self._queue.get_nowait())
+        if self._batch and await self._written(self._batch):
+            self._batch = []
 
     async def _written(self, batch: list[bytes]) -> bool:
         pipe = self._redis.pipeline(transaction=False)

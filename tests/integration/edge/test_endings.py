@@ -23,7 +23,8 @@ async def told(redis: Redis, sid: str = "") -> list[Envelope]:
     """What edges have told control of seats, of one session or all."""
     entries = await redis.xrange(EDGE_STREAM)
     events = [msgspec.json.decode(fields[b"e"], type=Envelope) for _, fields in entries]
-    return [event for event in events if event.type in ("playback.start", "playback.stop") and sid in event.subject]
+    once = {event.id: event for event in events}.values()
+    return [event for event in once if event.type in ("playback.start", "playback.stop") and sid in event.subject]
 
 
 def lines(events: list[Envelope]) -> list[str]:
@@ -76,11 +77,55 @@ async def test_a_seat_that_was_renewed_elsewhere_stops_once(folder: Path, redis:
         await until_told(redis, ["start", "stopidle"])
 
 
+async def test_a_seat_that_another_edge_found_over_starts_anew(folder: Path, redis: Redis, redis_url: str) -> None:
+    async with running_edge(folder, redis_url, seat_lease_s=1) as edge:
+        token = edge.token()
+        assert (await edge.get(SEGMENT, token)).status == 200
+        await redis.delete(seats.LEASES)
+        another = seats.Seats(redis, lease_s=1, policy="refuse")
+
+        async def over() -> bool:
+            return (await another.expire("viewer"))[0] == (seats.Ended(claim_sid, "idle", TITLE),)
+
+        (start,) = await until_told(redis, ["start"])
+        claim_sid = start.subject
+        await until(over)
+        assert (await edge.get(SEGMENT, token)).status == 200
+        await until_told(redis, ["start", "start"])
+
+
 async def test_the_seat_of_an_edge_that_died_is_stopped_by_another(folder: Path, redis: Redis, redis_url: str) -> None:
     async with running_edge(folder, redis_url) as other:
         async with running_edge(folder, redis_url, key_set=other.key_set, seat_lease_s=1) as dying:
             assert (await dying.get(SEGMENT, dying.token())).status == 200
         await until_told(redis, ["start", "stopidle"])
+
+
+async def test_what_an_edge_tells_as_it_ends_is_told(folder: Path, redis: Redis, redis_url: str) -> None:
+    for number in range(20):
+        async with running_edge(folder, redis_url) as edge:
+            assert (await edge.get(MASTER, edge.token(sub=f"viewer{number}"))).status == 200
+            for _ in range(number % 4):
+                await asyncio.sleep(0)
+    # What was on its way when the edge ended may come twice, with the same id.
+    assert len({event.id for event in await told(redis)}) == 20
+
+
+async def test_a_viewer_whom_a_dead_edge_was_to_look_at_is_looked_at_by_another(redis: Redis) -> None:
+    screens = seats.Seats(redis, lease_s=45, policy="refuse")
+    for sub in ("one", "two", "three"):
+        await screens.remind(sub, after_s=-1)
+    assert sorted(await screens.due(2) + await screens.due(2)) == ["one", "three", "two"]
+    assert await screens.due(9) == []
+    await screens.looked("one")
+    await screens.remind("two", after_s=-1)
+    assert await screens.due(9) == ["two"]
+    now = (await redis.time())[0]
+    looked_at = await redis.zrange(seats.LOOKED_AT, 0, -1, withscores=True)
+    assert all(now < at <= now + seats.LOOK_S + 1 for _, at in looked_at)
+    await redis.zadd(seats.LOOKED_AT, {"three": now - 1}, xx=True)
+    assert await screens.due(9) == ["three"]
+    assert await screens.due(9) == []
 
 
 async def test_a_closed_page_stops_when_its_moment_is_over_and_a_reload_does_not(
