@@ -100,6 +100,11 @@ class WatchTime:
         self._wake = asyncio.Event()
         self._log = log.get("edge.watchtime")
 
+    @property
+    def waiting(self) -> int:
+        """Reels that are to be told."""
+        return len(self._due)
+
     def put(self, reel: Reel) -> None:
         """Tell what is new of a reel, soon."""
         if not reel.is_fresh or reel in self._due:

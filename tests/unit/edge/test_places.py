@@ -67,6 +67,8 @@ LINES = """network,country
 192.0.2.0/24,DE
 192.0.2.128/25,"US"
 198.51.100.0/24,JP
+198.51.100.0/26,CN
+198.51.100.0/25,KR
 
 2001:db8::/32,IT
 2001:db8:5::/48,ES
@@ -86,6 +88,8 @@ LINES = """network,country
         ("191.255.255.255", ""),
         ("1.1.1.1", ""),
         ("198.51.100.255", "JP"),
+        ("198.51.100.63", "CN"),
+        ("198.51.100.64", "KR"),
         ("255.255.255.255", "AQ"),
         ("::ffff:192.0.2.1", "DE"),
         ("2001:db8:4::1", "IT"),
@@ -103,8 +107,8 @@ def test_the_order_of_lines_does_not_matter() -> None:
     lines = [line for line in LINES.splitlines()[2:] if line]
     one, other = GeoFile(lines), GeoFile(reversed(lines))
     for third in range(0, 256, 3):
-        address = f"192.0.{third}.130"
-        assert one.of(address) == other.of(address)
+        for address in (f"192.0.{third}.130", f"198.51.100.{third}"):
+            assert one.of(address) == other.of(address)
 
 
 def test_the_file_is_named_by_a_setting(tmp_path: Path) -> None:
