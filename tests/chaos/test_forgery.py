@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import statistics
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.edge import until
 from tests.support.films import Film, film_in
 from tests.support.forgers import Order, forging, outcome
 from tests.support.granian import EdgeProcess, edge_process
@@ -16,10 +20,10 @@ from tests.support.players import Fetched, Player, failed, percentile
 from tests.support.theatre import address
 
 IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
-RATE, SECONDS = 2000, 20 if IS_LONG else 2
+RATE, SECONDS, ROUNDS = (2000, 7, 5) if IS_LONG else (2000, 2, 1)
 PLAYERS, PACE_S = 100 if IS_LONG else 30, 0.25
 #: Below this, times are the scheduler's mood and are not compared.
-QUIET_S = 0.005
+QUIET_S = 0.01
 
 
 @pytest.fixture
@@ -49,25 +53,37 @@ async def played(players: list[Player], *, seconds: float) -> list[Fetched]:
     return [got for one, since in zip(players, begin, strict=True) for got in one.fetched[since:]]
 
 
+async def comes_in(player: Player) -> bool:
+    return (await player.fetch(player.film.playlist)).is_right
+
+
 async def test_players_beside_forgers_notice_nothing(edge: EdgeProcess, film: Film) -> None:
     tokens = [edge.token(scope=film.scope, sub=f"viewer-{number}") for number in range(PLAYERS)]
     players = [Player(film, token, lambda: edge.port, source=address(n)) for n, token in enumerate(tokens)]
     assert failed(await played(players, seconds=1)) == []
-    alone = await played(players, seconds=SECONDS)
-    order = Order(port=edge.port, token=tokens[0], path=film.segment(0), rate=RATE, seconds=SECONDS + 1)
-    with forging(order) as forgers:
-        beside = await played(players, seconds=SECONDS)
-        # Who comes only now is let in, too, though his token is one that the edge has never seen.
-        late = Player(film, edge.token(scope=film.scope, sub="late"), lambda: edge.port, source=address(900))
-        assert (await late.fetch(film.playlist)).is_right
+    order = Order(port=edge.port, token=tokens[0], path=film.segment(0), rate=RATE, seconds=SECONDS + 0.5)
+    alone, beside, forged, waited = [], [], Counter[int](), 0
+    for number in range(ROUNDS):
+        alone.append(await played(players, seconds=SECONDS))
+        with forging(order) as forgers:
+            beside.append(await played(players, seconds=SECONDS))
+            # Who comes only now, with a token that the edge has never seen, may have to wait until they have gone.
+            token = edge.token(scope=film.scope, sub=f"late-{number}")
+            late = Player(film, token, lambda: edge.port, source=address(900 + number))
+            assert (await late.fetch(film.playlist)).status in (200, 429)
+            forged.update((await outcome(forgers)).statuses)
+        await until(functools.partial(comes_in, late))
+        waited += sum(one.status == 429 for one in late.fetched)
         late.close()
-        told = await outcome(forgers)
-    assert failed(alone) == [] and failed(beside) == []
-    assert set(told.statuses) <= {401, 429}, told
-    assert told.total >= 500
+    assert [one for got in (*alone, *beside) for one in failed(got)] == []
+    assert set(forged) <= {401, 429} and forged.total() >= 500, forged
     refused = {name: count for name, count in (await edge.metrics()).items() if "refused_total" in name}
-    assert sum(refused.values()) == told.total, refused
+    assert sum(refused.values()) == forged.total() + waited, refused
     if IS_LONG:
-        assert told.total >= RATE * SECONDS * 0.9, told
-        before, after = (percentile((one.took_s for one in got), 0.99) for got in (alone, beside))
+        assert forged.total() >= RATE * SECONDS * ROUNDS * 0.9, forged
+        # The median of rounds that take turns: whatever else this machine does meets both alike.
+        before, after = (
+            statistics.median(percentile((one.took_s for one in got), 0.99) for got in rounds)
+            for rounds in (alone, beside)
+        )
         assert after <= 2 * max(before, QUIET_S), f"p99 {before * 1000:.1f} ms became {after * 1000:.1f} ms"

@@ -19,7 +19,7 @@ import uvloop
 
 from infra.stack.child import own_session
 from infra.tree import ROOT
-from tests.support.players import Cut, connect
+from tests.support.players import connect
 
 CONNECTIONS = 40
 
@@ -78,8 +78,10 @@ async def _forge(order: Order, number: int, *, statuses: Counter[int]) -> None:
         try:
             if link is None or link.is_over:
                 link = await connect(order.port, source=f"127.200.{number}.{1 + secrets.randbelow(250)}")
-            statuses[(await link.ask("GET", f"/t/{head}.{signature}/{order.path}")).status] += 1
-        except (Cut, OSError, TimeoutError):
+            link.writer.write(f"GET /t/{head}.{signature}/{order.path} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
+            # A refused segment has no body, and the forgers must not cost what they measure.
+            statuses[int((await link.reader.readuntil(b"\r\n\r\n"))[9:12])] += 1
+        except (asyncio.IncompleteReadError, OSError):
             statuses[0] += 1
             link = None
     if link is not None:
