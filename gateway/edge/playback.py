@@ -142,16 +142,28 @@ class Playback:
         found, session, target, place = at_hand
         is_media = target.index >= 0
         if is_media and (wait_s := self._seats.fetch(session, target, place)):
-            await asyncio.sleep(wait_s)
+            await self._hold(session, wait_s)
         counts = self._counts
         counts.cache["hit"] += 1
         counts.requests[target.extension, 200] += 1
         exchange.is_started = True
         headers = replies.whole(found, target, self._cors, for_page=bool(exchange.asked.origin))
         await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        is_whole = await self._body(exchange, found.chunks)
+        chunks = found.chunks
+        if len(chunks) == 1:
+            await exchange.send({"type": "http.response.body", "body": chunks[0]})
+            counts.bytes_sent += found.size
+            is_whole = True
+        else:
+            is_whole = await self._body(exchange, chunks)
         if is_media:
             self._seats.delivered(session, target, place, whole=is_whole)
+
+    async def _hold(self, session: Session, wait_s: float) -> None:
+        """Hold a request back that came too fast. Raises Refusal where its session was ended meanwhile."""
+        await asyncio.sleep(wait_s)
+        if not self._seats.keep(session):
+            raise Refusal(session.gone or "revoked")
 
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -199,7 +211,7 @@ class Playback:
         session = exchange.session = await self._seat(exchange, asking)
         is_media = target.index >= 0 and exchange.method == "GET"
         if is_media and (wait_s := self._seats.fetch(session, target, place)):
-            await asyncio.sleep(wait_s)
+            await self._hold(session, wait_s)
         found, how = await self._find(exchange, target)
         if how != "hit":
             # It took a while: the session may have been ended meanwhile.
@@ -275,7 +287,8 @@ class Playback:
         if isinstance(found, Object):
             return await self._body(exchange, found.chunks if whole else bodies.cut(found.chunks, start, end))
         if isinstance(found, Filed):
-            if whole:
+            # The server sends a file to its end: only who is quick gets it so, since nothing can stop it half way.
+            if whole and self._speeds.of(exchange.client, exchange.version).is_quick:
                 await exchange.send({"type": "http.response.pathsend", "path": found.path})
                 self._counts.bytes_sent += found.size
                 return True

@@ -152,7 +152,7 @@ class Renewals:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 verdicts = await self._seats.take_many([self._claim(one.session, one.place) for one in questions])
-                if anew := [one.session.claims.sub for one, said in zip(questions, verdicts, strict=True) if said.anew]:
+                if anew := [one.session.claims.sub for one, said in _answered(questions, verdicts) if said.anew]:
                     await self._seats.remind(*anew, after_s=self._settings.seat_lease_s)
         except (RedisError, OSError, TimeoutError) as error:
             if was_up:
@@ -162,7 +162,9 @@ class Renewals:
             _answer(waiting, None)
             return
         self._down_until = -math.inf
-        for question, verdict in zip(questions, verdicts, strict=True):
+        for words in {str(said) for said in verdicts if isinstance(said, RedisError)}:
+            self._log.error("a seat cannot be judged", words=words)
+        for question, verdict in _answered(questions, verdicts):
             self._endings.tell(question.session.claims.sub, verdict.ended)
             self._note(question.session, verdict, sent)
             _answer((question,), verdict)
@@ -201,6 +203,13 @@ class Renewals:
         if verdict.spread:
             self._comparing.spread(session)
         self._endings.watched(session)
+
+
+def _answered(
+    questions: Sequence[_Question], verdicts: Sequence[Verdict | RedisError]
+) -> list[tuple[_Question, Verdict]]:
+    """Those who got a verdict, with it."""
+    return [(one, said) for one, said in zip(questions, verdicts, strict=True) if not isinstance(said, RedisError)]
 
 
 def _answer(questions: Iterable[_Question], verdict: Verdict | None) -> None:
