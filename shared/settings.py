@@ -114,7 +114,7 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     sharing_window_s: Annotated[float, Meta(gt=0), doc("seconds of such a window")] = 10.0
     sharing_media_s: Annotated[
         float, Meta(gt=0), doc("seconds of media a session may fetch again at once; all fetches where bound hard")
-    ] = 660.0
+    ] = 720.0
     sharing_rate: Annotated[float, Meta(gt=0), doc("as fast as this, times real time, it may go on doing so")] = 3.0
     sharing_soft_weight: Annotated[
         float, Meta(ge=1), doc("a segment fetched again counts this often from another country, where bound softly")

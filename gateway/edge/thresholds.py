@@ -15,7 +15,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     active_s: float = 20.0
     prefixes: int = 3
     window_s: float = 10.0
-    media_s: float = 660.0
+    media_s: float = 720.0
     rate: float = 3.0
     segment_s: float = 4.0
     soft_weight: float = 2.0

@@ -22,7 +22,7 @@ from tests.support.stack import Running, running_stack
 PARTS = {
     "control": "gateway.control.app",
     "worker": "gateway.control.worker",
-    "edge": "gateway.edge.app",
+    "edge": "-m gateway.edge",
     "farm": "-m farm",
     "valkey": "valkey-server",
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -69,6 +70,16 @@ async def test_reports_of_those_without_a_token_count_for_nothing(edge: EdgeUnde
     assert reports() == before
 
 
+@pytest.fixture
+def logging_as_it_begins() -> Iterator[None]:
+    """Other tests of this process may have set it up to tell errors alone."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("logging_as_it_begins")
 async def test_a_refused_session_is_one_line_and_a_segment_none(edge: EdgeUnderTest) -> None:
     seated, refused = edge.token(cap=1), edge.token(cap=1)
     with capture_logs() as lines:

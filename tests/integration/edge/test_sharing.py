@@ -128,8 +128,8 @@ async def test_media_that_several_edges_sent_again_is_summed(
             await fetch(edges[number % 2], who, number % 40, HOMES[0])
             await pass_time(edges, 0.5)
     assert caught.value.code == "shared"
-    # 8 s of media a second flow in and 3 out, so 660 s are full after 132 s; each edge alone saw half of that.
-    assert 2 * 132 - 10 <= number <= 2 * (132 + 20 + 10)
+    # 8 s of media a second flow in and 3 out, so 720 s are full after 144 s; each edge alone saw half of that.
+    assert 2 * 144 - 10 <= number <= 2 * (144 + 20 + 10)
 
 
 async def test_a_session_that_two_edges_end_at_once_is_told_of_once(

@@ -144,6 +144,11 @@ def test_the_next_request_of_a_connection_tells_when_the_last_body_was_taken(sec
 
 
 def test_streams_of_one_connection_tell_nothing_of_each_other() -> None:
-    speeds = Speeds(lambda: 0.0)
-    speeds.of(("192.0.2.1", 4), "2").sent(200_000)
-    assert not speeds.of(("192.0.2.1", 4), "2").is_quick
+    now = [0.0]
+    speeds = Speeds(lambda: now[0])
+    slow = speeds.of(("192.0.2.1", 4), "2")
+    assert slow.is_quick
+    now[0] = 60.0
+    slow.waited(0.0)
+    assert not slow.is_quick
+    assert speeds.of(("192.0.2.1", 4), "2").is_quick
