@@ -60,10 +60,10 @@ class Speeds:
     def of(self, client: tuple[str, int] | None, http_version: str) -> Speed:
         """The speed of a connection, at the beginning of a body."""
         if client is None or http_version == "2":
-            speed = Speed(self._tick)
+            stream = Speed(self._tick)
             # In few steps: granian may cut a stream that is not handed over when it stops.
-            speed.is_quick = True
-            return speed
+            stream.is_quick = True
+            return stream
         speed = self._by_client.get(client)
         if speed is None:
             if len(self._by_client) >= REMEMBERED:
