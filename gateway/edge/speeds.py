@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 #: Pieces for clients that are not known to be quick.
-SMALL_BYTES: Final = 8 * 1024
+SMALL_BYTES: Final = 4 * 1024
 #: A client is quick when bytes leave at this rate, measured over so many that they cannot all lie in buffers.
-QUICK_BYTES_PER_S: Final = 500_000
+QUICK_BYTES_PER_S: Final = 200_000
 PROOF_BYTES: Final = 512 * 1024
 #: A quick client that lets a piece wait this long is quick no more.
 SLOW_S: Final = 0.5

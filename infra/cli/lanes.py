@@ -14,7 +14,11 @@ import msgspec
 from infra.tree import ROOT
 
 #: Folders of tests by lane, the quick ones first, so that what breaks is seen early. The first lane is shown live.
-LANES = (("house", "unit", "contract", "integration"), ("e2e", "chaos"))
+_REAL = ("control", "edge", "farm", "hostile", "support", "uploads")
+LANES = (
+    ("house", "unit", "contract", *(f"integration/{part}" for part in _REAL)),
+    ("e2e", "chaos", "integration/infra"),
+)
 #: What pytest's closing line counts, as "N passed, N failed" counts it.
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 _WORDS = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
