@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -35,6 +36,7 @@ class Filed(msgspec.Struct, frozen=True):
     path: str
 
 
-def in_pieces(data: memoryview) -> tuple[bytes, ...]:
+def in_pieces(data: memoryview) -> Iterator[bytes]:
     """`data` as `bytes` of at most CHUNK_BYTES; never a memoryview, which the server copies byte by byte."""
-    return tuple(bytes(data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES))
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield bytes(data[start : start + CHUNK_BYTES])

@@ -16,7 +16,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 
 from gateway.edge.breaker import Breaker
 from gateway.edge.filling import Torn
-from gateway.edge.objects import CHUNK_BYTES
+from gateway.edge.objects import CHUNK_BYTES, in_pieces
 from shared.errors import NotFound, StoreUnavailable
 from shared.settings import EdgeSettings
 
@@ -141,8 +141,8 @@ class Origin:
         """From a folder all at once: a file comes in pieces at seven times the cost."""
         async with asyncio.timeout(self.timeout_s):
             data = memoryview(await found.bytes_async())
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield bytes(data[start : start + CHUNK_BYTES])
+        for piece in in_pieces(data):
+            yield piece
 
     async def _streamed(self, found: GetResult) -> AsyncGenerator[bytes, None]:
         stream, rest = found.stream(min_chunk_size=CHUNK_BYTES), bytearray()

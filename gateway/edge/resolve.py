@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -37,13 +37,6 @@ ACTS: Final = ("end", "beat")
 REMEMBERED: Final = 16_384
 
 
-class Address(NamedTuple):
-    """A request path taken apart: the token it carries (empty: none) and what follows, decoded once."""
-
-    token: str
-    path: str
-
-
 class Target(msgspec.Struct, frozen=True):
     """What a public path names. `key` is where its bytes lie in the bucket; empty: nothing is served there.
 
@@ -73,7 +66,10 @@ class Targets:
         return self._by_path.get(raw)
 
     def of(self, raw: bytes) -> Target:
-        """The target of a public path as it came. Raises Refusal path-malformed or not-found."""
+        """The target of a public path as it came. Raises Refusal path-malformed or not-found.
+
+        The path is decoded once; one that is not in normal form then is refused, never repaired.
+        """
         known = self._by_path.get(raw)
         if known is not None:
             return known
@@ -96,15 +92,6 @@ def split(raw_path: bytes) -> tuple[bytes, bytes]:
     elif raw_path.startswith(b"/v/"):
         return b"", raw_path[1:]
     raise Refusal("not-found")
-
-
-def take_apart(raw_path: bytes) -> Address:
-    """Token and public path of a request. Raises Refusal path-malformed or not-found.
-
-    The path is decoded once; one that is not in normal form then is refused, never repaired.
-    """
-    token, raw = split(raw_path)
-    return Address(token.decode("latin-1"), _decoded(raw))
 
 
 def target(path: str) -> Target:
@@ -163,8 +150,3 @@ def height(path: str) -> int:
     name = parts[4] if is_edition else parts[3] if len(parts) > 4 else ""
     match = _HEIGHT.match(name)
     return int(match.group()) if match else 0
-
-
-def is_mutable(path: str) -> bool:
-    """Whether the bytes behind a path may still change: media playlists, until their version is ready."""
-    return path.endswith("/index.m3u8")

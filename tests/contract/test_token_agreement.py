@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.edge import gate
 from gateway.edge.keyring import parse
 from gateway.edge.refusals import Refusal
-from gateway.edge.resolve import take_apart
+from gateway.edge.resolve import Targets, split
 from shared import ids, keys, tokens
 from shared.storage import names
 from tests.support.edge import claims
@@ -53,7 +53,8 @@ def test_what_control_mints_the_gate_reads(changes: dict[str, Any]) -> None:
     path = names.multivariant(title, "ed1", "240")
     assert gate.admit(token, path, KNOWN, now=NOW) == said
     address = tokens.playback_url("https://edge.example", token, path).removeprefix("https://edge.example")
-    assert take_apart(address.encode()) == (token, path)
+    carried, public = split(address.encode())
+    assert (carried.decode(), Targets().of(public).key) == (token, path)
 
 
 def test_a_plain_jwt_library_reads_the_same() -> None:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
+from tests.support.wire import pump
+
 _ASKED = re.compile(rb"(?:\A|\r\n\r\n)(GET|HEAD|PUT|POST) (\S+) HTTP/1\.1\r\n")
 
 
@@ -58,7 +60,7 @@ class Tap:
         there_reader, there = await asyncio.open_connection(*self._there)
         self._links |= {writer, there}
         try:
-            await asyncio.gather(self._up(reader, there), _pump(there_reader, writer))
+            await asyncio.gather(self._up(reader, there), pump(there_reader, writer))
         finally:
             self._links -= {writer, there}
 
@@ -72,14 +74,6 @@ class Tap:
                 writer.write(data)
                 await writer.drain()
         writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 @contextlib.asynccontextmanager

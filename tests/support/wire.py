@@ -40,11 +40,12 @@ class Wire:
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
         self._links |= {writer, there_writer}
-        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
         self._links -= {writer, there_writer}
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what one side says until it ends."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)

@@ -227,7 +227,7 @@ known = {note.key for note in folder.scan()}
 for number in itertools.count():
     key, body = f"v/t/ver/720/0/{number}.m4s", number.to_bytes(4, "big") * 50_000
     if key not in known:
-        folder.write(key, Object('"x"', len(body), in_pieces(memoryview(body))))
+        folder.write(key, Object('"x"', len(body), tuple(in_pieces(memoryview(body)))))
 """
 
 

@@ -26,7 +26,7 @@ class Clock:
 
 
 def thing(body: bytes) -> Object:
-    return Object('"tag"', len(body), in_pieces(memoryview(body)))
+    return Object('"tag"', len(body), tuple(in_pieces(memoryview(body))))
 
 
 def bodies(folder: Path) -> list[Path]:

@@ -13,8 +13,8 @@ from tests.support.paths import TRICKS
 
 def code(target: str) -> str:
     try:
-        address = resolve.take_apart(target.encode("utf-8", "surrogateescape"))
-        return "key " + found if (found := resolve.target(address.path).key) else "not-found"
+        _, path = resolve.split(target.encode("utf-8", "surrogateescape"))
+        return "key " + found if (found := resolve.Targets().of(path).key) else "not-found"
     except Refusal as refused:
         assert refused.status in (400, 404)
         return refused.code
@@ -47,12 +47,12 @@ def test_escapes_are_decoded_once() -> None:
 
 
 def test_the_token_is_what_stands_between_the_first_slashes() -> None:
-    assert resolve.take_apart(b"/t/a.b.c/v/x/y.m4s") == ("a.b.c", "v/x/y.m4s")
-    assert resolve.take_apart(b"/t/a%2eb/end") == ("a%2eb", "end")
-    assert resolve.take_apart(b"/v/x/y.m4s") == ("", "v/x/y.m4s")
+    assert resolve.split(b"/t/a.b.c/v/x/y.m4s") == (b"a.b.c", b"v/x/y.m4s")
+    assert resolve.split(b"/t/a%2eb/end") == (b"a%2eb", b"end")
+    assert resolve.split(b"/v/x/y.m4s") == (b"", b"v/x/y.m4s")
     for nothing in (b"/t/a.b.c", b"//t/a/v/x", b"/%74/a/v/x", b"/x", b""):
         with pytest.raises(Refusal):
-            resolve.take_apart(nothing)
+            resolve.split(nothing)
 
 
 @pytest.mark.parametrize(
