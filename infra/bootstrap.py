@@ -95,7 +95,8 @@ def candidates(environ: Mapping[str, str]) -> list[str]:
     found = [sys.executable or ""]
     for minor in range(HIGHEST[1], LOWEST[1] - 1, -1):
         found.append(shutil.which(f"python3.{minor}", path=environ.get("PATH")) or "")
-        found += sorted(map(str, pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}")), reverse=True)
+        if os.access(pyenv, os.R_OK | os.X_OK):
+            found += sorted(map(str, pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}")), reverse=True)
     found.append(shutil.which("python3", path=environ.get("PATH")) or "")
     return list(dict.fromkeys(path for path in found if path))
 

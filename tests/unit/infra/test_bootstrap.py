@@ -38,6 +38,11 @@ def test_early_module_imports_the_standard_library_alone(name: str) -> None:
             assert str(node.module).split(".")[0] in sys.stdlib_module_names | {"infra", "__future__"}
 
 
+def test_a_pyenv_that_cannot_be_looked_into_is_passed_over(tmp_path: Path) -> None:
+    """As another user's is after `su`; a name too long fails for root as well."""
+    assert bootstrap.candidates({"PATH": str(tmp_path), "PYENV_ROOT": "/" + "x" * 300}) == [sys.executable]
+
+
 def test_candidates_come_newest_first_when_pyenv_and_path_have_several(tmp_path: Path) -> None:
     for version in ("3.11.7", "3.12.1", "3.10.2"):
         script(tmp_path / "pyenv" / "versions" / version / "bin" / f"python{version.rpartition('.')[0]}", "exit 0")
