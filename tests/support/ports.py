@@ -6,41 +6,40 @@ the blocks of ports it took locked until it ends.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from infra.stack.probe import is_free
 
 LOWEST, HIGHEST = 22000, 31000
 BLOCK = 20
 #: The locks of this process, and ports of its block that were not given out.
-_held: list[IO[bytes]] = []
+_held: list[contextlib.ExitStack] = []
 _left: list[int] = []
 
 
 def free_base(span: int = BLOCK) -> int:
-    """The first of `span` ports in a row, at most BLOCK, that nobody listens on and no other test gets."""
-    assert span <= BLOCK
+    """The first of `span` ports in a row that nobody listens on and no other test gets."""
     if span == 1:
         return free_port()
     folder = Path(tempfile.gettempdir()) / f"usher-test-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for _ in range(10_000):
-        base = LOWEST + BLOCK * secrets.randbelow((HIGHEST - LOWEST) // BLOCK)
-        lock = (folder / str(base)).open("wb")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        if all(is_free(base + offset) for offset in range(span)):
-            _held.append(lock)
-            return base
-        lock.close()
+        base = LOWEST + BLOCK * secrets.randbelow((HIGHEST - LOWEST - span) // BLOCK)
+        with contextlib.ExitStack() as taken:
+            try:
+                for block in range(base, base + span, BLOCK):
+                    lock = taken.enter_context((folder / str(block)).open("wb"))
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if all(is_free(base + offset) for offset in range(span)):
+                _held.append(taken.pop_all())
+                return base
     raise AssertionError("no block of ports is free")
 
 
