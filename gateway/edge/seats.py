@@ -57,7 +57,7 @@ class LocalSeats:
         reports: Reports | None = None,
     ) -> None:
         self._settings, self._revocations, self._journal, self._counts = settings, revocations, journal, counts
-        self._tick, self._lease_s = tick, settings.seat_lease_s
+        self._now, self._tick, self._lease_s = now, tick, settings.seat_lease_s
         self._sessions: dict[str, Session] = {}
         self._watch_time, self._pace = watch_time, Pace(settings)
         self.endings = Endings(seats, self._sessions, journal=journal, watch_time=watch_time, counts=counts, tick=tick)
@@ -145,8 +145,10 @@ class LocalSeats:
 
     def keep(self, session: Session) -> bool:
         """Note that bytes of a body are on their way; whether they may go on. Between the pieces of a long one."""
-        if session.is_over or session.seen != self._revocations.version:
-            return not session.is_over and self._is_spared(session)
+        if session.is_over or self._now() >= session.claims.hmx:
+            return False
+        if session.seen != self._revocations.version:
+            return self._is_spared(session)
         tick = session.active = self._tick()
         if tick >= session.due and self._renewals.may_ask(tick):
             self._renewals.renew(session)

@@ -229,6 +229,19 @@ async def test_a_reader_that_stalled_past_its_lease_gets_no_more(edge: EdgeUnder
     assert not local(edge).keep(session)
 
 
+async def test_bytes_on_their_way_stop_at_the_hard_end(edge: EdgeUnderTest) -> None:
+    now = edge.clock.now()
+    session = await local(edge).admit(claims(now, sid="session-late", hmx=int(now) + 30), HERE)
+    edge.clock.ahead_s = 28
+    assert local(edge).keep(session)
+    edge.clock.ahead_s = 30
+    assert not local(edge).keep(session)
+    # A later link of the same session plays on, also what was asked for by the earlier one.
+    longer = claims(edge.clock.now(), sid="session-late")
+    assert await local(edge).admit(longer, HERE) is session
+    assert local(edge).keep(session)
+
+
 async def test_a_seat_that_another_took_in_a_pause_stops_what_was_on_its_way(edge: EdgeUnderTest, redis: Redis) -> None:
     session = await local(edge).admit(claims(edge.clock.now(), sid="session-slow", cap=1), HERE)
     await redis.zrem(seats.keys("viewer")[0], "session-slow")
