@@ -117,7 +117,9 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     ] = 720.0
     sharing_rate: Annotated[float, Meta(gt=0), doc("as fast as this, times real time, it may go on doing so")] = 3.0
     sharing_soft_weight: Annotated[
-        float, Meta(ge=1), doc("a segment fetched again counts this often from another country, where bound softly")
+        float,
+        Meta(ge=1),
+        doc("a segment fetched again counts this often from another country or device, where bound softly"),
     ] = 2.0
     sharing_report_s: Annotated[
         float, Meta(gt=0), doc("seconds between what edges tell each other of a session that several of them serve")

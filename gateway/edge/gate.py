@@ -89,6 +89,11 @@ def admit(token: str, path: str, keys: Mapping[str, PublicKey], *, now: float, d
     return claims
 
 
+def is_other_device(claims: Claims, device: str) -> bool:
+    """Whether `device`, as a request shows it, is known not to be the one that the token names."""
+    return bool(device and claims.d) and device != claims.d
+
+
 def explain(token: str, path: str, keys: Mapping[str, PublicKey], *, now: float, device: str = "") -> list[Step]:
     """The steps in order with what each found; the last one listed is the one that refuses, if any does.
 
@@ -231,7 +236,7 @@ def _binding(check: _Check) -> str:
 
 def _bound(claims: Claims, device: str) -> None:
     """Hard binding refuses what is known to be another device; a player that names none is not refused here."""
-    if claims.b == "hard" and device and claims.d and device != claims.d:
+    if claims.b == "hard" and is_other_device(claims, device):
         raise Refusal("binding")
 
 

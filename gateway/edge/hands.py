@@ -30,7 +30,7 @@ class Film:
 
 
 class Hand:
-    """One prefix that fetches: when it did last, and which indexes of which version, picture or sound."""
+    """One prefix that fetches: from which place it last did, when, and which indexes of which version."""
 
     __slots__ = ("bits", "last", "place")
 
@@ -71,6 +71,7 @@ class Hands:
     def fetched(self, place: Place, film: Film, index: int, *, tick: float) -> None:
         """Note one fetch. It may be news of another edge, and so be earlier than others that came before."""
         hand = self._hand(place)
+        hand.place = place
         if self._open:
             self._confirm(hand, tick)
         bits = hand.bits.get(film)
@@ -121,7 +122,8 @@ class Hands:
 
     def _weight(self, here: Place, there: Place) -> float:
         is_abroad = here.country != there.country and here.country and there.country
-        return self._limits.soft_weight if self._is_soft and is_abroad else 1.0
+        is_strange = is_abroad or here.is_other_device or there.is_other_device
+        return self._limits.soft_weight if self._is_soft and is_strange else 1.0
 
     def _confirm(self, hand: Hand, tick: float) -> None:
         still_open: deque[_Replay] = deque(maxlen=REMEMBERED)

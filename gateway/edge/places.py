@@ -25,11 +25,13 @@ Key = TypeVar("Key")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a request comes from: one household or mobile cell. `country` is empty where it is not known."""
+    """Where a request comes from: one household or mobile cell. `country` is empty where it is not known;
+    `is_other_device` where the request showed another device than its token names."""
 
     prefix: str
     country: str = ""
     family: Literal[4, 6] = 4
+    is_other_device: bool = False
 
 
 class Countries(Protocol):
@@ -49,6 +51,7 @@ class Places:
         self._direct: dict[str, Place] = {}
         self._forwarded: dict[tuple[str, str, str], Place] = {}
         self._known: dict[tuple[str, str], Place] = {}
+        self._on_others: dict[Place, Place] = {}
 
     def of(self, client: str, forwarded: Sequence[str], country: str = "") -> Place:
         """The place behind the trusted proxies; `country` is what their header said. The same object for the same
@@ -67,6 +70,11 @@ class Places:
     def address(self, client: str, forwarded: Sequence[str]) -> str:
         """The address behind the trusted proxies, for what is counted per address."""
         return address_of(client, forwarded, self._trusted)
+
+    def on_other_device(self, place: Place) -> Place:
+        """The same place, seen on another device than a token names. The same object each time, too."""
+        other = self._on_others.get(place)
+        return other or self._remember(self._on_others, place, msgspec.structs.replace(place, is_other_device=True))
 
     def _look(self, address: str, country: str) -> Place:
         prefix = place_of(address)

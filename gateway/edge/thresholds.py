@@ -8,17 +8,17 @@ from shared.settings import EdgeSettings
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The thresholds, as in shared/settings.py."""
+    """The thresholds. What each of them means, and what it is where nobody says, stands in shared/settings.py."""
 
-    replays: int = 10
-    replay_s: float = 60.0
-    active_s: float = 20.0
-    prefixes: int = 3
-    window_s: float = 10.0
-    media_s: float = 720.0
-    rate: float = 3.0
-    segment_s: float = 4.0
-    soft_weight: float = 2.0
+    replays: int
+    replay_s: float
+    active_s: float
+    prefixes: int
+    window_s: float
+    media_s: float
+    rate: float
+    segment_s: float
+    soft_weight: float
 
 
 def limits_of(settings: EdgeSettings) -> Limits:

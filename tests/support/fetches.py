@@ -5,14 +5,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from gateway.edge.places import Place
 from gateway.edge.reports import Report
 from gateway.edge.sharing import Evidence, Finding
-from gateway.edge.thresholds import Limits
+from gateway.edge.thresholds import Limits, limits_of
+from shared.settings import EdgeSettings
 
 SEGMENT_S: Final = 4
 #: Honest runs of the short form.
@@ -21,6 +22,11 @@ HONEST_RUNS: Final = 1000
 HONEST_S: Final = 1200.0
 #: Seconds between two reports of an edge.
 REPORT_S: Final = 4.0
+
+
+def limits(**changes: Any) -> Limits:
+    """The thresholds of an edge that was told nothing, with `changes`."""
+    return msgspec.structs.replace(limits_of(EdgeSettings()), **changes)
 
 
 class Fetch(msgspec.Struct, frozen=True):

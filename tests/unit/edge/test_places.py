@@ -125,3 +125,12 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, line: str) -
         known(geoip_file=str(tmp_path / "geo.csv"))
     with pytest.raises(Misconfigured, match="USHER_GEOIP_FILE"):
         known(geoip_file=str(tmp_path / "nothing.csv"))
+
+
+def test_another_device_is_the_same_place_and_another_object() -> None:
+    places = Places(EdgeSettings())
+    here = places.of("192.0.2.1", ())
+    other = places.on_other_device(here)
+    assert (other.prefix, other.country, other.family) == (here.prefix, here.country, here.family)
+    assert other.is_other_device and not here.is_other_device
+    assert places.on_other_device(here) is other

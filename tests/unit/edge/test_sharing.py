@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 
-from gateway.edge.places import Place
+from gateway.edge.places import Place, Places
+from gateway.edge.reports import Report
 from gateway.edge.sharing import Evidence
-from gateway.edge.thresholds import Limits, limits_of
+from gateway.edge.thresholds import limits_of
 from shared.settings import EdgeSettings
 from tests.support.fetches import (
     HONEST_RUNS,
@@ -18,17 +20,23 @@ from tests.support.fetches import (
     flat_out,
     judged,
     judged_by_edges,
+    limits,
     together,
     viewer,
 )
 
-LIMITS = Limits()
+LIMITS = limits()
 A, B, C, D = (Place(f"192.0.{number}.0/24", "FR") for number in range(4))
 SIX = Place("2001:db8:1::/48", "FR", 6)
 
 
 def test_the_thresholds_are_those_of_the_settings() -> None:
-    assert limits_of(EdgeSettings()) == LIMITS
+    names = {"segment_s": "segment_s"} | {
+        name: f"sharing_{name}" for name in LIMITS.__struct_fields__ if name != "segment_s"
+    }
+    told = {setting: number for number, setting in enumerate(names.values(), 2)}
+    found = limits_of(EdgeSettings(**told))
+    assert {names[name]: value for name, value in msgspec.structs.asdict(found).items()} == told
 
 
 def test_honest_players_are_left_alone() -> None:
@@ -52,9 +60,9 @@ def test_a_download_at_full_speed_is_honest_unless_bound_hard() -> None:
 @pytest.mark.parametrize("apart_s", [0.0, 1.3, 3.9])
 @pytest.mark.parametrize("edges", [1, 2, 3])
 def test_three_who_watch_at_once_are_found_within_ten_seconds_of_two_windows(apart_s: float, edges: int) -> None:
-    limits = Limits(replays=10**6)
+    patient = limits(replays=10**6)
     runs = [viewer(place, start=number * apart_s) for number, place in enumerate((A, B, C))]
-    found = judged_by_edges(together(*runs), limits, edges=edges, random=Random(7))
+    found = judged_by_edges(together(*runs), patient, edges=edges, random=Random(7))
     assert found is not None
     at, finding = found
     assert finding.reason == "interleaved" and finding.score >= 1
@@ -64,9 +72,9 @@ def test_three_who_watch_at_once_are_found_within_ten_seconds_of_two_windows(apa
 
 
 def test_two_who_take_turns_are_not_three() -> None:
-    limits = Limits(replays=10**6)
+    patient = limits(replays=10**6)
     runs = [viewer(A, start=0.0), viewer(B, start=1.0), viewer(SIX, start=0.5)]
-    assert judged(together(*runs), limits) is None
+    assert judged(together(*runs), patient) is None
 
 
 def test_three_prefixes_one_after_the_other_are_a_journey() -> None:
@@ -105,7 +113,7 @@ def test_a_hand_over_is_not_sharing_even_when_much_is_fetched_again() -> None:
 
 def test_an_index_counts_once_a_hand_whatever_the_rendition() -> None:
     hands = [Fetch(float(tick), 3, bool(tick % 2), A if tick % 4 < 2 else B) for tick in range(100)]
-    assert judged(hands, Limits(media_s=10**6)) is None
+    assert judged(hands, limits(media_s=10**6)) is None
 
 
 def test_an_other_family_is_the_same_hand() -> None:
@@ -122,6 +130,49 @@ def test_another_country_weighs_more_where_bound_softly() -> None:
         return at
 
     assert found("soft", abroad) < found("off", abroad) == found("soft", B) < 1e9
+
+
+def test_another_device_weighs_more_where_bound_softly() -> None:
+    places = Places(EdgeSettings())
+    strange = places.on_other_device(B)
+
+    def found(binding: str, first: Place, second: Place) -> float:
+        runs = together(viewer(first, start=0.0, count=40), viewer(second, start=20.0, count=40))
+        at, _ = judged(runs, LIMITS, binding=binding) or (1e9, None)
+        return at
+
+    usual = found("soft", A, B)
+    assert found("soft", A, strange) < found("off", A, strange) == usual < 1e9
+    assert found("soft", strange, A) < usual
+    # Another country and another device are one reason, not two.
+    abroad = places.on_other_device(Place("203.0.113.0/24", "BR"))
+    assert found("soft", A, abroad) == found("soft", A, strange)
+
+
+def test_what_a_prefix_shows_now_weighs_and_not_what_it_showed_first() -> None:
+    strange = Places(EdgeSettings()).on_other_device(B)
+
+    def found(second: Place) -> float:
+        runs = [viewer(A, start=0.0, count=60), viewer(B, start=20.0, first=200, count=3)]
+        at, _ = judged(together(*runs, viewer(second, start=60.0, count=40)), LIMITS, binding="soft") or (1e9, None)
+        return at
+
+    assert found(strange) < found(B) < 1e9
+
+
+def test_another_device_of_one_prefix_is_the_same_hand() -> None:
+    strange = Places(EdgeSettings()).on_other_device(A)
+    assert judged(together(viewer(A, start=0.0), viewer(strange, start=1.0)), LIMITS, binding="soft") is None
+
+
+def test_edges_tell_each_other_of_another_device() -> None:
+    strange = Places(EdgeSettings()).on_other_device(A)
+    here = Evidence(LIMITS, binding="soft")
+    here.compare()
+    here.fetched(Fetch(1.0, 1, False, strange), strange, 1.0)
+    told = here.report("here", 2.0, with_past=True)
+    assert told is not None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=Report).places == [strange]
 
 
 def test_what_is_fetched_again_flows_out_at_three_times_real_time() -> None:
@@ -154,7 +205,7 @@ def test_replays_count_for_a_minute() -> None:
 def test_hands_of_one_family_are_compared_in_each() -> None:
     sixes = [Place(f"2001:db8:{number}::/48", "", 6) for number in range(3)]
     runs = [viewer(place, start=float(number)) for number, place in enumerate(sixes)]
-    assert judged(together(*runs), Limits(replays=10**6)) is not None
+    assert judged(together(*runs), limits(replays=10**6)) is not None
 
 
 def test_a_session_of_a_thousand_prefixes_stays_small() -> None:
