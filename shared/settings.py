@@ -87,7 +87,7 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
         int, Meta(ge=1), doc("wrong tokens a second of one address after which its new ones get 429")
     ] = 50
     forged_in_total: Annotated[
-        int, Meta(ge=1), doc("wrong tokens a second of all addresses after which new ones get 429")
+        int, Meta(ge=1), doc("wrong tokens a second of all addresses; one half is kept for those who sent none lately")
     ] = 1000
     seats_policy: Annotated[Literal["refuse", "takeover_oldest"], doc("what a screen over the cap meets")] = "refuse"
     seat_lease_s: Annotated[Seconds, doc("a seat is free this long after the last activity")] = 45

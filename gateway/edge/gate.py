@@ -1,7 +1,7 @@
 """The gate: what makes a playback token and a path acceptable, as named steps in a fixed order. Pure.
 
-`admit` runs them and raises at the first that fails; `explain` walks them for people. Seat and start window come
-after, in seats.py, since only they need to know what runs elsewhere.
+`verify` runs those of the token, `permit` those of a path, and each raises at the first that fails; `explain` walks all
+of them for people. Seat and start window come after, in seats.py, since only they need to know what runs elsewhere.
 """
 
 from __future__ import annotations
@@ -80,13 +80,6 @@ def permit(claims: Claims, target: Target, *, now: float, device: str = "") -> N
     _under_scope(claims, target)
     _under_ceiling(claims, target)
     _bound(claims, device)
-
-
-def admit(token: str, path: str, keys: Mapping[str, PublicKey], *, now: float, device: str = "") -> Claims:
-    """`verify` and `permit` at once: the claims, or the Refusal of the first step that fails."""
-    claims = verify(token, keys)
-    permit(claims, target(path), now=now, device=device)
-    return claims
 
 
 def is_other_device(claims: Claims, device: str) -> bool:

@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 from gateway.edge import gate
+from gateway.edge.failures import Failures, sender_of
 from gateway.edge.keyring import Keyring
 from gateway.edge.refusals import Refusal
+from gateway.edge.turns import Turns
 from shared.tokens import Claims
 
-#: Failed verifications a second, of one address and of all together, after which new tokens get 429.
-PER_ADDRESS, IN_TOTAL = 50, 1000
+__all__ = ["Failures", "Verified"]
+
 SIZE = 65_536
-
-
-class Failures:
-    """Counts failed verifications in the running second; forgets them with it."""
-
-    def __init__(self, *, tick: Callable[[], float], per_address: int = PER_ADDRESS, total: int = IN_TOTAL) -> None:
-        self._tick, self._per_address, self._limit = tick, per_address, total
-        self._second, self._total = 0, 0
-        self._by_address: dict[str, int] = {}
-
-    def check(self, address: str) -> None:
-        """Raise Refusal too-many where the address, or all together, failed too often in this second."""
-        self._turn()
-        if self._total >= self._limit or self._by_address.get(address, 0) >= self._per_address:
-            raise Refusal("too-many", retry_after_s=1)
-
-    def count(self, address: str) -> None:
-        """Note one failure."""
-        self._turn()
-        self._total += 1
-        self._by_address[address] = self._by_address.get(address, 0) + 1
-
-    def _turn(self) -> None:
-        second = int(self._tick())
-        if second != self._second:
-            self._second, self._total = second, 0
-            self._by_address.clear()
+#: New tokens that wait for their turn: of senders that did not fail lately, and of those that did.
+WAITING, SUSPECTS_WAITING = 1024, 256
 
 
 class Verified:
     """Claims by token, for tokens already verified: a signature is checked once, then this is a dict lookup.
 
     An entry lives to its `hmx`, which `gate.permit` checks at each request, or until newer ones push it out.
+
+    A check takes about 100 us, so there is one at each turn of the loop: new tokens wait in a short line, and requests
+    with a known one, which never do, are held up by one check at most.
+
+    A token has two spellings, for if (r, s) is an ECDSA signature, so is (r, n - s). Refusing one of them would refuse
+    half of our own: those who sign draw either. It does no harm. The second spelling is another entry here, but says
+    the same to the letter, and seat, pace and watch time hang on the `sid` in it, so both are one session. A third one
+    would take the private key, or what `gate` refuses as not canonical: whoever has a token can make two entries of it.
     """
 
     def __init__(self, keyring: Keyring, failures: Failures, *, size: int = SIZE) -> None:
         self._keyring, self._failures, self._size = keyring, failures, size
+        self._turns = Turns(WAITING, SUSPECTS_WAITING)
         self._claims: OrderedDict[bytes, Claims] = OrderedDict()
 
     def known(self, token: bytes) -> Claims | None:
@@ -61,27 +46,44 @@ class Verified:
 
     async def claims(self, token: bytes, address: str) -> Claims:
         """Verify `token`, once. An unknown key makes the key set be read again, at most each ten seconds."""
-        self._failures.check(address)
+        sender = sender_of(address)
+        await self._turn(sender)
+        claims = self.known(token)
+        if claims is not None:
+            return claims
+        # What failed while it waited may have used up what its sender had left.
+        self._failures.check(sender)
         try:
-            claims = await self._verify(token.decode("latin-1"))
+            claims = await self._verify(token.decode("latin-1"), sender)
         except Refusal as refusal:
             if refusal.status == 401:
-                self._failures.count(address)
+                self._failures.count(sender)
+                self._turns.to_second(sender)
             raise
         self._claims[token] = claims
         if len(self._claims) > self._size:
             self._claims.popitem(last=False)
         return claims
 
-    async def _verify(self, token: str) -> Claims:
+    async def _turn(self, sender: str) -> None:
+        """Wait for a turn. Raises Refusal too-many."""
+        self._failures.check(sender)
+        await self._turns.mine(sender, is_second=self._failures.is_suspect(sender))
+
+    async def _verify(self, token: str, sender: str) -> Claims:
+        keys = self._keyring.keys
         try:
-            return gate.verify(token, self._keyring.keys)
+            return gate.verify(token, keys)
         except Refusal as refusal:
             if refusal.code != "token-unknown-key":
                 raise
+            unknown = refusal
         await self._keyring.refresh()
         if not self._keyring.keys:
             raise Refusal("keys-unavailable", retry_after_s=2)
+        if self._keyring.keys is keys:
+            raise unknown
+        await self._turn(sender)
         return gate.verify(token, self._keyring.keys)
 
     def forget(self) -> None:

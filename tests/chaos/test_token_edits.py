@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.edge import gate
 from gateway.edge.keyring import parse
 from gateway.edge.refusals import Refusal
 from shared import keys, tokens
+from tests.support.door import Door
 from tests.support.edge import SEGMENT, claims
 from tests.support.token_edits import some_edits
 
@@ -20,6 +20,7 @@ EDITS = 36_000 if int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1 else 3_000
 NOW = 1_800_000_000.0
 KEYS = keys.rotate(keys.new_key_set())
 KNOWN = parse(msgspec.json.encode(keys.jwks(KEYS))).keys
+DOOR = Door(KEYS)
 #: Tokens of each key that is trusted, plain ones and one with every claim set.
 CLAIMS: tuple[dict[str, Any], ...] = ({}, {"cap": 1, "q": 720, "m": "m", "w": "w1", "d": "device-1", "b": "hard"})
 SIGNERS = {
@@ -43,9 +44,9 @@ def test_no_edited_token_is_admitted(slot: str, more: dict[str, Any]) -> None:
 
 
 def admits(token: str) -> bool:
-    """Whether the gate opens a segment to this spelling. Anything but a Refusal is a failure."""
+    """Whether the edge opens a segment to this spelling. Anything but a Refusal is a failure."""
     try:
-        gate.admit(token, SEGMENT, KNOWN, now=NOW)
+        DOOR.admit(token, SEGMENT, now=NOW)
     except Refusal as refusal:
         assert refusal.status in (401, 404), refusal.code
         return False

@@ -16,6 +16,7 @@ from gateway.edge.refusals import Refusal
 from gateway.edge.resolve import Targets, split
 from shared import ids, keys, tokens
 from shared.storage import names
+from tests.support.door import Door
 from tests.support.edge import claims
 
 NOW = 1_800_000_000.0
@@ -27,6 +28,7 @@ def known(key_set: keys.KeySet) -> Any:
 
 
 KNOWN = known(KEY_SET)
+DOOR = Door(KEY_SET)
 words = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=40)
 
 
@@ -51,7 +53,7 @@ def test_what_control_mints_the_gate_reads(changes: dict[str, Any]) -> None:
     token = tokens.mint(said, keys.signing_key(KEY_SET))
     assert len(token) <= tokens.MAX_TOKEN_LENGTH
     path = names.multivariant(title, "ed1", "240")
-    assert gate.admit(token, path, KNOWN, now=NOW) == said
+    assert DOOR.admit(token, path, now=NOW) == said
     address = tokens.playback_url("https://edge.example", token, path).removeprefix("https://edge.example")
     carried, public = split(address.encode())
     assert (carried.decode(), Targets().of(public).key) == (token, path)
@@ -78,13 +80,13 @@ def test_a_plain_jwt_library_reads_the_same() -> None:
     ],
 )
 def test_every_published_name_is_open_to_a_viewer(name: str) -> None:
-    assert gate.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, KNOWN, now=NOW)
+    assert DOOR.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, now=NOW)
 
 
 @pytest.mark.parametrize("name", [names.master("ttl_a", "upl_1"), names.plan("ver1"), names.done("ver1", "0")])
 def test_no_private_name_is(name: str) -> None:
     with pytest.raises(Refusal):
-        gate.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, KNOWN, now=NOW)
+        DOOR.admit(tokens.mint(claims(NOW), keys.signing_key(KEY_SET)), name, now=NOW)
 
 
 def test_tokens_live_through_one_rotation_and_not_through_two() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from gateway.edge.keyring import MIN_INTERVAL_S
 from shared import keys
 from tests.support.edge import MASTER, running_edge, until
 from tests.support.jwks import key_server
+from tests.support.token_edits import other_spelling
 
 NOBODY = "http://127.0.0.1:1/jwks.json"
 
@@ -85,3 +87,29 @@ async def test_wrong_tokens_of_one_address_end_in_429_and_spare_others(folder: P
         assert limited.headers["retry-after"] == "1"
         assert (await edge.get(MASTER, running)).status == 200
         assert (await edge.get(MASTER, edge.token(cap=9), address="198.51.100.1")).status == 200
+
+
+async def test_who_plays_and_who_comes_do_not_wait_for_a_thousand_forgeries(folder: Path, redis_url: str) -> None:
+    async with running_edge(folder, redis_url, forged_per_address=10_000, forged_in_total=100_000) as edge:
+        running = edge.token(sub="who-plays")
+        assert (await edge.get(MASTER, running)).status == 200
+        head = running.rpartition(".")[0]
+        forgeries = [
+            asyncio.create_task(edge.get(MASTER, f"{head}.{number:086d}", address=f"10.0.0.{number % 10}"))
+            for number in range(1000)
+        ]
+        await asyncio.sleep(0)
+        assert (await edge.get(MASTER, running)).status == 200
+        assert (await edge.get(MASTER, edge.token(sub="who-comes"), address="198.51.100.1")).status == 200
+        assert sum(one.done() and one.result().status == 401 for one in forgeries) < 200
+        assert {one.status for one in await asyncio.gather(*forgeries)} <= {401, 429}
+
+
+async def test_two_spellings_of_one_token_are_one_screen(folder: Path, redis_url: str) -> None:
+    async with running_edge(folder, redis_url) as edge:
+        token = edge.token(cap=1)
+        other = other_spelling(token)
+        assert other != token
+        assert [(await edge.get(MASTER, one)).status for one in (token, other, token)] == [200, 200, 200]
+        assert edge.app.edge is not None and len(edge.app.edge.seats) == 1
+        assert (await edge.get(MASTER, edge.token(cap=1))).status == 409

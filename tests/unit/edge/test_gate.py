@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from gateway.edge import gate
 from gateway.edge.keyring import parse
-from gateway.edge.refusals import Refusal
 from shared import keys, tokens
+from tests.support.door import Door
 from tests.support.edge import MASTER, OTHER, SEGMENT, TITLE, claims
 
 NOW = 1_800_000_000.0
 KEY_SET = keys.new_key_set()
 SIGNER = keys.signing_key(KEY_SET)
 KNOWN = parse(msgspec.json.encode(keys.jwks(KEY_SET))).keys
+DOOR = Door(KEY_SET)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -35,11 +36,7 @@ GOOD = minted()
 
 def refusal(token: str, path: str = MASTER, *, now: float = NOW, device: str = "") -> str:
     """The code of the refusal; empty when the gate lets it in."""
-    try:
-        gate.admit(token, path, KNOWN, now=now, device=device)
-    except Refusal as refused:
-        return refused.code
-    return ""
+    return DOOR.refusal(token, path, now=now, device=device)
 
 
 def signed(payload: dict[str, Any] | str, header: dict[str, Any] | None = None) -> str:
@@ -195,6 +192,12 @@ def test_hard_binding_refuses_another_device_and_soft_does_not() -> None:
     assert refusal(minted(b="hard", d="one"), device="two") == "binding"
     assert refusal(minted(b="hard", d="one"), device="one") == refusal(minted(b="hard", d="one")) == ""
     assert refusal(minted(b="soft", d="one"), device="two") == ""
+
+
+def test_a_device_is_another_where_both_are_known() -> None:
+    assert gate.is_other_device(claims(NOW, d="one"), "two")
+    for named, shown in (("one", "one"), ("one", ""), ("", "two"), ("", "")):
+        assert not gate.is_other_device(claims(NOW, d=named), shown)
 
 
 def test_explain_walks_the_steps_in_order_and_stops_at_the_refusal() -> None:

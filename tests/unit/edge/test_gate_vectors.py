@@ -14,29 +14,22 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.edge import gate
-from gateway.edge.keyring import parse
-from gateway.edge.refusals import Refusal
 from shared import keys, tokens
+from tests.support.door import Door
 from tests.support.edge import SEGMENT, claims
+from tests.support.token_edits import ORDER, signature
 
 NOW = 1_800_000_000.0
 KEY_SET = keys.new_key_set()
 SIGNER = keys.signing_key(KEY_SET)
-KNOWN = parse(msgspec.json.encode(keys.jwks(KEY_SET))).keys
-#: Order of the group of P-256.
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+DOOR = Door(KEY_SET)
 HEADER = {"alg": "ES256", "kid": SIGNER.kid, "typ": "JWT"}
 BODY: dict[str, Any] = msgspec.to_builtins(claims(NOW))
 
 
 def refusal(token: str) -> str:
     """The code; empty when the token opens a segment."""
-    try:
-        gate.admit(token, SEGMENT, KNOWN, now=NOW)
-    except Refusal as refused:
-        return refused.code
-    return ""
+    return DOOR.refusal(token, SEGMENT, now=NOW)
 
 
 def text(data: bytes) -> str:
@@ -178,13 +171,8 @@ def _fixed(r: int, s: int) -> bytes:
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def _genuine() -> tuple[str, int, int]:
-    words, _, mark = signed().rpartition(".")
-    raw = base64.urlsafe_b64decode(mark + "==")
-    return words, int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-
-
-WORDS, R, S = _genuine()
+TOKEN = signed()
+WORDS, (R, S) = TOKEN.rpartition(".")[0], signature(TOKEN)
 DIGEST = int.from_bytes(hashlib.sha256(WORDS.encode()).digest(), "big")
 
 
