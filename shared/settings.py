@@ -55,6 +55,12 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     listen_host: Annotated[str, doc("address players connect to; 0.0.0.0: every one of this machine")] = "127.0.0.1"
     listen_port: Annotated[Port, doc("port players connect to")] = 8701
     connections: Annotated[int, Meta(ge=128), doc("connections held at once, idle ones too; more wait")] = 4096
+    keep_alive_s: Annotated[Seconds, doc("an idle connection (HTTP/1.1 in cleartext) is closed after this long")] = 75
+    head_s: Annotated[Seconds, doc("seconds the head of such a request may take to come")] = 15
+    stall_s: Annotated[Seconds, doc("such a connection is cut when its client takes nothing for so long")] = 300
+    http2_cleartext: Annotated[
+        bool, doc("speak HTTP/2 in cleartext too, for balancers that ask for it; costs twice the CPU a segment")
+    ] = False
     tls_cert: Annotated[str, doc("certificate chain (PEM); empty: no TLS here")] = ""
     tls_key: Annotated[str, doc("key of the certificate (PEM)")] = ""
     drain_s: Annotated[Seconds, doc("seconds in which clients are sent away before the edge is stopped")] = 5

@@ -1,4 +1,8 @@
-"""`python -m gateway.edge`: serve as the settings say, granian's own options after them; `drain` as a preStop hook."""
+"""`python -m gateway.edge`: serve as the settings say; `drain` as a preStop hook.
+
+HTTP/1.1 in cleartext is spoken by `http1`, on the loop's own sockets. TLS and HTTP/2 are granian's, whose own options
+may follow on the command line.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from collections.abc import Sequence
 from granian.cli import cli
 
 from gateway.edge import drain
+from gateway.edge.app import create_app
+from gateway.edge.http1 import server
 from shared.errors import Misconfigured
 from shared.settings import EdgeSettings, load
 
@@ -51,6 +57,9 @@ def main(arguments: Sequence[str]) -> None:
     # granian would start a second worker beside the first, on the same private port and the same disk cache.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     with drain.findable(settings):
+        if not (settings.tls_cert or settings.http2_cleartext or arguments):
+            server.run(create_app(), settings)
+            return
         cli([*options(settings), *arguments], prog_name="gateway.edge", auto_envvar_prefix="GRANIAN")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,8 +16,10 @@ from starlette.routing import Route
 
 from gateway.edge import wiring
 from gateway.edge.bodies import Receive, Send
+from gateway.edge.sockets import bound_queues
 from shared import log
 from shared.settings import EdgeSettings, load
+from shared.tasks import end
 
 #: Objects made until the young ones are looked at.
 GC_YOUNG = 50_000
@@ -29,19 +32,32 @@ class Application:
     def __init__(self, settings: EdgeSettings, *, now: Callable[[], float], tick: Callable[[], float]) -> None:
         self._settings, self._now, self._tick = settings, now, tick
         self.edge: wiring.Edge | None = None
-        self._rest = Starlette(routes=[Route("/healthz", _healthz)], lifespan=self._lifespan)
+        #: What is not playback.
+        self.rest = Starlette(routes=[Route("/healthz", _healthz)], lifespan=self._lifespan)
 
     def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """The handler at work, handed on as it is: a coroutine around it would cost each request some more."""
         if scope["type"] == "http" and self.edge is not None and scope["path"].startswith(_PREFIXES):
             return self.edge.playback(scope, receive, send)
-        return self._rest(scope, receive, send)
+        return self.rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[wiring.Edge]:
+        """The edge at work; it ends with its tasks and connections."""
+        async with wiring.running(self._settings, now=self._now, tick=self._tick) as edge:
+            self.edge = edge
+            try:
+                yield edge
+            finally:
+                self.edge = None
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        async with wiring.running(self._settings, now=self._now, tick=self._tick) as self.edge:
+        # The listening socket is the server's own.
+        bounding = asyncio.create_task(bound_queues(self._settings.listen_port))
+        async with self.running():
             yield
-        self.edge = None
+        await end(bounding)
 
 
 def create_app(

@@ -1,8 +1,9 @@
 """Draining: how whoever stops an edge tells it first, so that no viewer meets a closed door.
 
-The process that was started is granian's parent; the worker it forks serves. SIGUSR1 to either makes the worker say
-503 to /readyz and close each connection with its answer. After `drain_s` the balancer has looked away and SIGTERM ends
-what is left: granian takes no new connection, finishes its answers (HTTP/2: GOAWAY) and is killed after `stop_s`.
+SIGUSR1 makes an edge say 503 to /readyz and close each connection with its answer. After `drain_s` the balancer has
+looked away and SIGTERM ends what is left: no new connection is taken, answers are finished (HTTP/2: GOAWAY), and what
+is not done after `stop_s` is cut. Where granian serves, the process that was started is its parent and the worker it
+forks does the work: signals are passed on.
 """
 
 from __future__ import annotations

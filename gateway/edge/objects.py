@@ -15,7 +15,8 @@ CHUNK_BYTES: Final = 128 * 1024
 class Object(msgspec.Struct):
     """An object in memory: strong ETag with its quotes, and the bytes in pieces ready to send.
 
-    `whole` belongs to the hot path, which keeps the headers of a whole answer there: to players, and to pages.
+    `whole` and `fields` belong to the hot path, which keeps the headers of a whole answer there: to players, and to
+    pages.
     `fresh_until` is the tick after which a playlist of an unfinished version must be asked for again.
     """
 
@@ -23,6 +24,7 @@ class Object(msgspec.Struct):
     size: int
     chunks: tuple[bytes, ...]
     whole: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] | None = None
+    fields: tuple[bytes, bytes] | None = None
     fresh_until: float = math.inf
     #: Holds the room these bytes take for as long as anybody reads them.
     lease: object = None

@@ -1,28 +1,27 @@
-"""The raw ASGI handler of playback: token, seat, bytes; nothing wraps it."""
+"""Playback: token, seat, bytes. At once where all is at hand, and as a raw ASGI handler; nothing wraps it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
 
-from gateway.edge import bodies, gate, ranges, replies, resolve
-from gateway.edge.asked import READ, Asked
+from gateway.edge import bodies, gate, replies, resolve
+from gateway.edge.answers import Answers
+from gateway.edge.asked import READ
 from gateway.edge.bodies import Receive, Send
 from gateway.edge.cache import Cache, Found, How
 from gateway.edge.cmcd import Cmcd
-from gateway.edge.counts import Counts, RefusedSessions
-from gateway.edge.filling import Torn
-from gateway.edge.objects import Filed, Object
+from gateway.edge.counts import Counts
+from gateway.edge.exchange import Exchange, Out
+from gateway.edge.objects import Object
 from gateway.edge.places import Place, Places
 from gateway.edge.refusals import Refusal
-from gateway.edge.replies import Cors, Delivery, Header
+from gateway.edge.replies import Cors, Delivery
 from gateway.edge.resolve import Target, Targets
 from gateway.edge.seats import LocalSeats
 from gateway.edge.session import Session
-from gateway.edge.speeds import Speeds
 from gateway.edge.verified import Verified
 from shared import log
 from shared.errors import NotFound, StoreUnavailable
@@ -30,8 +29,6 @@ from shared.tokens import Claims
 
 #: Where a beat says how far its player is, in seconds: `?t=61.5`.
 _POSITION = re.compile(rb"(?:\A|&)t=(\d{1,7}(?:\.\d{1,6})?)(?:&|\Z)")
-#: Refusals of an address, and not of whoever asks for it.
-_NO_SESSION = frozenset((404, 405, 416, 500))
 
 
 class Asking(NamedTuple):
@@ -44,29 +41,7 @@ class Asking(NamedTuple):
 
 #: What a request needs, where all of it is known.
 AtHand = tuple[Object, Session, Target, Place]
-
-
-class Exchange:
-    """One request and the way back to its client."""
-
-    __slots__ = (
-        *("asked", "claims", "client", "is_started", "method", "peer", "query"),
-        *("raw_path", "receive", "send", "session", "timing", "version"),
-    )
-
-    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send, read: frozenset[bytes] = READ) -> None:
-        self.receive, self.send = receive, send
-        self.method: str = scope["method"]
-        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        self.client: tuple[str, int] | None = scope["client"]
-        self.peer = self.client[0] if self.client else ""
-        self.version: str = scope["http_version"]
-        self.query: bytes = scope["query_string"]
-        self.asked = Asked(scope["headers"], read)
-        self.is_started, self.timing = False, ""
-        #: What a genuine token said, and whose bytes these are, once that is known.
-        self.claims: Claims | None = None
-        self.session: Session | None = None
+Work = Coroutine[Any, Any, None]
 
 
 class Playback:
@@ -90,31 +65,71 @@ class Playback:
     ) -> None:
         self._verified, self._seats, self._cache = verified, seats, cache
         self._places, self._cmcd = places, cmcd
-        self._read = READ | {country_header.lower().encode()} if country_header else READ
-        self._cors, self._delivery, self._counts = cors, delivery, counts
+        self.read: Final = READ | {country_header.lower().encode()} if country_header else READ
+        self._cors, self._counts = cors, counts
+        self._answers = Answers(
+            counts, cors=cors, delivery=delivery, keep=seats.keep, tick=tick, is_draining=is_draining
+        )
         #: Whether headers are the same whoever asks.
         self._is_plain = bool(cors.fixed) and not delivery.is_used
         self._now, self._tick, self._is_draining = now, tick, is_draining
-        self._targets, self._speeds = Targets(), Speeds(tick)
-        self._refused, self._log = RefusedSessions(), log.get("edge")
+        self._targets, self._log = Targets(), log.get("edge")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """One request. Whatever goes wrong is answered by the table of refusals."""
-        exchange = Exchange(scope, receive, send, self._read)
-        self._counts.in_flight += 1
+        """One request as ASGI tells it. Whatever goes wrong is answered by the table of refusals."""
+        exchange = Exchange.of(scope, receive, send, read=self.read)
+        await self._guard(exchange, self._go(exchange))
+
+    def at_once(self, exchange: Exchange, out: Out) -> Work | None:
+        """Answer a request on `out` without waiting for anything, as nearly all can be; None: that is done. Else
+        the work that answers it, to be awaited once the exchange can `receive` and `send`."""
         try:
             at_hand = self._at_hand(exchange)
             if at_hand is None:
-                await self._answer(exchange)
-            else:
-                await self._hand_over(exchange, at_hand)
+                return self.answer(exchange)
+            found, session, target, place = at_hand
+            is_media = target.index >= 0
+            if is_media and (wait_s := self._seats.fetch(session, target, place)):
+                return self._guard(exchange, self._hand_over(exchange, at_hand, wait_s))
         except Refusal as refused:
-            await self._refuse(exchange, refused)
+            return self._answers.refuse(exchange, refused)
         except Exception:
             self._log.exception("a request failed")
-            await self._refuse(exchange, Refusal("unexpected"))
+            return self._answers.refuse(exchange, Refusal("unexpected"))
+        self._note_hit(exchange, target)
+        fields = replies.fields(found, target, self._cors, for_page=bool(exchange.asked.origin))
+        put = out.put(fields, found.chunks, found.size)
+        if put < len(found.chunks):
+            return self._guard(exchange, self._hand_on(exchange, at_hand, put))
+        self._counts.bytes_sent += found.size
+        if is_media:
+            self._seats.delivered(session, target, place, whole=True)
+        return None
+
+    def answer(self, exchange: Exchange) -> Work:
+        """The work that answers a request the long way."""
+        return self._guard(exchange, self._answer(exchange))
+
+    async def _guard(self, exchange: Exchange, work: Work) -> None:
+        self._counts.in_flight += 1
+        try:
+            await work
+        except Refusal as refused:
+            await self._answers.refuse(exchange, refused)
+        except Exception:
+            self._log.exception("a request failed")
+            await self._answers.refuse(exchange, Refusal("unexpected"))
         finally:
             self._counts.in_flight -= 1
+
+    async def _go(self, exchange: Exchange) -> None:
+        at_hand = self._at_hand(exchange)
+        if at_hand is None:
+            await self._answer(exchange)
+            return
+        _, session, target, place = at_hand
+        wait_s = self._seats.fetch(session, target, place) if target.index >= 0 else 0.0
+        await self._hand_over(exchange, at_hand, wait_s)
 
     def _at_hand(self, exchange: Exchange) -> AtHand | None:
         """The short way, which nearly all requests go: all of it is known, nothing is waited for, nothing special was
@@ -138,26 +153,29 @@ class Playback:
         exchange.session = session
         return found, session, target, place
 
-    async def _hand_over(self, exchange: Exchange, at_hand: AtHand) -> None:
+    async def _hand_over(self, exchange: Exchange, at_hand: AtHand, wait_s: float) -> None:
         found, session, target, place = at_hand
-        is_media = target.index >= 0
-        if is_media and (wait_s := self._seats.fetch(session, target, place)):
+        if wait_s:
             await self._hold(session, wait_s)
-        counts = self._counts
-        counts.cache["hit"] += 1
-        counts.requests[target.extension, 200] += 1
-        exchange.is_started = True
+        self._note_hit(exchange, target)
         headers = replies.whole(found, target, self._cors, for_page=bool(exchange.asked.origin))
         await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        chunks = found.chunks
-        if len(chunks) == 1:
-            await exchange.send({"type": "http.response.body", "body": chunks[0]})
-            counts.bytes_sent += found.size
-            is_whole = True
-        else:
-            is_whole = await self._body(exchange, chunks)
-        if is_media:
+        is_whole = await self._answers.body(exchange, found.chunks)
+        if target.index >= 0:
             self._seats.delivered(session, target, place, whole=is_whole)
+
+    async def _hand_on(self, exchange: Exchange, at_hand: AtHand, put: int) -> None:
+        """Send what is left of a body of which `put` pieces are on their way."""
+        found, session, target, place = at_hand
+        self._counts.bytes_sent += sum(len(chunk) for chunk in found.chunks[:put])
+        is_whole = await self._answers.body(exchange, found.chunks[put:])
+        if target.index >= 0:
+            self._seats.delivered(session, target, place, whole=is_whole)
+
+    def _note_hit(self, exchange: Exchange, target: Target) -> None:
+        self._counts.cache["hit"] += 1
+        self._counts.requests[target.extension, 200] += 1
+        exchange.is_started = True
 
     async def _hold(self, session: Session, wait_s: float) -> None:
         """Hold a request back that came too fast. Raises Refusal where its session was ended meanwhile."""
@@ -168,7 +186,7 @@ class Playback:
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
         if method == "OPTIONS":
-            await self._finish(exchange, 204, replies.PREFLIGHT, kind="preflight")
+            await self._answers.finish(exchange, 204, replies.PREFLIGHT, kind="preflight")
             return
         in_path, path = resolve.split(exchange.raw_path)
         target = self._targets.of(path)
@@ -204,7 +222,7 @@ class Playback:
             self._seats.at(session, float(position[1]))
         if target.path == "end":
             await self._seats.end(claims)
-        await self._finish(exchange, 204, replies.NO_STORE, kind=target.path)
+        await self._answers.finish(exchange, 204, replies.NO_STORE, kind=target.path)
 
     async def _serve(self, exchange: Exchange, asking: Asking) -> None:
         target, _, place = asking
@@ -216,7 +234,7 @@ class Playback:
         if how != "hit":
             # It took a while: the session may have been ended meanwhile.
             await self._seat(exchange, asking)
-        is_whole = await self._send(exchange, asking, found, how=how)
+        is_whole = await self._answers.send(exchange, target, found, how=how)
         if is_media:
             self._seats.delivered(session, target, place, whole=is_whole)
 
@@ -251,124 +269,3 @@ class Playback:
         self._note_wait(exchange, "origin", since)
         self._counts.cache[how] += 1
         return found, how
-
-    async def _send(self, exchange: Exchange, asking: Asking, found: Found, *, how: How) -> bool:
-        """Conditions first, then the range, then the whole (RFC 9110, 13.2.2). Whether the last byte went out."""
-        asked, (target, claims, _) = exchange.asked, asking
-        headers = replies.media(target, found.etag, how, timing=exchange.timing)
-        headers.extend(self._delivery.headers(exchange.peer, target, is_marked=bool(claims.w)))
-        if asked.if_none_match and ranges.matches(asked.if_none_match, found.etag.encode()):
-            await self._start(exchange, 304, headers, kind=target.extension, length=None)
-            await self._body(exchange, ())
-            return False
-        status, start, end = 200, 0, found.size
-        if asked.range and exchange.method == "GET":
-            wanted = self._range(asked, found)
-            if wanted is not None:
-                status, (start, end) = 206, wanted
-                headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, found.size)))
-        await self._start(exchange, status, headers, kind=target.extension, length=end - start)
-        if exchange.method == "HEAD":
-            await self._body(exchange, ())
-            return False
-        return await self._bytes(exchange, found, (start, end)) and (start, end) == (0, found.size)
-
-    def _range(self, asked: Asked, found: Found) -> tuple[int, int] | None:
-        if asked.if_range and not ranges.same(asked.if_range, found.etag.encode()):
-            return None
-        try:
-            return ranges.parse(asked.range, found.size)
-        except ranges.Unsatisfiable:
-            raise Refusal("range", size=found.size) from None
-
-    async def _bytes(self, exchange: Exchange, found: Found, span: tuple[int, int]) -> bool:
-        start, end = span
-        whole = end - start == found.size
-        if isinstance(found, Object):
-            return await self._body(exchange, found.chunks if whole else bodies.cut(found.chunks, start, end))
-        if isinstance(found, Filed):
-            # The server sends a file to its end: only who is quick gets it so, since nothing can stop it half way.
-            if whole and self._speeds.of(exchange.client, exchange.version).is_quick:
-                await exchange.send({"type": "http.response.pathsend", "path": found.path})
-                self._counts.bytes_sent += found.size
-                return True
-            return await self._follow(exchange, bodies.read(found.path, start, end), end - start)
-        return await self._follow(exchange, found.pieces(start, end), end - start)
-
-    async def _body(self, exchange: Exchange, chunks: Sequence[bytes]) -> bool:
-        """Send pieces one after the other, and stop when the client is gone; whether all went out."""
-        if len(chunks) < 2:
-            body = chunks[0] if chunks else b""
-            await exchange.send({"type": "http.response.body", "body": body})
-            self._counts.bytes_sent += len(body)
-            return True
-        client = self._client(exchange)
-        last = len(chunks) - 1
-        try:
-            for number, chunk in enumerate(chunks):
-                if not await client.take(chunk, more=number < last):
-                    return False
-        finally:
-            await self._close(client)
-        return True
-
-    async def _follow(self, exchange: Exchange, pieces: AsyncGenerator[bytes], length: int) -> bool:
-        """Send pieces as they arrive. Where they stop short the connection is cut: nobody takes them for all."""
-        client = self._client(exchange)
-        try:
-            async with contextlib.aclosing(pieces):
-                async for piece in pieces:
-                    length -= len(piece)
-                    if not await client.take(piece, more=length > 0):
-                        return False
-        except (Torn, OSError):
-            self._counts.cache["torn"] += 1
-            return False
-        finally:
-            await self._close(client)
-        return length == 0
-
-    def _client(self, exchange: Exchange) -> bodies.Client:
-        return bodies.Client(
-            exchange.receive,
-            exchange.send,
-            speed=self._speeds.of(exchange.client, exchange.version),
-            may_go_on=lambda: self._may_go_on(exchange),
-            tick=self._tick,
-        )
-
-    async def _close(self, client: bodies.Client) -> None:
-        self._counts.bytes_sent += client.sent
-        await client.close()
-
-    def _may_go_on(self, exchange: Exchange) -> bool:
-        """Whether the rest of a long body may follow: a session that was ended meanwhile gets no more of it."""
-        return exchange.session is None or self._seats.keep(exchange.session)
-
-    async def _refuse(self, exchange: Exchange, refused: Refusal) -> None:
-        self._counts.refused[refused.code] += 1
-        if exchange.claims is not None and refused.status not in _NO_SESSION:
-            self._refused.tell(exchange.claims, refused.code)
-        if exchange.is_started:
-            return
-        headers, body = replies.refusal(refused, raw_path=exchange.raw_path)
-        await self._start(exchange, refused.status, headers, kind="refused", length=len(body))
-        await self._body(exchange, (body,) if exchange.method != "HEAD" else ())
-
-    async def _finish(self, exchange: Exchange, status: int, headers: Iterable[Header], *, kind: str) -> None:
-        """An answer without a body."""
-        await self._start(exchange, status, headers, kind=kind, length=None)
-        await self._body(exchange, ())
-
-    async def _start(
-        self, exchange: Exchange, status: int, headers: Iterable[Header], *, kind: str, length: int | None
-    ) -> None:
-        """Send status and headers; no Content-Length where `length` is None."""
-        sent = [*headers, *self._cors.headers(exchange.asked.origin)]
-        if length is not None:
-            sent.append((b"content-length", b"%d" % length))
-        if self._is_draining():
-            sent.append(replies.CLOSE)
-        self._counts.requests[kind, status] += 1
-        exchange.is_started = True
-        await exchange.send({"type": "http.response.start", "status": status, "headers": sent})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.edge import resolve
 from gateway.edge.cache import How
+from gateway.edge.http1 import heads
 from gateway.edge.objects import Object
 from gateway.edge.refusals import Refusal, problem
 from gateway.edge.resolve import Target
@@ -125,6 +126,14 @@ def whole(found: Object, target: Target, cors: Cors, *, for_page: bool) -> list[
         plain = [kind, _RANGES, (b"cache-control", caching), _CACHE_STATUS["hit"], tag, cors.fixed[0], size]
         found.whole = plain, [kind, *more, _CACHE_STATUS["hit"], _HIT_TIMING, tag, *cors.fixed, size]
     return found.whole[for_page]
+
+
+def fields(found: Object, target: Target, cors: Cors, *, for_page: bool) -> bytes:
+    """The same as they go over the wire, with the empty line that ends a head."""
+    if found.fields is None:
+        plain, page = (whole(found, target, cors, for_page=one) for one in (False, True))
+        found.fields = heads.fields(plain) + b"\r\n", heads.fields(page) + b"\r\n"
+    return found.fields[for_page]
 
 
 def media(target: Target, etag: str, how: How, *, timing: str = "") -> list[Header]:

@@ -25,9 +25,9 @@ class Speed:
 
     __slots__ = ("_size", "_started", "_tick", "is_quick")
 
-    def __init__(self, tick: Callable[[], float]) -> None:
+    def __init__(self, tick: Callable[[], float], *, is_quick: bool = False) -> None:
         self._tick = tick
-        self.is_quick = False
+        self.is_quick = is_quick
         self._started, self._size = -math.inf, 0
 
     def begin(self) -> None:
@@ -60,10 +60,8 @@ class Speeds:
     def of(self, client: tuple[str, int] | None, http_version: str) -> Speed:
         """The speed of a connection, at the beginning of a body."""
         if client is None or http_version == "2":
-            stream = Speed(self._tick)
             # In few steps: granian may cut a stream that is not handed over when it stops.
-            stream.is_quick = True
-            return stream
+            return Speed(self._tick, is_quick=True)
         speed = self._by_client.get(client)
         if speed is None:
             if len(self._by_client) >= REMEMBERED:

@@ -28,7 +28,6 @@ from gateway.edge.replies import Cors, Delivery
 from gateway.edge.reports import Reports
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
-from gateway.edge.sockets import bound_queues
 from gateway.edge.verified import Failures, Verified
 from gateway.edge.watch import Watch
 from shared import ids, log, metrics, private
@@ -151,13 +150,12 @@ async def running(
     ]
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.drain)
-    bounding = asyncio.create_task(bound_queues(settings.listen_port))
     stop = private.start(settings, ready=edge.not_ready, alive=edge.pulse.stopped, collect=edge.collect)
     try:
         yield edge
     finally:
         await asyncio.to_thread(stop)
-        await end(*work, bounding)
+        await end(*work)
         await edge.seats.finish()
         await edge.journal.flush()
         await edge.redis.aclose()

@@ -37,7 +37,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class EdgeProcess:
-    """One granian with its worker. `token` mints what it accepts, `arguments` follow the plan's command line."""
+    """One edge, with granian's worker where that serves. `token` mints what it accepts; `arguments` come last."""
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class EdgeProcess:
 
     @property
     def pid(self) -> int:
-        """The process that was started; granian's worker is a child of it."""
+        """The process that was started; where granian serves, its worker is a child of it."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def worker(self) -> int:
-        """The process that runs the application."""
-        return _children(self.pid)[0]
+        """The process that runs the application: the one that was started, or granian's child."""
+        return next(iter(_children(self.pid)), self.pid)
 
     @property
     def _made(self) -> Plan:

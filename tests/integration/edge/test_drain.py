@@ -51,7 +51,7 @@ async def until_away(edge: EdgeProcess) -> None:
     await until(away)
 
 
-async def test_a_signal_to_the_process_that_was_started_drains_its_worker(edge: EdgeProcess) -> None:
+async def test_a_signal_drains_it(edge: EdgeProcess) -> None:
     os.kill(edge.pid, signal.SIGUSR1)
     await until_away(edge)
     async with linked(edge.port) as link:
@@ -128,7 +128,22 @@ async def test_a_slow_reader_gets_his_segment_to_its_end(edge: EdgeProcess) -> N
     assert await edge.stop() == 0
 
 
-async def test_http_2_is_told_to_go_away_and_gets_no_wrong_byte(edge: EdgeProcess) -> None:
+@pytest.fixture
+async def doubled(folder: Path, environ: dict[str, str]) -> AsyncIterator[EdgeProcess]:
+    """One that speaks HTTP/2 too, by granian."""
+    async with edge_process(folder / "two", environ | {"USHER_HTTP2_CLEARTEXT": "true"}) as running:
+        yield running
+
+
+async def test_a_signal_to_the_process_that_was_started_drains_its_worker(doubled: EdgeProcess) -> None:
+    assert doubled.worker != doubled.pid
+    os.kill(doubled.pid, signal.SIGUSR1)
+    await until_away(doubled)
+    assert await doubled.stop() == 0
+
+
+async def test_http_2_is_told_to_go_away_and_gets_no_wrong_byte(doubled: EdgeProcess) -> None:
+    edge = doubled
     async with http2.linked(edge.port) as link:
         target = f"/t/{edge.token()}/{SEGMENT}"
         await edge.drain()
