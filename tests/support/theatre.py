@@ -16,8 +16,10 @@ from tests.support.faults import FaultProxy, faulty
 from tests.support.films import Film, note, objects
 from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Player, linked
+from tests.support.ports import free_base
 from tests.support.s3 import S3Server
 from tests.support.taps import Tap, tapped
+from tests.support.valkey import valkey
 
 
 class Theatre(msgspec.Struct):
@@ -106,3 +108,16 @@ async def theatre(
             finally:
                 for player in stage.players:
                     player.close()
+
+
+@asynccontextmanager
+async def lasting_theatre(
+    folder: Path, server: S3Server, *, segments: int, size: int, **settings: str
+) -> AsyncIterator[Theatre]:
+    """One for all tests of a module, with a Redis of its own. Its edge must bear them all: it ends when it is told to,
+    and nothing went wrong in it that nobody expected."""
+    with valkey(free_base(1)) as redis:
+        async with theatre(folder, server, redis.url, segments=segments, size=size, **settings) as running:
+            yield running
+            assert await running.edge.stop(within_s=15) == 0
+            assert "Traceback" not in running.edge.log.read_text()
