@@ -6,10 +6,13 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.support import media
+from tests.support.api import Person, log_in
 from tests.support.stack import Running, running_stack
 
 #: Clocks short enough to outlive in a test: the start window, the lease, and the beat that keeps a paused film's seat.
@@ -19,6 +22,8 @@ CLOCKS = {
     "USHER_SEAT_RENEW_S": "2",
     "USHER_BEAT_S": "2",
 }
+#: Length of the film that is watched.
+SECONDS = 40
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1280, "height": 800}}
 ARGUMENTS = [
@@ -80,6 +85,38 @@ async def open_page(browser: Browser, stack: Running) -> AsyncIterator[Open]:
     for context in contexts:
         await context.close()
     assert errors == []
+
+
+@pytest.fixture
+async def viewer(stack: Running) -> AsyncIterator[Person]:
+    """The viewer's account, as a program uses it."""
+    person = await log_in(stack, "viewer")
+    yield person
+    await person.close()
+
+
+@pytest.fixture(scope="module")
+def shelf() -> dict[str, Any]:
+    """The title of a module's tests, once the first of them made it."""
+    return {}
+
+
+@pytest.fixture
+async def film(stack: Running, shelf: dict[str, Any]) -> dict[str, Any]:
+    """A published title."""
+    if shelf:
+        return shelf
+    master = media.master(
+        "holiday.mp4", *media.picture("640x360", seconds=SECONDS), *media.tone(SECONDS), *media.H264, "-c:a", "aac"
+    )
+    seller = await log_in(stack, "seller")
+    title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
+    upload = await seller.begin_upload(title, master)
+    await seller.send(upload, master.read_bytes(), offset=0)
+    await seller.wait_ready(title)
+    shelf.update(await seller.ask("POST", f"titles/{title}/publish"))
+    await seller.close()
+    return shelf
 
 
 def _is_fault(kind: str, text: str) -> bool:

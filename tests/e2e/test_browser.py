@@ -11,13 +11,12 @@ from playwright.async_api import Page, Route, expect
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from tests.e2e.conftest import Open
+from tests.e2e.conftest import SECONDS, Open
 from tests.support import media
 from tests.support.api import Person, log_in, until
 from tests.support.players import linked
 from tests.support.stack import Running
 
-SECONDS = 40
 PASSWORD = "a long enough password"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.conftest import CLOCKS, Open
-from tests.e2e.test_browser import SECONDS, enter, plays_past, position, press_play, seated
+from tests.e2e.conftest import CLOCKS, SECONDS, Open
+from tests.e2e.test_browser import enter, plays_past, position, press_play, seated
 from tests.support import media
-from tests.support.api import Person, log_in, until
+from tests.support.api import Person, until
 from tests.support.stack import Running, running_stack
 
 ONE_SCREEN = CLOCKS | {
@@ -35,38 +35,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A running Usher that gives one screen to a viewer, and it to the newest."""
     with running_stack(tmp_path_factory.mktemp("usher"), demo=False, environ=ONE_SCREEN) as running:
         yield running
-
-
-@pytest.fixture
-async def viewer(stack: Running) -> AsyncIterator[Person]:
-    """The viewer's account, as a program uses it."""
-    person = await log_in(stack, "viewer")
-    yield person
-    await person.close()
-
-
-@pytest.fixture(scope="module")
-def shelf() -> dict[str, Any]:
-    """The title of these tests, once the first of them made it."""
-    return {}
-
-
-@pytest.fixture
-async def film(stack: Running, shelf: dict[str, Any]) -> dict[str, Any]:
-    """A published title."""
-    if shelf:
-        return shelf
-    master = media.master(
-        "holiday.mp4", *media.picture("640x360", seconds=SECONDS), *media.tone(SECONDS), *media.H264, "-c:a", "aac"
-    )
-    seller = await log_in(stack, "seller")
-    title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
-    upload = await seller.begin_upload(title, master)
-    await seller.send(upload, master.read_bytes(), offset=0)
-    await seller.wait_ready(title)
-    shelf.update(await seller.ask("POST", f"titles/{title}/publish"))
-    await seller.close()
-    return shelf
 
 
 async def open_film(open_page: Open, stack: Running, film: dict[str, Any], *, phone: bool = False) -> Page:

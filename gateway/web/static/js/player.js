@@ -8,6 +8,11 @@ import { Renditions } from "./renditions.js";
 const HOLD_PAUSED_MS = 30 * 60_000;
 /** By then the farewell of the page before this one has reached the edge. */
 const SETTLED_MS = 2000;
+/**
+ * What hls.js tells of each request: all of CMCD 1 (CTA-5004) but `bs`. It takes a seek for a dry buffer, and says so
+ * only if there is anything left to fetch; experience.js knows better, and what both told would count twice.
+ */
+const CMCD_KEYS = ["bl", "br", "cid", "d", "dl", "mtp", "nor", "ot", "pr", "rtp", "sf", "sid", "st", "su", "tb"];
 /** Network errors hls.js may try to mend by itself before the viewer hears of them. */
 const TRIES = 3;
 
@@ -22,10 +27,10 @@ export async function ask(url) {
 }
 
 /**
- * Build the player from a template and start `play.url`. `onRefused(problem)` is called when it cannot go on.
- * Answers `{media, stop}`; `stop` takes all of it away and frees the seat.
+ * Build the player from a template and start `play.url`, wished for at `wishedAt` by the clock of `performance`.
+ * `onRefused(problem)` is called when it cannot go on. Answers `{media, stop}`; `stop` takes all of it away and frees the seat.
  */
-export async function mount(stage, template, play, { title, startAt, onRefused }) {
+export async function mount(stage, template, play, { title, startAt, wishedAt, onRefused }) {
   const [{ default: Hls }] = await Promise.all([import("../vendor/hls.mjs"), loadChrome()]);
   const parts = document.importNode(template.content, true);
   const controller = parts.querySelector("media-controller");
@@ -35,16 +40,16 @@ export async function mount(stage, template, play, { title, startAt, onRefused }
     ? viaHls(Hls, media, play, { title, startAt, onRefused })
     : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
   stage.append(parts);
-  signsOfLife(media, play.player, { onRefused, signal: leave.signal });
   begin(media);
+  const end = signsOfLife(media, play.player, { wishedAt, onRefused, signal: leave.signal });
   return {
     media,
     controller,
     stop() {
+      end();
       leave.abort();
       release();
       controller.remove();
-      navigator.sendBeacon(`${play.player.base_url}/end`);
     },
   };
 }
@@ -60,7 +65,7 @@ async function begin(media) {
 function viaHls(Hls, media, { url, sid, player }, { title, startAt, onRefused }) {
   let tries = 0;
   const workerPath = new URL("../vendor/hls.worker.js", import.meta.url).href;
-  const cmcd = player.cmcd ? { sessionId: sid, contentId: title, useHeaders: false } : undefined;
+  const cmcd = player.cmcd ? { sessionId: sid, contentId: title, useHeaders: false, includeKeys: CMCD_KEYS } : undefined;
   const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true });
   const renditions = new Renditions(hls);
   if (media instanceof HTMLVideoElement) media.videoRenditions = renditions;
@@ -103,25 +108,36 @@ function natively(media, url, { startAt, onRefused, signal }) {
 
 /**
  * A beat each `beat_s` keeps the seat while nothing is fetched, and tells how far the film is and how it fares; so
- * does each pause and seek. Leaving the page frees the seat, coming back to it (a page from the browser's own memory) takes one again.
+ * does each pause and seek. Leaving the page frees the seat. Coming back to it (a page from the browser's own memory)
+ * takes one again, and what played plays on. Answers a function that frees the seat.
  */
-function signsOfLife(media, { beat_s: every, base_url: base, cmcd }, { onRefused, signal }) {
-  const fares = cmcd ? experience(media, { signal }) : () => "";
+function signsOfLife(media, { beat_s: every, base_url: base, cmcd }, { wishedAt, onRefused, signal }) {
+  const fares = cmcd ? experience(media, { wishedAt, signal }) : () => ({ cmcd: "", untold() {} });
   let pausedAt = media.paused ? Date.now() : 0;
   let left = false;
+  let wasPlaying = false;
+  const sign = (name, { cmcd: words }) => {
+    const said = new URLSearchParams();
+    // Until it plays, the film stands at 0 and not where it will go on.
+    if (media.played.length) said.set("t", media.currentTime.toFixed(1));
+    if (words) said.set("CMCD", words);
+    return `${base}/${name}?${said}`;
+  };
   const beat = async () => {
     if (left || (pausedAt && Date.now() - pausedAt > HOLD_PAUSED_MS)) return;
+    const news = fares();
     try {
-      const response = await fetch(`${base}/beat?t=${media.currentTime.toFixed(1)}${fares()}`, { method: "POST", keepalive: true });
+      const response = await fetch(sign("beat", news), { method: "POST", keepalive: true });
       if (response.status === 410 || (response.status === 409 && !media.paused)) onRefused(await problemOf(response));
     } catch {
       // no network: playing on from the buffer is fine, and the player says so when it runs dry
+      news.untold();
     }
   };
   const end = () => {
     if (left) return;
     left = true;
-    navigator.sendBeacon(`${base}/end`);
+    navigator.sendBeacon(sign("end", fares(true)));
   };
   const back = () => {
     if (!left) return;
@@ -148,8 +164,14 @@ function signsOfLife(media, { beat_s: every, base_url: base, cmcd }, { onRefused
     clearTimeout(soon);
     clearInterval(timer);
   });
-  addEventListener("pagehide", end, { signal });
-  addEventListener("pageshow", ({ persisted }) => {
-    if (persisted && !media.ended) back();
+  addEventListener("pagehide", () => {
+    wasPlaying = !media.paused;
+    end();
   }, { signal });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted || media.ended) return;
+    back();
+    if (wasPlaying) begin(media);
+  }, { signal });
+  return end;
 }

@@ -20,6 +20,7 @@ const ENTITLEMENT = {
 export function refusal(problem) {
   const { status, code } = problem;
   if (status === 0) return say("wifi-off", "No connection", "Check your network. The film goes on where it stopped.", [RETRY], 10);
+  if (status === 401 && /^(token|start-window)-/.test(code)) return say("clock", "This link is too old", "Play again, and the film goes on where it stopped.", [AGAIN, BROWSE]);
   if (status === 401) return say("person", "Log in to watch", "You need an account for this title. Creating one takes a minute.", [LOGIN, JOIN]);
   if (status === 403 && code.startsWith("entitlement-")) return entitlement(code.slice("entitlement-".length), problem);
   if (status === 403 && code === "binding") return say("screen", "This link belongs to another place", "You are on another device or network than the one the film was started on.", [{ ...AGAIN, label: "Play here" }, DEVICES]);
@@ -29,7 +30,7 @@ export function refusal(problem) {
   if (status === 410) return gone(problem);
   if (status === 402) return say("lock", "Your credit is used up", "Add credit, then the film goes on where it stopped.", [RETRY]);
   if (status === 429) return say("clock", "A short break, please", "That were too many requests at once. The film goes on in a moment.", [RETRY], problem.retryAfter || 5);
-  if (status === 503) return say("clock", "One moment", "The server is busy. We try again by ourselves.", [RETRY], problem.retryAfter || 3);
+  if (status === 503) return say("clock", "One moment", "The server is busy. This page tries again by itself.", [RETRY], problem.retryAfter || 3);
   if (status >= 500) return say("alert", "The server has a problem", "It is not you. Please try again in a moment.", [RETRY], 10);
   return say("alert", "The film stopped", problem.message, [RETRY]);
 }
@@ -63,5 +64,6 @@ function gone(problem) {
   if (code === "stopped") return say("screen", "Stopped from another screen", "You or somebody with your account stopped the film here.", [HERE, DEVICES]);
   if (code === "shared") return say("lock", "This link was used in too many places", "The film was fetched from several places at once, so it stopped. If you did not pass the link on, play again; if you did not watch elsewhere, change your password.", [AGAIN, DEVICES]);
   if (code === "revoked") return say("lock", "Playback was stopped", "The seller or the portal withdrew the link. If you may still watch, the film goes on where it stopped.", [AGAIN, BROWSE]);
-  return say("clock", "This showing is over", problem.message, [HERE, BROWSE]);
+  if (code === "over") return say("clock", "This showing is over", "The time of its link is up. If you may still watch, the film goes on where it stopped.", [AGAIN, BROWSE]);
+  return say("clock", "This showing is over", problem.message, [AGAIN, BROWSE]);
 }

@@ -22,6 +22,7 @@ let renewedAt = 0;
 
 async function play() {
   if (start.getAttribute("aria-busy") === "true") return;
+  const wishedAt = performance.now();
   start.setAttribute("aria-busy", "true");
   lift();
   try {
@@ -29,7 +30,7 @@ async function play() {
     const answer = await api("POST", `titles/${title}/play`, {});
     const kind = answer.player.sound_only ? "player-sound" : "player-video";
     const startAt = startOf(answer.player.start_s);
-    playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, onRefused: refused });
+    playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, wishedAt, onRefused: refused });
     present(answer.player);
   } catch (problem) {
     if (problem instanceof Problem) await curtain(problem);
@@ -151,7 +152,7 @@ function screenList(listed, choosing) {
 /** Which device, what it plays, where and since when. */
 function describe({ device, title: film, place, since }) {
   const name = device || "Another screen";
-  const where = [film?.name, place ? `network ${place}` : "", since ? `since ${ago(since)}` : ""].filter(Boolean).join(" · ");
+  const where = [film?.name, place ? `network ${place}` : "", since ? `started ${ago(since)}` : ""].filter(Boolean).join(" · ");
   return [icon(isPhone(name) ? "phone" : "screen"), h("span", {}, name, where ? h("small", {}, where) : null)];
 }
 
