@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Final
 
 from gateway.edge import bodies, ranges, replies
 from gateway.edge.asked import Asked
@@ -20,6 +21,8 @@ from gateway.edge.speeds import Speed, Speeds
 
 #: Refusals of an address, and not of whoever asks for it.
 _NO_SESSION = frozenset((404, 405, 416, 500))
+#: Pieces of a body that are sent without looking whether the client is still there.
+SHORT: Final = 2
 
 
 class Answers:
@@ -102,7 +105,7 @@ class Answers:
             await exchange.send({"type": "http.response.body", "body": body})
             self._counts.bytes_sent += len(body)
             return True
-        client = self._client(exchange)
+        client = self._client(exchange, is_short=len(chunks) <= SHORT)
         last = len(chunks) - 1
         try:
             for number, chunk in enumerate(chunks):
@@ -128,10 +131,13 @@ class Answers:
             await self._close(client)
         return length == 0
 
-    def _client(self, exchange: Exchange) -> bodies.Client:
+    def _client(self, exchange: Exchange, *, is_short: bool = False) -> bodies.Client:
+        out = exchange.out
         return bodies.Client(
             exchange.receive,
             exchange.send,
+            is_lost=None if out is None else lambda: out.is_lost,
+            is_short=is_short,
             # A connection of our own holds the pieces it is given, whatever their size: they need not be small.
             speed=self._speed(exchange),
             may_go_on=lambda: self._may_go_on(exchange),

@@ -65,14 +65,27 @@ async def drop(receive: Receive) -> None:
 class Client:
     """Who reads a body of several pieces, and whether they still do.
 
-    send() to a client that left never raises: only receive() tells.
+    send() to a client that left never raises. A connection of our own knows (`is_lost`); else only receive() tells.
+    That costs a task, which a body of few pieces to a quick client does without (`is_short`).
     """
 
     def __init__(
-        self, receive: Receive, send: Send, *, speed: Speed, may_go_on: Callable[[], bool], tick: Callable[[], float]
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        speed: Speed,
+        may_go_on: Callable[[], bool],
+        tick: Callable[[], float],
+        is_lost: Callable[[], bool] | None = None,
+        is_short: bool = False,
     ) -> None:
         self._send, self._speed, self._may_go_on, self._tick = send, speed, may_go_on, tick
-        self._gone = asyncio.ensure_future(_disconnected(receive))
+        self._is_lost = is_lost
+        self._gone: asyncio.Task[None] | None = None
+        if is_lost is None and not (is_short and speed.is_quick):
+            self._gone = asyncio.ensure_future(_disconnected(receive))
+            self._is_lost = self._gone.done
         #: Bytes handed over so far.
         self.sent = 0
 
@@ -83,14 +96,18 @@ class Client:
             since = self._tick()
             await self._put(chunk, more=more)
             self._speed.waited(since)
-            return not self._gone.done() and (not more or self._may_go_on())
+            return not self._is_gone and (not more or self._may_go_on())
         for start in range(0, len(chunk), SMALL_BYTES):
             is_last = start + SMALL_BYTES >= len(chunk)
             await self._put(chunk[start : start + SMALL_BYTES], more=more or not is_last)
-            if self._gone.done() or ((more or not is_last) and not self._may_go_on()):
+            if self._is_gone or ((more or not is_last) and not self._may_go_on()):
                 return False
         self._speed.sent(len(chunk))
         return True
+
+    @property
+    def _is_gone(self) -> bool:
+        return self._is_lost is not None and self._is_lost()
 
     async def _put(self, piece: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
@@ -98,6 +115,8 @@ class Client:
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._gone is None:
+            return
         self._gone.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._gone

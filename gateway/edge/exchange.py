@@ -15,6 +15,8 @@ from shared.tokens import Claims
 class Out(Protocol):
     """A connection that takes bodies as they lie in the cache, and queues no more of them than it is given."""
 
+    is_lost: bool
+
     def put(self, fields: bytes, chunks: Sequence[bytes], size: int) -> int:
         """Write an answer of status 200 and as many pieces of its body as the client takes now; the number of those."""
         ...
