@@ -133,7 +133,7 @@ async def wire(
             mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
             portal=PortalReader(begin, clock),
             upload_locks=upload_locks,
-            leases=RedisLeases(redis, broker, lease_s=settings.lease_s),
+            leases=RedisLeases(events, broker, lease_s=settings.lease_s),
             signer=Signer(secrets, clock),
             cdn=OwnEdge(settings.edge_origin),
             timelines=Timelines(begin, bucket),

@@ -25,7 +25,7 @@ from gateway.control.worker.broker import Broker
 from gateway.control.worker.loops import forever
 from gateway.control.worker.streams import GROUP, Reader
 from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
-from shared.jobs import Message, ProbeTicket, Started
+from shared.jobs import Message, ProbeTicket, Started, cancel_key, lease_key
 from shared.metrics import REGISTRY
 from shared.settings import ControlSettings, variable
 from tests.support.control import Control, control_settings, make_admin, register, running_control
@@ -368,3 +368,16 @@ async def test_worker_stops_soon_when_told_to(settings: ControlSettings) -> None
             started.kill()
         await started.communicate()
         await redis.aclose()
+
+
+async def test_leases_are_looked_for_where_the_farm_takes_them(
+    tmp_path: Path, database_url: str, redis_url: str, clock: Any
+) -> None:
+    others = redis_url.rpartition("/")[0] + "/1"
+    settings = control_settings(tmp_path, database_url=database_url, redis_url=redis_url, events_url=others)
+    async with running_control(settings, clock) as control, Redis.from_url(others) as farm:
+        await farm.set(lease_key("v1/0"), b"a worker", px=15_000)
+        assert await control.wiring["leases"].held("v1/0")
+        await control.wiring["leases"].stop(["job_1"])
+        assert await farm.exists(cancel_key("job_1"))
+        await farm.flushdb()
