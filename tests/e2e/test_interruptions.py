@@ -314,3 +314,30 @@ async def test_film_paused_on_a_computer_that_slept_plays_on_by_the_same_address
     await plays_past(page, 31)
     assert await seated(stack) == [1]
     assert len(tokens(asked)) == 1
+
+
+async def test_page_that_was_left_before_the_film_began_does_not_forget_where_it_goes_on(
+    stack: Running, open_page: Open, film: dict[str, Any], viewer: Person, network: FaultChild
+) -> None:
+    page, _ = await begin(open_page, stack, film)
+    await press_play(page)
+    await page.evaluate("document.querySelector('video').currentTime = 20")
+    await plays_past(page, 21)
+    await page.goto("/docs")
+
+    async def known() -> float | None:
+        items = (await viewer.ask("GET", "me/watching"))["items"]
+        found: list[float] = [item["position_s"] for item in items if item["title"]["id"] == film["id"]]
+        return found[0] if found and found[0] > 20 else None
+
+    await lapse(stack)
+    left_at = await until(known, within_s=20, what="the place in the film")
+    page, asked = await begin(open_page, stack, film)
+    network.set(bandwidth=NARROW / 20)
+    await page.get_by_role("button", name=re.compile("^Play ")).first.click()
+    await until(signs(asked, 2), within_s=20, what="two beats")
+    assert await position(page) <= 0
+    await page.goto("/docs")
+    network.set()
+    await lapse(stack)
+    assert await known() == left_at
