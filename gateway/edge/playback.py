@@ -181,7 +181,7 @@ class Playback:
         """Hold a request back that came too fast. Raises Refusal where its session was ended meanwhile."""
         await asyncio.sleep(wait_s)
         if not self._seats.keep(session):
-            raise Refusal(session.gone or "revoked")
+            raise Refusal(session.gone or ("over" if self._now() >= session.claims.hmx else "revoked"))
 
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -197,7 +197,10 @@ class Playback:
         if claims is None:
             claims = await self._verified.claims(token, self._places.address(exchange.peer, asked.forwarded))
         exchange.claims = claims
-        gate.permit(claims, target, now=self._now(), device=asked.device() if claims.b == "hard" else "")
+        device = asked.device() if asked.cookies and claims.b != "off" else ""
+        gate.permit(claims, target, now=self._now(), device=device)
+        if claims.b == "soft" and gate.is_other_device(claims, device):
+            place = self._places.on_other_device(place)
         if asked.cmcd or b"CMCD" in exchange.query:
             self._cmcd.note(exchange.query.decode("latin-1"), ",".join(asked.cmcd))
         if target.kind == "act":

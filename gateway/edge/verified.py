@@ -11,8 +11,6 @@ from gateway.edge.refusals import Refusal
 from gateway.edge.turns import Turns
 from shared.tokens import Claims
 
-__all__ = ["Failures", "Verified"]
-
 SIZE = 65_536
 #: New tokens that wait for their turn: of senders that did not fail lately, and of those that did.
 WAITING, SUSPECTS_WAITING = 1024, 256

@@ -28,7 +28,8 @@ from gateway.edge.replies import Cors, Delivery
 from gateway.edge.reports import Reports
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
-from gateway.edge.verified import Failures, Verified
+from gateway.edge.failures import Failures
+from gateway.edge.verified import Verified
 from gateway.edge.watch import Watch
 from shared import ids, log, metrics, private
 from shared.clock import SystemClock

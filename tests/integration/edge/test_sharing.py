@@ -154,3 +154,30 @@ async def test_a_session_that_two_edges_end_at_once_is_told_of_once(
     counts = [edge.app.edge.counts.shared["replayed"] for edge in edges if edge.app.edge is not None]
     assert sorted(counts) == [0, 1]
     assert len(await sharing(redis)) == 1
+
+
+@pytest.mark.parametrize(("device", "replays"), [("one", 11), ("two", 6)])
+async def test_a_second_home_that_shows_another_device_is_found_sooner(
+    folder: Path, redis_url: str, device: str, replays: int
+) -> None:
+    for index in range(40):
+        part = folder / "bucket" / "v" / TITLE / "ver1" / "720" / "0" / f"{index}.m4s"
+        part.write_bytes(b"media")
+    async with running_edge(folder, redis_url) as edge:
+        token = edge.token(b="soft", d="one")
+
+        async def status(index: int, *, shown: str, address: str) -> int:
+            path = f"v/{TITLE}/ver1/720/0/{index}.m4s"
+            return (await edge.get(path, token, headers={"cookie": f"usher_device={shown}"}, address=address)).status
+
+        for index in range(20):
+            assert await status(index, shown="one", address="192.0.2.1") == 200
+        second, ended = 0, 0
+        while not ended:
+            # The first goes on, and the second fetches again what the first had.
+            for shown, address, index in (("one", "192.0.2.1", 20 + second), (device, "198.51.100.1", second)):
+                ended = ended or (second if await status(index, shown=shown, address=address) == 410 else 0)
+            edge.clock.ahead_s += 1
+            second += 1
+        # One more comes until both were seen after it, and one until the next judgement.
+        assert replays <= ended <= replays + 2
