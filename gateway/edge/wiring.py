@@ -18,6 +18,7 @@ from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
 from gateway.edge.delivered import WatchTime
 from gateway.edge.disk import Disk
+from gateway.edge.failures import Failures
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
 from gateway.edge.origin import Origin, store_of
@@ -28,7 +29,6 @@ from gateway.edge.replies import Cors, Delivery
 from gateway.edge.reports import Reports
 from gateway.edge.revocations import Revocations
 from gateway.edge.seats import REDIS_TIMEOUT_S, LocalSeats
-from gateway.edge.failures import Failures
 from gateway.edge.verified import Verified
 from gateway.edge.watch import Watch
 from shared import ids, log, metrics, private
