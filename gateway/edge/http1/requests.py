@@ -13,13 +13,13 @@ Header = tuple[bytes, bytes]
 class Request:
     """One request whose head is here."""
 
-    __slots__ = ("close", "expects", "has_all", "has_body", "headers", "method", "pieces", "url", "version")
+    __slots__ = ("close", "early", "expects", "has_all", "has_body", "headers", "method", "url", "version")
 
     def __init__(self, method: str, url: bytes, headers: list[Header], version: str) -> None:
         self.method, self.url, self.headers, self.version = method, url, headers, version
         self.close = self.expects = self.has_body = self.has_all = False
         #: Of its body, while another request is being answered.
-        self.pieces: list[bytes] = []
+        self.early = b""
 
 
 def origin_form(url: bytes) -> bytes:

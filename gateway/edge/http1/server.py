@@ -31,8 +31,17 @@ Rest = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 class House:
     """What all connections of one edge share. `tick` and `date` are of the last look, a second old at most."""
 
-    def __init__(self, playback: Playback, rest: Rest, settings: EdgeSettings) -> None:
+    def __init__(
+        self,
+        playback: Playback,
+        rest: Rest,
+        settings: EdgeSettings,
+        *,
+        now: Callable[[], float] = time.time,
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.playback, self.rest = playback, rest
+        self._now, self._clock = now, tick
         self._settings = settings
         self._connections: set[Connection] = set()
         #: Work for requests that could not be answered at once.
@@ -43,8 +52,8 @@ class House:
 
     def look(self) -> None:
         """Tell the time, and end connections that keep a place for nothing."""
-        self.tick = time.monotonic()
-        self.date = heads.date(time.time())
+        self.tick = self._clock()
+        self.date = heads.date(self._now())
         self.ok = heads.line(200) + self.date
         settings = self._settings
         for one in list(self._connections):
@@ -62,7 +71,8 @@ class House:
         """Whether there is room for one more connection; an idle one makes room where there is none."""
         full = len(self._connections) >= self._settings.connections
         if full:
-            idle = min((each for each in self._connections if each.is_idle), key=lambda each: each.since, default=None)
+            spare = (each for each in self._connections if each.is_idle and not each.is_stuck)
+            idle = min(spare, key=lambda each: each.since, default=None)
             if idle is None:
                 return False
             self._connections.discard(idle)

@@ -20,14 +20,15 @@ class Turn:
     """What is read and written for one request. Nothing is queued but what `send` was called with last."""
 
     __slots__ = (
-        *("_body", "_connection", "_expects", "_head", "_is_bodiless", "_left", "_unread", "_wake"),
+        *("_body", "_connection", "_expects", "_head", "_is_bodiless", "_is_cut", "_is_read", "_left", "_wake"),
         *("closes", "has_all", "is_done", "is_head", "is_started"),
     )
 
     def __init__(self, connection: Connection, *, is_head: bool, closes: bool, expects: bool) -> None:
         self._connection, self._expects = connection, expects
-        self._body: list[bytes] = []
-        self._unread, self._wake = 0, asyncio.Event()
+        self._body, self._wake = bytearray(), asyncio.Event()
+        #: Whether the end of the request's body was told of, and whether it will not come.
+        self._is_read = self._is_cut = False
         self._head, self._left, self._is_bodiless = b"", -1, is_head
         #: Whether the request's body is here whole, and the answer's head and end are out.
         self.has_all = self.is_started = self.is_done = False
@@ -36,34 +37,39 @@ class Turn:
 
     def take(self, piece: bytes) -> None:
         """A piece of the request's body came."""
-        self._body.append(piece)
-        self._unread += len(piece)
+        self._body += piece
+        self._expects = False
         self._wake.set()
 
     @property
     def is_full(self) -> bool:
         """Whether the client should wait until more of its body is read."""
-        return self._unread > BODY_BYTES
+        return len(self._body) > BODY_BYTES
 
     def wake(self) -> None:
         """The body is whole, or the client is gone."""
         self._wake.set()
 
+    def cut(self) -> None:
+        """The rest of the body will not come."""
+        self._is_cut = True
+        self._wake.set()
+
     async def receive(self) -> MutableMapping[str, Any]:
         """The request's body, then the end of the connection or of the answer."""
-        if self._expects and not self.has_all and not self.is_started:
+        if self._expects and not (self.has_all or self.is_started):
             self._expects = False
             self._connection.write(heads.CONTINUE)
         while not self._body:
-            if self._connection.is_lost or self.is_done:
+            if self._connection.is_lost or self.is_done or self._is_cut:
                 return {"type": "http.disconnect"}
-            if self.has_all and self._unread >= 0:
-                self._unread = -1
+            if self.has_all and not self._is_read:
+                self._is_read = True
                 return {"type": "http.request", "body": b"", "more_body": False}
             self._wake.clear()
             await self._wake.wait()
-        piece = self._body.pop(0)
-        self._unread -= len(piece)
+        piece = bytes(self._body)
+        self._body.clear()
         self._connection.read_on()
         return {"type": "http.request", "body": piece, "more_body": True}
 
@@ -106,6 +112,9 @@ class Turn:
         fields = heads.fields(headers)
         if self._left < 0 and not self._is_bodiless:
             # The end of the connection is the end of the body.
+            self.closes = True
+        if not self.has_all:
+            # What comes of the request from here on is not read.
             self.closes = True
         if self.closes and b"\r\nconnection: close\r\n" not in b"\r\n" + fields:
             fields += heads.fields((heads.CLOSING,))

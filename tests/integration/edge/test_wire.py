@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from tests.support import http2
 from tests.support.certificates import Certificate, certificate_in
+from tests.support.edge import until
 from tests.support.films import Film, film_in
 from tests.support.granian import EdgeProcess, edge_process
-from tests.support.players import Cut, Link, linked
+from tests.support.players import Cut, Link, connect, linked
 from tests.support.ports import free_base
 from tests.support.valkey import Valkey, valkey
 
@@ -328,6 +329,57 @@ async def test_a_client_that_expects_100_is_told_to_go_on_or_answered(link: Link
         link.writer.write(b"hello")
         first = await link.head()
     assert first.status == 204
+
+
+#: What granian leaves to chance.
+own_sockets = pytest.mark.parametrize("edge", [False], ids=["own"], indirect=True)
+
+
+@own_sockets
+async def test_a_client_that_sends_no_more_gets_all_it_asked_for(edge: EdgeProcess, film: Film, token: str) -> None:
+    numbers = [0, 1, 2] * 10
+    async with linked(edge.port) as link:
+        for number in numbers:
+            await link.send("GET", f"/t/{token}/{film.segment(number)}")
+        link.writer.write_eof()
+        for number in numbers:
+            assert is_whole(film, (await link.answer(keep=True)).body, number)
+        assert await link.reader.read() == b""
+
+
+@own_sockets
+async def test_a_refusal_is_heard_over_a_body_that_is_still_being_sent(edge: EdgeProcess, film: Film) -> None:
+    async with linked(edge.port) as link:
+        await link.send("POST", "/t/forged/beat", headers={"Content-Length": "400000"})
+        for _ in range(4):
+            link.writer.write(b"x" * 100_000)
+            await asyncio.sleep(0.05)
+        answer = await link.answer()
+        assert (answer.status, answer.closes) == (401, True)
+        assert await link.reader.read() == b""
+
+
+@own_sockets
+async def test_clients_that_leave_half_way_leave_no_descriptor(edge: EdgeProcess, film: Film, segment: str) -> None:
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{edge.worker}/fd").iterdir()))
+
+    async def all_are_back() -> bool:
+        return descriptors() <= before
+
+    async with linked(edge.port) as link:
+        assert is_whole(film, (await link.ask("GET", segment)).body)
+        before = descriptors()
+        for wanted in (segment, "/t/forged/beat", "/elsewhere"):
+            links = [await connect(edge.port) for _ in range(30)]
+            for one in links:
+                await one.send("GET", wanted)
+                await one.send("GET", wanted)
+            for one in links:
+                await one.head()
+                one.close()
+        await until(all_are_back)
+        assert is_whole(film, (await link.ask("GET", segment)).body)
 
 
 async def test_garbage_is_no_request(edge: EdgeProcess, film: Film, link: Link, segment: str) -> None:
