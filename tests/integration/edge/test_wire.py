@@ -360,7 +360,9 @@ async def test_a_refusal_is_heard_over_a_body_that_is_still_being_sent(edge: Edg
 
 
 @own_sockets
-async def test_clients_that_leave_half_way_leave_no_descriptor(edge: EdgeProcess, film: Film, segment: str) -> None:
+async def test_clients_that_leave_half_way_leave_no_descriptor(
+    edge: EdgeProcess, film: Film, token: str, segment: str
+) -> None:
     def descriptors() -> int:
         return len(list(Path(f"/proc/{edge.worker}/fd").iterdir()))
 
@@ -370,8 +372,8 @@ async def test_clients_that_leave_half_way_leave_no_descriptor(edge: EdgeProcess
     async with linked(edge.port) as link:
         assert is_whole(film, (await link.ask("GET", segment)).body)
         before = descriptors()
-        for wanted in (segment, "/t/forged/beat", "/elsewhere"):
-            links = [await connect(edge.port) for _ in range(30)]
+        for wanted in (segment, f"/t/{token}/v/ttl_film/ver1/720/0/999.m4s", "/elsewhere"):
+            links = [await connect(edge.port) for _ in range(20)]
             for one in links:
                 await one.send("GET", wanted)
                 await one.send("GET", wanted)
