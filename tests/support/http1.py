@@ -30,7 +30,7 @@ class Client(asyncio.Transport):
         return ("192.0.2.1", 4242) if name == "peername" else default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._high = high or 64 * 1024
+        self._high = 64 * 1024 if high is None else high
         self._low = self._high // 4 if low is None else low
 
     def get_write_buffer_size(self) -> int:

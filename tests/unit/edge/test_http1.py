@@ -403,7 +403,9 @@ async def test_the_next_request_waits_until_an_answer_is_taken(client: Client, s
     client.say(get("/t/k/now/1") + get("/elsewhere"))
     await settle()
     assert stage.asked == ["/t/k/big/131072"] and not client.is_read
-    client.take(131_072)
+    client.take(1 << 20)
+    await settle()
+    client.take(1 << 20)
     await settle()
     client.take(1 << 20)
     assert client.said == ["/t/k/big/131072", "/t/k/now/1", "/elsewhere"] and client.is_read
