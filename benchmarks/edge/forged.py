@@ -20,6 +20,8 @@ async def cost(cast: Cast, pace: Pace, program: str) -> Row:
     say(f"forged tokens: {pace.rounds} rounds of {pace.seconds} s")
     side, size = cast.sides[sides.EDGE], cast.sizes[0]
     matter = Matter(sides=(side,), size=size, rounds=pace.rounds, seconds=pace.seconds)
+    cast.draw(size)
+    await rounds.choose_sessions(cast, matter, program)
     await rounds.warm(cast, side, matter, program)
     hits, forgeries = [], []
     faults = []

@@ -78,6 +78,10 @@ class Cast(msgspec.Struct, frozen=True):
     sids: dict[str, list[str]] = {}
     playing: dict[str, int] = {}
 
+    def draw(self, size: Size) -> None:
+        """Sessions of which no edge has heard: what two serve they compare, and that is a case of its own."""
+        self.tokens[size.name] = self.stage.mint.draw(size.sessions)
+
     def let_play(self, size: Size, sessions: int) -> None:
         """Write the addresses of so many sessions, the same number for every side."""
         keys = self.keys[size.name]
@@ -107,7 +111,7 @@ async def start(
     keys = {size.name: media.fill(stage.bucket, size.version, size=size.bytes, number=size.objects) for size in sizes}
     cast = Cast(stage, {}, sizes, keys, [])
     for size in sizes:
-        cast.tokens[size.name] = stage.mint.draw(size.sessions)
+        cast.draw(size)
         cast.sids[size.name] = [new_secret(12) for _ in range(size.sessions)]
         cast.let_play(size, min(size.sessions, FIRST_SESSIONS))
     await _start_nginx(cast, programs["nginx"], certified)

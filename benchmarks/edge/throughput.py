@@ -56,6 +56,8 @@ async def cleartext(cast: Cast, pace: Pace, program: str) -> list[Measured]:
 
 async def tls(cast: Cast, pace: Pace, program: str) -> list[Measured]:
     """secure_link and the edge at all sizes over TLS."""
+    for size in cast.sizes:
+        cast.draw(size)
     return await _measure(cast, pace, program, names=(sides.SECURE_LINK, f"{sides.EDGE} tls"), tls=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -123,7 +124,8 @@ def _form(check: _Check) -> str:
     parts = check.token.split(".")
     if len(parts) != 3:
         raise Refusal("token-malformed", "This token does not have three parts.")
-    _, check.payload, check.signature = (_canonical(part) for part in parts)
+    _known_header(parts[0])
+    check.payload, check.signature = _canonical(parts[1]), _canonical(parts[2])
     return "three canonical base64url parts"
 
 
@@ -140,11 +142,20 @@ def _canonical(part: str) -> bytes:
     return raw
 
 
-def _key(check: _Check) -> str:
+#: All tokens of a key have the same header: it is taken apart once.
+_known_header = functools.lru_cache(maxsize=64)(_canonical)
+
+
+@functools.lru_cache(maxsize=64)
+def _header(part: str) -> Header:
     try:
-        header = msgspec.json.decode(_canonical(check.token.partition(".")[0]), type=Header)
+        return msgspec.json.decode(_canonical(part), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal("token-malformed", "The header of this token is not the expected one.") from None
+
+
+def _key(check: _Check) -> str:
+    header = _header(check.token.partition(".")[0])
     key = check.keys.get(header.kid)
     if key is None:
         raise Refusal("token-unknown-key")

@@ -1,4 +1,4 @@
-"""Turns: a short line before work that costs, of which one piece is done at each turn of the event loop."""
+"""Turns: a short line before work that costs, of which a few pieces are done at each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ class _Lane:
 
 
 class Turns:
-    """Gives each turn of the loop to one caller, so that whoever does not wait here is held up by one piece at most.
+    """Gives each turn of the loop to `at_once` callers, so that whoever does not wait here is held up by so many pieces
+    at most.
 
     `first` and `second` are the places of two lanes, which take turns where both are waited in.
     """
 
-    def __init__(self, first: int, second: int) -> None:
+    def __init__(self, first: int, second: int, *, at_once: int = 1) -> None:
         self._first, self._second = _Lane(first), _Lane(second)
-        self._is_taken = self._is_seconds = False
+        self._at_once, self._given, self._is_seconds = at_once, 0, False
 
     async def mine(self, sender: str, *, is_second: bool) -> None:
-        """Wait for a turn; not at all where nobody had this one. Raises Refusal where the lane is full."""
+        """Wait for a turn; not at all where this one has room. Raises Refusal where the lane is full."""
         loop = asyncio.get_running_loop()
-        if not self._is_taken:
-            self._is_taken = True
-            loop.call_soon(self._next)
+        if self._given < self._at_once:
+            self._given += 1
+            if self._given == 1:
+                loop.call_soon(self._next)
             return
         lane = self._second if is_second else self._first
         if lane.waiting >= lane.size:
@@ -64,12 +66,13 @@ class Turns:
 
     def _next(self) -> None:
         """Runs once a turn while anybody waits, and once after."""
-        while (one := self._choose()) is not None:
+        self._given = 0
+        while self._given < self._at_once and (one := self._choose()) is not None:
             if not one.done():
                 one.set_result(None)
-                asyncio.get_running_loop().call_soon(self._next)
-                return
-        self._is_taken = False
+                self._given += 1
+        if self._given:
+            asyncio.get_running_loop().call_soon(self._next)
 
     def _choose(self) -> asyncio.Future[None] | None:
         lanes = (self._second, self._first) if self._is_seconds else (self._first, self._second)

@@ -15,8 +15,9 @@ from tests.support.edge import DEADLINE_S
 class Line:
     """Callers of one Turns, and in which order they had their turns."""
 
-    def __init__(self, first: int = 100, second: int = 100) -> None:
-        self.turns, self.had = Turns(first, second), list[str]()
+    def __init__(self, first: int = 100, second: int = 100, *, at_once: int = 1) -> None:
+        self.turns, self.had = Turns(first, second, at_once=at_once), list[str]()
+        self.at_once = at_once
         self.tasks: list[asyncio.Task[None]] = []
 
     def come(self, sender: str, count: int = 1, *, is_second: bool = False) -> None:
@@ -32,7 +33,7 @@ class Line:
             while not all(task.done() for task in self.tasks):
                 had = len(self.had)
                 await asyncio.sleep(0)
-                assert len(self.had) - had <= 1
+                assert len(self.had) - had <= self.at_once
         return "".join(self.had)
 
 
@@ -48,6 +49,19 @@ async def test_each_turn_of_the_loop_is_one_callers() -> None:
     # Nobody waits any more: whoever comes now does not either.
     line.come("b")
     assert (await line.all_had())[50:] == "b"
+
+
+async def test_a_turn_may_be_a_few_callers() -> None:
+    line = Line(at_once=3)
+    line.come("a", 20)
+    await asyncio.sleep(0)
+    assert line.had == ["a"] * 3
+    line.come("b", 2)
+    assert await line.all_had() == "a" * 7 + "bab" + "a" * 12
+    line.come("c", 4)
+    await asyncio.sleep(0)
+    assert line.had[22:] == ["c"] * 3
+    assert (await line.all_had())[22:] == "c" * 4
 
 
 async def test_who_comes_alone_does_not_wait() -> None:

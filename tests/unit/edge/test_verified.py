@@ -30,7 +30,7 @@ def verified(folder: Path, clock: list[float], *, size: int = 100) -> Verified:
     file.write_bytes(msgspec.json.encode(keys.jwks(KEY_SET)))
     ring = Keyring("", file, tick=lambda: clock[0])
     ring.load()
-    return Verified(ring, Failures(tick=lambda: clock[0]), size=size)
+    return Verified(ring, Failures(tick=lambda: clock[0]), size=size, at_once=1)
 
 
 async def code(known: Verified, token: bytes, address: str = "192.0.2.1") -> str:
