@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 32 * 1024
 #: What is read at once of what came.
 SLICE_BYTES: Final = 4 * 1024
-#: What may wait unwritten before the next piece of a body must: nothing. So uvloop writes at once, and not when the loop
-#: comes round (1.5 KB: 22.8 against 30.0 µs a request; 1 MB: 370 against 386).
+#: What may wait unwritten before the next piece of a body must: nothing. So uvloop writes at once, and not when the
+#: loop comes round (1.5 KB: 22.8 against 30.0 µs a request; 1 MB: 370 against 386).
 HIGH_BYTES: Final = 0
 #: How long a client may go on sending what nobody reads after it was refused.
 LINGER_S: Final = 2.0
