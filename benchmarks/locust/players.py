@@ -27,6 +27,8 @@ from benchmarks.locust.thresholds import Result, Timing
 #: A viewer's line, in bits a second; it becomes another one now and then.
 LINES = (700_000, 1_500_000, 3_000_000, 8_000_000)
 LINE_HOLDS_S, SEEK_EACH_S, GOOD_S = (15.0, 40.0), 45.0, 15.0
+#: After this long at a new line its throughput is what the player goes by.
+LEARNT_S = 20.0
 #: Seconds after which a shared link must be dead: the threshold is met in the first few.
 SHARED_DEADLINE_S = 30.0
 SEAT_FREE_S = 10.0
@@ -144,9 +146,13 @@ class Viewer(Player):
             self.end(link)
 
     def draw_line(self) -> None:
-        """Another line from now on."""
+        """Another line from now on. Where it is slower no seek follows until the player can know: it would run dry
+        without the server's doing."""
+        now, before = time.perf_counter(), getattr(self, "line", 0)
         self.line = random.choice(LINES)
-        self.line_until = time.perf_counter() + random.uniform(*LINE_HOLDS_S)
+        self.line_until = now + random.uniform(*LINE_HOLDS_S)
+        if self.line < before:
+            self.seek_at = max(self.seek_at, now + LEARNT_S)
 
     def play(self) -> None:
         """From the first playlist to the last segment."""
