@@ -58,7 +58,10 @@ def main(arguments: Sequence[str]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     with drain.findable(settings):
         if not (settings.tls_cert or settings.http2_cleartext or arguments):
-            server.run(create_app(), settings)
+            try:
+                server.run(create_app(), settings)
+            except Misconfigured as wrong:
+                sys.exit(str(wrong))
             return
         cli([*options(settings), *arguments], prog_name="gateway.edge", auto_envvar_prefix="GRANIAN")
 

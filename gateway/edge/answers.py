@@ -12,9 +12,11 @@ from gateway.edge.cache import Found, How
 from gateway.edge.counts import Counts, RefusedSessions
 from gateway.edge.exchange import Exchange
 from gateway.edge.filling import Torn
+from gateway.edge.http1 import heads
+from gateway.edge.http1.heads import Header
 from gateway.edge.objects import Filed, Object
 from gateway.edge.refusals import Refusal
-from gateway.edge.replies import Cors, Delivery, Header
+from gateway.edge.replies import Cors, Delivery
 from gateway.edge.resolve import Target
 from gateway.edge.session import Session
 from gateway.edge.speeds import Speed, Speeds
@@ -171,7 +173,7 @@ class Answers:
         if length is not None:
             sent.append((b"content-length", b"%d" % length))
         if self._is_draining():
-            sent.append(replies.CLOSE)
+            sent.append(heads.CLOSE)
         self._counts.requests[kind, status] += 1
         exchange.is_started = True
         await exchange.send({"type": "http.response.start", "status": status, "headers": sent})

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gateway.edge import wiring
+from gateway.edge import resolve, wiring
 from gateway.edge.bodies import Receive, Send
 from gateway.edge.sockets import bound_queues
 from shared import log
@@ -23,7 +23,7 @@ from shared.tasks import end
 
 #: Objects made until the young ones are looked at.
 GC_YOUNG = 50_000
-_PREFIXES = ("/t/", "/v/")
+_PREFIXES = tuple(prefix.decode() for prefix in resolve.PREFIXES)
 
 
 class Application:
@@ -53,11 +53,13 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        # The listening socket is the server's own.
-        bounding = asyncio.create_task(bound_queues(self._settings.listen_port))
         async with self.running():
-            yield
-        await end(bounding)
+            # The listening socket is granian's own, which does not show it.
+            bounding = asyncio.create_task(bound_queues(self._settings.listen_port))
+            try:
+                yield
+            finally:
+                await end(bounding)
 
 
 def create_app(
@@ -66,7 +68,7 @@ def create_app(
     now: Callable[[], float] = time.time,
     tick: Callable[[], float] = time.monotonic,
 ) -> Application:
-    """The application granian serves (`--factory`). Without `settings` they are read from the environment."""
+    """What `http1` serves, and granian (`--factory`). Without `settings` they are read from the environment."""
     if settings is None:
         settings = load(EdgeSettings)
         log.set_up(settings, "edge")

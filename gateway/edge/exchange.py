@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gateway.edge.asked import READ, Asked
 from gateway.edge.bodies import Receive, Send
-from gateway.edge.replies import Header
+from gateway.edge.http1.heads import Header
 from gateway.edge.session import Session
 from shared.tokens import Claims
 

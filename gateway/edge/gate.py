@@ -149,7 +149,7 @@ _known_header = functools.lru_cache(maxsize=64)(_canonical)
 @functools.lru_cache(maxsize=64)
 def _header(part: str) -> Header:
     try:
-        return msgspec.json.decode(_canonical(part), type=Header)
+        return msgspec.json.decode(_known_header(part), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal("token-malformed", "The header of this token is not the expected one.") from None
 
@@ -177,7 +177,7 @@ def _signature(check: _Check) -> str:
 
 def _says(check: _Check) -> str:
     try:
-        once.check(_canonical(check.token.partition(".")[0]))
+        once.check(_known_header(check.token.partition(".")[0]))
         once.check(check.payload)
         check.claims = msgspec.json.decode(check.payload, type=Claims)
     except (msgspec.DecodeError, ValueError):

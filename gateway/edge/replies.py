@@ -5,12 +5,11 @@ from __future__ import annotations
 from gateway.edge import resolve
 from gateway.edge.cache import How
 from gateway.edge.http1 import heads
+from gateway.edge.http1.heads import Header
 from gateway.edge.objects import Object
 from gateway.edge.refusals import Refusal, problem
 from gateway.edge.resolve import Target
 from shared.network import Networks, within
-
-Header = tuple[bytes, bytes]
 
 #: Media never changes behind its name; a playlist asks again, so that a link that ended is noticed.
 _CACHE_MEDIA, _CACHE_PLAYLIST = b"private, max-age=3600, immutable", b"private, no-cache"
@@ -33,7 +32,6 @@ _CACHE_STATUS: dict[How, Header] = {
 }
 _TIMING = b"server-timing"
 _HIT_TIMING: Header = (_TIMING, b"cache;desc=hit")
-CLOSE: Header = (b"connection", b"close")
 NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"),)
 _PROBLEM = (b"content-type", b"application/problem+json")
 #: Refusals of these carry no body: players throw it away.

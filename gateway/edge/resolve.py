@@ -10,6 +10,8 @@ import msgspec
 
 from gateway.edge.refusals import Refusal
 
+#: What belongs to playback begins so.
+PREFIXES: Final = (b"/t/", b"/v/")
 MAX_PATH = 2048
 #: One segment of a name in the bucket: no dot first, so `.` and `..` cannot be said.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"

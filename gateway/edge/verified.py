@@ -14,7 +14,7 @@ from shared.tokens import Claims
 SIZE = 65_536
 #: New tokens that wait for their turn: of senders that did not fail lately, and of those that did.
 WAITING, SUSPECTS_WAITING = 1024, 256
-#: Checks at one turn of the loop. One by one they cost 50 µs more each, for each then wakes its client alone.
+#: Checks at one turn of the loop: one by one they cost more, for each then wakes its client alone.
 AT_ONCE = 8
 
 

@@ -15,8 +15,8 @@ from gateway.edge import drain
 from shared import keys
 from shared.settings import EdgeSettings
 from tests.support.edge import until
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.films import Film, film_in
-from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Fetched, Player, failed
 from tests.support.theatre import address
 

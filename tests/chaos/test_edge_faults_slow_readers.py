@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.films import Film, film_in
-from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Player
 from tests.support.slow import read_slowly, slow_link
 from tests.support.theatre import address

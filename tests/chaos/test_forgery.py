@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.films import Film, film_in
 from tests.support.forgers import Order, forging, outcome
-from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Fetched, Player, failed, percentile
 from tests.support.theatre import address
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.storage.s3 import S3Bucket
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.faults import FaultProxy, faulty
 from tests.support.films import Film, note, objects
-from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Player, linked
 from tests.support.ports import free_base
 from tests.support.s3 import S3Server

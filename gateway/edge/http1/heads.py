@@ -15,7 +15,7 @@ _LINES: Final[dict[int, bytes]] = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-CLOSING: Final[Header] = (b"connection", b"close")
+CLOSE: Final[Header] = (b"connection", b"close")
 
 
 def line(status: int) -> bytes:
@@ -41,6 +41,6 @@ def refusal(status: int, words: str, *, dated: bytes) -> bytes:
         (b"content-type", b"application/problem+json"),
         (b"cache-control", b"no-store"),
         (b"content-length", b"%d" % len(body)),
-        CLOSING,
+        CLOSE,
     )
     return line(status) + dated + fields(headers) + b"\r\n" + body

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import httptools
 
-Header = tuple[bytes, bytes]
+from gateway.edge.http1.heads import Header
 
 
 class Request:

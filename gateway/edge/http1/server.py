@@ -18,7 +18,9 @@ from gateway.edge.http1.connection import Connection
 from gateway.edge.playback import Playback
 from gateway.edge.sockets import UNSENT_BYTES
 from shared import log
+from shared.errors import Misconfigured
 from shared.settings import EdgeSettings
+from shared.tasks import end
 
 #: Seconds between two looks at all connections.
 LOOK_S: Final = 1.0
@@ -99,18 +101,19 @@ class House:
                     await self._empty.wait()
         for one in list(self._connections):
             one.abort()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end(*self.tasks)
 
 
 def listening(settings: EdgeSettings) -> socket.socket:
     """A socket that listens where the settings say; connections inherit its bound on what the kernel queues for who
-    does not read. Raises OSError."""
-    family = socket.AF_INET6 if ":" in settings.listen_host else socket.AF_INET
-    listener = socket.create_server(
-        (settings.listen_host, settings.listen_port), family=family, backlog=settings.connections
-    )
+    does not read; `::` is every address of both families. Raises Misconfigured."""
+    host, port = settings.listen_host, settings.listen_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=settings.connections, dualstack_ipv6=both)
+    except OSError as error:
+        raise Misconfigured(f"The edge cannot listen on {host}, port {port}: {error.strerror or error}.") from None
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     listener.setblocking(False)
     return listener
@@ -130,7 +133,7 @@ async def serve(application: Application, settings: EdgeSettings) -> None:
         await stop.wait()
         server.close()
         await house.close()
-        looking.cancel()
+        await end(looking)
 
 
 async def _look(house: House) -> None:

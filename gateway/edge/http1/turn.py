@@ -21,7 +21,7 @@ class Turn:
 
     __slots__ = (
         *("_body", "_connection", "_expects", "_head", "_is_bodiless", "_is_cut", "_is_read", "_left", "_wake"),
-        *("closes", "has_all", "is_done", "is_head", "is_started"),
+        *("closes", "has_all", "is_done", "is_started"),
     )
 
     def __init__(self, connection: Connection, *, is_head: bool, closes: bool, expects: bool) -> None:
@@ -104,18 +104,14 @@ class Turn:
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.is_started = True
         self._is_bodiless = self._is_bodiless or status in _BODILESS
+        says_so = heads.CLOSE in headers
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
-            elif name == b"connection" and value == b"close":
-                self.closes = True
+        has_no_length = self._left < 0 and not self._is_bodiless
+        # Without a length the end of the connection is that of the body; what still comes of the request is not read.
+        self.closes = self.closes or says_so or has_no_length or not self.has_all
         fields = heads.fields(headers)
-        if self._left < 0 and not self._is_bodiless:
-            # The end of the connection is the end of the body.
-            self.closes = True
-        if not self.has_all:
-            # What comes of the request from here on is not read.
-            self.closes = True
-        if self.closes and b"\r\nconnection: close\r\n" not in b"\r\n" + fields:
-            fields += heads.fields((heads.CLOSING,))
+        if self.closes and not says_so:
+            fields += heads.fields((heads.CLOSE,))
         self._head = heads.line(status) + self._connection.date + fields + b"\r\n"

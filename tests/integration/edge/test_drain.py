@@ -16,7 +16,7 @@ from gateway.edge import drain
 from shared.settings import EdgeSettings
 from tests.support import http2
 from tests.support.edge import SEGMENT, SEGMENT_BYTES, until
-from tests.support.granian import EdgeProcess, edge_process
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.players import linked
 from tests.support.slow import STEP_BYTES, slow_link
 

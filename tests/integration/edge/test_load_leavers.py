@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.edge import until
-from tests.support.granian import EdgeProcess
+from tests.support.edge_process import EdgeProcess
 from tests.support.players import Cut, connect
 from tests.support.s3 import S3Server, nanio
 from tests.support.theatre import Theatre, address, theatre

@@ -14,8 +14,8 @@ import pytest_asyncio
 from tests.support import http2
 from tests.support.certificates import Certificate, certificate_in
 from tests.support.edge import until
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.films import Film, film_in
-from tests.support.granian import EdgeProcess, edge_process
 from tests.support.players import Cut, Link, connect, linked
 from tests.support.ports import free_base
 from tests.support.valkey import Valkey, valkey

@@ -23,7 +23,7 @@ from infra.stack.plan import ROOT
 from shared import flags
 from tests.support import promql
 from tests.support.edge import MASTER, PLAYLIST, SEGMENT, TITLE, fill_bucket, until
-from tests.support.granian import EdgeProcess, edge_process
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.players import linked
 from tests.support.ports import free_port
 from tests.support.promql import Prometheus, prometheus

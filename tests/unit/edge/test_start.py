@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.edge.__main__ import APPLICATION, options
+from gateway.edge.http1.server import listening
 from gateway.edge.pulse import DEAD_S, Pulse
 from shared import metrics
 from shared.metrics import Total
 from shared.settings import EdgeSettings
+from tests.support.ports import free_port
 
 
 def paired(words: list[str]) -> dict[str, str]:
@@ -42,6 +46,26 @@ def test_a_bad_setting_is_said_in_one_line() -> None:
     done = subprocess.run([sys.executable, "-m", "gateway.edge"], env={"USHER_DRAIN_S": "soon"}, capture_output=True)
     assert done.returncode == 1
     assert done.stderr.startswith(b"USHER_DRAIN_S is 'soon'") and done.stderr.count(b"\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        environ = {"USHER_LISTEN_PORT": str(port), "USHER_HOME": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-m", "gateway.edge"], env=environ, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    said = f"The edge cannot listen on 127.0.0.1, port {port}: Address already in use"
+    assert done.stderr.decode().rstrip().splitlines()[-1].startswith(said) and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("::", ["127.0.0.1", "::1"]), ("0.0.0.0", ["127.0.0.1"]), ("::1", ["::1"])]
+)
+def test_it_listens_on_all_addresses_the_setting_names(host: str, asked: list[str]) -> None:
+    port = free_port()
+    with listening(EdgeSettings(listen_host=host, listen_port=port)):
+        for address in asked:
+            socket.create_connection((address, port), timeout=5).close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from shared import keys
 from tests.support import http2, players
-from tests.support.granian import EdgeProcess, edge_process
+from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.ports import free_port
 from tests.support.traversal import GENUINE, INSIDE, SCOPE, fill, spellings
 from tests.support.valkey import Valkey, valkey
