@@ -59,7 +59,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "asked"), [("::", ["127.0.0.1", "::1"]), ("0.0.0.0", ["127.0.0.1"]), ("::1", ["::1"])]
+    ("host", "asked"), [("::", ["127.0.0.1", "::1"]), ("127.0.0.1", ["127.0.0.1"]), ("::1", ["::1"])]
 )
 def test_it_listens_on_all_addresses_the_setting_names(host: str, asked: list[str]) -> None:
     port = free_port()
