@@ -11,6 +11,8 @@ from gateway.edge.asked import READ
 from gateway.edge.bodies import Receive, Send
 from gateway.edge.exchange import Exchange, Out
 from gateway.edge.http1.connection import Connection
+from gateway.edge.http1.server import House
+from shared.settings import EdgeSettings
 
 CHUNK = 64 * 1024
 
@@ -225,3 +227,31 @@ class Clock:
 
     def __call__(self) -> float:
         return self.at
+
+
+SETTINGS = EdgeSettings(connections=128, keep_alive_s=75, head_s=15, stall_s=300, stop_s=1)
+
+
+def client_of(house: House) -> Client:
+    client = Client()
+    client.connection = Connection(house)
+    client.connection.connection_made(client)
+    return client
+
+
+def get(path: str, *fields: str, version: str = "1.1", method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: edge", *fields, "", ""]).encode()
+
+
+def post(path: str, body: bytes, *fields: str) -> bytes:
+    return get(path, f"Content-Length: {len(body)}", *fields, method="POST") + body
+
+
+def chunked(path: str, *pieces: bytes, trailer: str = "") -> bytes:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n" + trailer.encode() + b"\r\n"
+    return get(path, "Transfer-Encoding: chunked", method="POST") + body
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
