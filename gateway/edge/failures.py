@@ -54,10 +54,11 @@ class Failures:
         failed = self._suspects.get(sender)
         return failed is not None and self._tick() - failed < LATELY_S
 
-    def check(self, sender: str) -> None:
-        """Raise Refusal too-many where no token of this sender is to be looked at now."""
+    def check(self, sender: str) -> bool:
+        """Whether this sender is a suspect. Raises Refusal too-many where no token of his is to be looked at now."""
         self._pass_time()
-        if not self.is_suspect(sender):
+        is_suspect = self.is_suspect(sender)
+        if not is_suspect:
             may = self._saved >= 1 and self._by_sender.get(sender, 0) < self._per_address
         else:
             # The more of the share is gone, the less is left to who took much of it.
@@ -65,6 +66,7 @@ class Failures:
             may = self._by_sender.get(sender, 0) < self._per_address * left
         if not may:
             raise Refusal("too-many", retry_after_s=1)
+        return is_suspect
 
     def count(self, sender: str) -> None:
         """Note one failure."""

@@ -142,7 +142,7 @@ def media(target: Target, etag: str, how: How, *, timing: str = "") -> list[Head
 
 def refusal(refused: Refusal, *, raw_path: bytes) -> tuple[list[Header], bytes]:
     """Headers and body of a refusal: a problem on playlists and everything a page reads, nothing on segments."""
-    headers: list[Header] = [*NO_STORE, *_ALWAYS]
+    headers: list[Header] = [*NO_STORE]
     if refused.retry_after_s:
         headers.append((b"retry-after", b"%d" % refused.retry_after_s))
     if refused.status == 401:
@@ -153,4 +153,4 @@ def refusal(refused: Refusal, *, raw_path: bytes) -> tuple[list[Header], bytes]:
         headers.append((b"content-range", f"bytes */{refused.details['size']}".encode()))
     if raw_path.endswith(_SEGMENTS):
         return headers, b""
-    return [*headers, _PROBLEM], problem(refused)
+    return [*headers, *_ALWAYS, _PROBLEM], problem(refused)

@@ -67,8 +67,7 @@ class Verified:
 
     async def _turn(self, sender: str) -> None:
         """Wait for a turn. Raises Refusal too-many."""
-        self._failures.check(sender)
-        await self._turns.mine(sender, is_second=self._failures.is_suspect(sender))
+        await self._turns.mine(sender, is_second=self._failures.check(sender))
 
     async def _verify(self, token: str, sender: str) -> Claims:
         keys = self._keyring.keys

@@ -290,9 +290,8 @@ class Connection(Outlet):
         return turn
 
     def _run(self, turn: Turn, request: Request, work: Awaitable[None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(turn, request, work))
-        self._house.tasks.add(task)
-        task.add_done_callback(self._house.tasks.discard)
+        turn.task = asyncio.get_running_loop().create_task(self._answer(turn, request, work))
+        self._house.tasks.add(turn.task)
 
     async def _answer(self, turn: Turn, request: Request, work: Awaitable[None]) -> None:
         has_failed = False
@@ -301,6 +300,8 @@ class Connection(Outlet):
         except Exception:
             log.get("edge").exception("a request failed")
             has_failed = True
+        finally:
+            self._house.tasks.discard(turn.task)
         self._turn = None
         if self.is_lost or not self._is_full:
             self._exchange = None

@@ -21,8 +21,10 @@ class Turn:
 
     __slots__ = (
         *("_body", "_connection", "_expects", "_head", "_is_bodiless", "_is_cut", "_is_read", "_left", "_wake"),
-        *("closes", "has_all", "is_done", "is_started"),
+        *("closes", "has_all", "is_done", "is_started", "task"),
     )
+    #: What answers it.
+    task: asyncio.Task[None]
 
     def __init__(self, connection: Connection, *, is_head: bool, closes: bool, expects: bool) -> None:
         self._connection, self._expects = connection, expects
