@@ -28,7 +28,7 @@ from shared.settings import FarmSettings
 #: Seconds after which Redis hands a ticket out again; a lease then shows whether it is still in work.
 VISIBILITY_S = 3600
 _PR_SET_PDEATHSIG = 1
-_TICKETS: dict[str, type[tasks.Ticket]] = {
+_TICKETS: dict[str, type[jobs.Ticket]] = {
     jobs.PROBE: jobs.ProbeTicket,
     jobs.CHUNK: jobs.ChunkTicket,
     jobs.FINALISE: jobs.FinaliseTicket,
@@ -85,7 +85,7 @@ class CountedTask(Task[Any, Any]):
 
 
 def _body(
-    settings: FarmSettings, engine: Callable[[], Engine], kind: type[tasks.Ticket]
+    settings: FarmSettings, engine: Callable[[], Engine], kind: type[jobs.Ticket]
 ) -> Callable[[Task[Any, Any], dict[str, Any]], str]:
     def task(self: Task[Any, Any], ticket: dict[str, Any]) -> str:
         outcome = asyncio.run(_perform(settings, engine(), msgspec.convert(ticket, kind)))
@@ -105,7 +105,7 @@ def _give_back(task: Task[Any, Any], ticket: dict[str, Any]) -> None:
         get("farm").warning("ticket not given back", why=str(error))
 
 
-async def _perform(settings: FarmSettings, engine: Engine, ticket: tasks.Ticket) -> str:
+async def _perform(settings: FarmSettings, engine: Engine, ticket: jobs.Ticket) -> str:
     """SIGTERM ends the work politely; the ticket then goes back to the queue."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     told = asyncio.Event()

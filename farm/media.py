@@ -13,7 +13,10 @@ STANDARD_RATES = tuple(map(Fraction, ("24000/1001", "24", "25", "30000/1001", "3
 class Picture(msgspec.Struct, frozen=True):
     """The video stream. Sizes are as shown: square pixels, after rotation. Times are seconds on the file's clock.
 
-    `rate_num`/`rate_den` is the pace when `constant`, else the average. `frames` are those in the file.
+    `rate_num`/`rate_den` is the pace when `constant`, else the average. `frames` are those in the file. `keyframes`:
+    times at which decoding may start, in seconds, at least half a second apart. `idr_steps`: lengths in frames of grids
+    on which every picture is an IDR. `bps` and `peak_bps`: over the whole, and over the worst four seconds. `avcc`: the
+    decoder's configuration in hex. `exact_times`: each picture lies on the constant pace to the tick.
     """
 
     stream: int
@@ -31,6 +34,15 @@ class Picture(msgspec.Struct, frozen=True):
     sar_den: int = 1
     interlaced: bool = False
     hdr: bool = False
+    keyframes: tuple[float, ...] = ()
+    idr_steps: tuple[int, ...] = ()
+    profile: str = ""
+    level: int = 0
+    pix_fmt: str = "yuv420p"
+    bps: int = 0
+    peak_bps: int = 0
+    exact_times: bool = False
+    avcc: str = ""
 
     @property
     def rate(self) -> Fraction:
@@ -39,7 +51,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Sound(msgspec.Struct, frozen=True):
-    """The audio stream; times are seconds on the file's clock."""
+    """An audio stream; times are seconds on the file's clock. `language` as ISO 639, `und` where none is named."""
 
     stream: int
     codec: str
@@ -47,6 +59,10 @@ class Sound(msgspec.Struct, frozen=True):
     channels: int
     start_s: float
     end_s: float
+    language: str = "und"
+    title: str = ""
+    default: bool = False
+    layout: str = "stereo"
 
 
 class Cover(msgspec.Struct, frozen=True):
@@ -58,7 +74,10 @@ class Cover(msgspec.Struct, frozen=True):
 
 
 class MediaInfo(msgspec.Struct, frozen=True):
-    """A master that was accepted. `demuxer` is ffmpeg's name of the sniffed container; `origin_us` its first time."""
+    """A master that was accepted. `demuxer` is ffmpeg's name of the sniffed container; `origin_us` its first time.
+
+    `sound` is the stream that plays unless another is chosen; `sounds` are all.
+    """
 
     demuxer: str
     size_bytes: int
@@ -66,6 +85,7 @@ class MediaInfo(msgspec.Struct, frozen=True):
     picture: Picture | None = None
     sound: Sound | None = None
     cover: Cover | None = None
+    sounds: tuple[Sound, ...] = ()
 
     @property
     def origin_s(self) -> float:

@@ -12,16 +12,20 @@ from typing import Literal
 import msgspec
 from redis.asyncio import Redis
 
-from farm import chunks, prober, publish
+from farm import chunks, early, prober, publish
 from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
 from farm.lease import leased, watch_cancel
+from farm.making import Making
 from farm.masters import Masters, sha256_of
-from farm.plan import Order, Plan, Recipe, plan
+from farm.plan import Order, Plan, Recipe
+from farm.planning import plan
 from farm.publish import JSON_TYPE
 from farm.report import ProgressFeed, connect, send
 from shared.errors import EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped
 from shared.jobs import (
+    FINAL_CHUNK,
+    PROBE_CHUNK,
     ChunkDone,
     ChunkTicket,
     Failed,
@@ -32,6 +36,7 @@ from shared.jobs import (
     Ready,
     RenditionPlan,
     Started,
+    Ticket,
 )
 from shared.log import get
 from shared.settings import FarmSettings
@@ -40,8 +45,6 @@ from shared.tasks import end
 
 #: How a task ended. `elsewhere`: another worker has it. `again`: stopped or something outside failed, nobody's fault.
 Outcome = Literal["done", "elsewhere", "refused", "failed", "again", "cancelled"]
-PROBE_CHUNK, FINAL_CHUNK = "probe", "final"
-Ticket = ProbeTicket | ChunkTicket | FinaliseTicket
 
 
 class Floor(msgspec.Struct, frozen=True):
@@ -145,6 +148,7 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     version = made.version
     order = msgspec.json.encode(Order(made, ticket.master))
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
+    await early.publish(on.bucket, made, job=ticket.job)
     await send(on.redis, _planned(ticket.job, made, on.engine))
     if (done := await publish.ready(on.bucket, ticket.title, version)) is not None:
         await send(on.redis, _ready(ticket.job, done))
@@ -188,7 +192,7 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
     feed = ProgressFeed(on.redis, ticket.job, ticket.chunk, chunks.names_of(order.plan, ticket.chunk))
     writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
     async with _master(on, order.master, order.plan.master_sha256) as master:
-        making = chunks.Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
+        making = Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
         won = await chunks.make(making, writing)
     feed.update(dict.fromkeys(chunks.names_of(order.plan, ticket.chunk), 1.0), 0.0)
     await feed.flush()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+Codec = Literal["h264", "av1"]
 #: Smallest side a rendition may have.
 MIN_SIDE = 16
 #: A source this little smaller than a rung still gets the rung, at the source's own size.
@@ -20,6 +23,7 @@ class Rung(msgspec.Struct, frozen=True):
     height: int
     crf: int
     maxrate_kbps: int
+    codec: Codec = "h264"
 
     @property
     def name(self) -> str:
@@ -28,13 +32,20 @@ class Rung(msgspec.Struct, frozen=True):
 
 
 class Rendition(msgspec.Struct, frozen=True):
-    """A rung fitted to one picture: even sides, none above the source."""
+    """A rung fitted to one picture: even sides, none above the source.
+
+    `level` is that of the codec times ten (H.264's 3.1 is 31), 0 where the encoder chooses. `copied`: the master's own
+    bytes are this rendition.
+    """
 
     name: str
     width: int
     height: int
     crf: int
     maxrate_kbps: int
+    codec: Codec = "h264"
+    level: int = 0
+    copied: bool = False
 
     @property
     def bufsize_kbits(self) -> int:

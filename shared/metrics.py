@@ -118,6 +118,13 @@ EDGE_SHARED = _total(
     ("reason",),
     zero=("replayed", "interleaved", "hoarded"),
 )
+EDGE_HOLDS = _gauge("usher_edge_holds", "requests that wait for a segment that is being made")
+EDGE_HELD = _total(
+    "usher_edge_held_total",
+    "requests that waited for a segment, by how that ended",
+    ("outcome",),
+    zero=("served", "late", "refused", "over"),
+)
 EDGE_EVENTS_LOST = _total("usher_edge_events_lost_total", "events dropped because Redis was away too long")
 EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")
 EDGE_REDIS_UP = _gauge("usher_edge_redis_up", "1 while Redis answers the edge")
@@ -144,3 +151,21 @@ FARM_CHUNKS = _counter("usher_farm_chunks_total", "chunk attempts by outcome", (
 FARM_SECONDS = _histogram(
     "usher_farm_chunk_seconds", "wall time of one chunk", (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 )
+FARM_LOST = _counter(
+    "usher_farm_lost_total", "attempts that ended without a word or were not the input's fault", ("why",)
+)
+FARM_REPLANS = _counter("usher_farm_replans_total", "versions planned anew for another encoder")
+FARM_REFUSED = _counter("usher_farm_refused_total", "masters that were refused, by reason", ("code",))
+FARM_SPEED = _gauge("usher_farm_speed", "multiple of real time of the chunk in work")
+FARM_SCRATCH = _gauge("usher_farm_scratch_bytes", "bytes of chunks in work on the local disk")
+FARM_SESSIONS = _gauge("usher_farm_nvenc_sessions", "NVENC sessions in use on this machine")
+FARM_SESSIONS_CAP = _gauge("usher_farm_nvenc_sessions_cap", "NVENC sessions this machine gives at most, as learnt")
+GPU_ENCODER = _gauge("usher_farm_gpu_encoder_percent", "how busy the encoder of a card is", ("gpu",))
+GPU_DECODER = _gauge("usher_farm_gpu_decoder_percent", "how busy the decoder of a card is", ("gpu",))
+GPU_MEMORY = _gauge("usher_farm_gpu_memory_free_bytes", "free memory of a card", ("gpu",))
+GPU_CELSIUS = _gauge("usher_farm_gpu_celsius", "temperature of a card", ("gpu",))
+# told by the worker of control; autoscaling goes by the sum of the first two
+FARM_WAITING_S = _gauge("usher_farm_waiting_media_seconds", "seconds of titles that wait to be made", ("queue",))
+FARM_RUNNING_S = _gauge("usher_farm_running_media_seconds", "seconds of titles that are being made", ("queue",))
+FARM_WAITING = _gauge("usher_farm_waiting", "pieces of work that wait", ("queue",))
+FARM_WORKERS = _gauge("usher_farm_workers", "farm workers that were heard of lately", ("queue",))

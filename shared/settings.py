@@ -107,6 +107,9 @@ class EdgeSettings(Common, frozen=True, kw_only=True):
     pace_prefix_per_s: Annotated[
         int, Meta(ge=1), doc("segments a second that one network prefix (/24, /48) may ask for")
     ] = 2000
+    hold_s: Annotated[float, Meta(ge=0), doc("seconds a request waits for a segment that is being made")] = 8.0
+    holds_session: Annotated[int, Meta(ge=1), doc("requests of one session that may wait so at once")] = 4
+    holds: Annotated[int, Meta(ge=1), doc("requests of all sessions that may wait so at once")] = 256
     sharing_replays: Annotated[
         int, Meta(ge=1), doc("a session ends when more segments than this were fetched again by another prefix")
     ] = 10
@@ -167,6 +170,9 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0
+    hasten_s: Annotated[
+        float, Meta(gt=0), doc("seconds between two looks for leases that ended and for missing tickets")
+    ] = 0.5
 
     @property
     def broker(self) -> str:
@@ -187,6 +193,11 @@ class FarmSettings(Common, frozen=True, kw_only=True):
     stall_s: Annotated[int, Meta(ge=1), doc("seconds without progress after which ffmpeg is stopped")] = 30
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     threads: Annotated[int, Meta(ge=0), doc("threads of one ffmpeg; 0: ffmpeg decides")] = 0
+    memory_bytes: Annotated[int, Meta(ge=0), doc("memory a chunk may take; 0: what this machine has")] = 0
+    scratch_quota_bytes: Annotated[int, Meta(ge=1), doc("bytes the chunks in work may take in scratch_dir")] = 32 << 30
+    nvenc_sessions: Annotated[int, Meta(ge=0), doc("NVENC sessions of this machine; 0: as many as it gives")] = 0
+    gpu_wait_s: Annotated[float, Meta(ge=0), doc("seconds a chunk waits for NVENC sessions before it goes back")] = 2.0
+    worker_name: Annotated[str, doc("name of this worker in `usher farm status`; empty: host and process")] = ""
     concurrency: Annotated[int, Meta(ge=1), doc("chunks one worker makes at once")] = 1
     masters_quota_bytes: Annotated[int, Meta(ge=1), doc("bytes of masters a machine keeps in scratch_dir")] = 64 << 30
 

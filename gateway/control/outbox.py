@@ -55,7 +55,6 @@ insert into audit (actor, action, object, before, after, place) values ($1, $2, 
 #: First key of the advisory locks of revocations (worker/turns.py has the others).
 LOCK = 7310
 
-Ticket = jobs.ProbeTicket | jobs.ChunkTicket | jobs.FinaliseTicket
 TASKS: dict[type[Any], str] = {
     jobs.ProbeTicket: jobs.PROBE,
     jobs.ChunkTicket: jobs.CHUNK,
@@ -83,7 +82,7 @@ class Outbox:
             raise ValueError(f"the event type {type} is not listed in shared/events.py")
         await self._add(EVENT, type, subject, data=data)
 
-    async def enqueue(self, ticket: Ticket, *, queue: str = jobs.CPU_QUEUE) -> None:
+    async def enqueue(self, ticket: jobs.Ticket, *, queue: str = jobs.CPU_QUEUE) -> None:
         """Send a ticket to the farm."""
         await self._add(
             TASK, TASKS[type(ticket)], ticket.job, data={"queue": queue, "ticket": msgspec.to_builtins(ticket)}

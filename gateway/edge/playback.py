@@ -15,6 +15,7 @@ from gateway.edge.cache import Cache, Found, How
 from gateway.edge.cmcd import Cmcd
 from gateway.edge.counts import Counts
 from gateway.edge.exchange import Exchange, Out
+from gateway.edge.making import Making
 from gateway.edge.objects import Object
 from gateway.edge.places import Place, Places
 from gateway.edge.refusals import Refusal
@@ -53,6 +54,7 @@ class Playback:
         seats: LocalSeats,
         cache: Cache,
         *,
+        making: Making,
         places: Places,
         cmcd: Cmcd,
         cors: Cors,
@@ -64,7 +66,7 @@ class Playback:
         is_draining: Callable[[], bool],
     ) -> None:
         self._verified, self._seats, self._cache = verified, seats, cache
-        self._places, self._cmcd = places, cmcd
+        self._making, self._places, self._cmcd = making, places, cmcd
         self.read: Final = READ | {country_header.lower().encode()} if country_header else READ
         self._cors, self._counts = cors, counts
         self._answers = Answers(
@@ -262,7 +264,7 @@ class Playback:
             return held, "hit"
         since = self._tick()
         try:
-            found, how = await self._cache.get(target.key)
+            found, how = await self._making.find(exchange.session, target)
         except NotFound:
             self._counts.cache["absent"] += 1
             raise Refusal("not-found") from None

@@ -21,6 +21,7 @@ from gateway.edge.disk import Disk
 from gateway.edge.failures import Failures
 from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
+from gateway.edge.making import Making
 from gateway.edge.origin import Origin, store_of
 from gateway.edge.places import Places
 from gateway.edge.playback import Playback
@@ -82,6 +83,7 @@ class Edge:
             self.verified,
             self.seats,
             self.cache,
+            making=Making(self.cache),
             cors=Cors(settings.cors_origins),
             delivery=Delivery(parse_networks(settings.cdn_networks, "USHER_CDN_NETWORKS")),
             counts=self.counts,

@@ -16,8 +16,8 @@ from shared.errors import Misconfigured
 #: What each process may touch: keys, channels, commands. Nobody may administer the server.
 RULES = {
     "control": "~* &* +@all -@admin",
-    "edge": "~seat:* ~sess:* ~gone:* ~edge:* ~flag* &edge:* &seat:* &flag* +@all -@admin -@dangerous",
-    "farm": "~farm:* ~celery* ~_kombu* ~unacked* ~cpu* ~gpu* &* +@all -@admin -@dangerous +info",
+    "edge": "~seat:* ~sess:* ~gone:* ~edge:* ~need:* ~flag* &edge:* &seat:* &flag* +@all -@admin -@dangerous",
+    "farm": "~farm:* ~need:* ~celery* ~_kombu* ~unacked* ~cpu* ~gpu* &* +@all -@admin -@dangerous +info",
 }
 
 

@@ -28,6 +28,11 @@ def ready_message(version: str) -> str:
     return f"work/{version}/ready-message.json"
 
 
+def outline(title: str, version: str) -> str:
+    """What an edge knows of a version in the making (`shared.jobs.Outline`), written once by the probe."""
+    return f"v/{title}/{version}/grid.json"
+
+
 def version_prefix(title: str, version: str) -> str:
     """Prefix of all published bytes of a version, with the trailing slash."""
     return f"v/{title}/{version}/"
@@ -53,9 +58,29 @@ def ready(title: str, version: str) -> str:
     return f"v/{title}/{version}/ready.json"
 
 
-def poster(title: str, version: str) -> str:
-    """The still shown before play (JPEG)."""
-    return f"v/{title}/{version}/poster.jpg"
+def poster(title: str, version: str, number: int = 0) -> str:
+    """The still shown before play (JPEG), and the others that may take its place."""
+    return f"v/{title}/{version}/poster{f'-{number}' if number else ''}.jpg"
+
+
+def sprite(title: str, version: str, number: int) -> str:
+    """A sheet of small pictures along the seek bar (JPEG)."""
+    return f"v/{title}/{version}/sprites/{number}.jpg"
+
+
+def sprites_index(title: str, version: str) -> str:
+    """Which small picture belongs to which time (WebVTT)."""
+    return f"v/{title}/{version}/sprites/index.vtt"
+
+
+def subtitle_source(title: str, subtitle: str) -> str:
+    """Subtitles as uploaded; never changes."""
+    return f"masters/{title}/{subtitle}"
+
+
+def subtitle_rendition(language: str, subtitle: str) -> str:
+    """The folder of segmented subtitles in a version."""
+    return f"subs-{language}-{subtitle[-8:]}"
 
 
 def multivariant(title: str, edition: str, ceiling: str) -> str:

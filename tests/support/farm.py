@@ -48,7 +48,7 @@ class Farm:
     async def finalise(self, plan: Plan) -> tasks.Outcome:
         return await self.perform(jobs.FinaliseTicket(JOB, plan.title, plan.version))
 
-    async def perform(self, ticket: tasks.Ticket) -> tasks.Outcome:
+    async def perform(self, ticket: jobs.Ticket) -> tasks.Outcome:
         return await tasks.perform(ticket, self.on, self.stop)
 
     async def whole(self, master: Path, *, kind: str = "video") -> Made:

@@ -218,7 +218,7 @@ def lease_of(job: Job, chunk: str) -> str:
     return f"final:{job.version}" if chunk == FINAL_PIECE else f"{job.version}:{chunk}"
 
 
-def ticket_of(job: Job, chunk: str) -> jobs.ProbeTicket | jobs.ChunkTicket | jobs.FinaliseTicket:
+def ticket_of(job: Job, chunk: str) -> jobs.Ticket:
     """The ticket for a piece."""
     if chunk == PROBE_PIECE:
         return jobs.ProbeTicket(

@@ -12,7 +12,8 @@ import msgspec
 from farm import command
 from farm.encoders import NVENC, X264
 from farm.media import Cover, MediaInfo, Picture, Sound
-from farm.plan import ChunkPlan, Plan, Recipe, plan
+from farm.plan import ChunkPlan, Plan, Recipe
+from farm.planning import plan
 
 BENCH = command.Bench("/bin/ffmpeg", Path("/masters/m"), Path("/bench"), threads=2)
 HEAD = "/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel warning -progress pipe:1 -y"

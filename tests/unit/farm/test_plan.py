@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from farm.media import Cover, MediaInfo, Picture, Sound
-from farm.plan import Order, Plan, Recipe, plan
+from farm.plan import Order, Plan, Recipe
+from farm.planning import plan
 from shared.ladder import LADDER
 
 RECIPE = Recipe("ttl_1", "ab" * 32, "x264", "5.1.9")

@@ -1,0 +1,91 @@
+"""What people do with jobs: queue, find, cancel, retry."""
+
+from __future__ import annotations
+
+from gateway.control.auth import Principal, can, require
+from gateway.control.catalogue import actions as catalogue
+from gateway.control.catalogue.model import Title, Titles
+from gateway.control.jobs.actions.steps import again
+from gateway.control.jobs.model import (
+    OPEN,
+    PROBE_PIECE,
+    Job,
+    Jobs,
+    NewJob,
+    Piece,
+    ticket_of,
+)
+from gateway.control.outbox import Outbox
+from shared.clock import Clock
+from shared.errors import Conflict, NotFound
+from shared.ids import is_id, new_id
+
+NO_JOB = "There is no such job."
+
+
+async def queue(new: NewJob, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> Job:
+    """A job for a complete master, in the transaction that completes it: the title goes to `processing`.
+
+    An older job of the title that is not done yet is cancelled: the newest master counts.
+    """
+    title = await catalogue.begin_processing(new.title, titles=titles)
+    for older in await jobs.open_of(title.id):
+        await jobs.update(older.id, state="cancelled", finished_at=clock.now())
+    job = _fresh(new, title, clock)
+    await jobs.insert(job)
+    await jobs.put_piece(Piece(job=job.id, chunk=PROBE_PIECE, ticket_at=clock.now()))
+    await outbox.emit("transcode.queued", job.id, job=job.id, title=title.id)
+    await outbox.enqueue(ticket_of(job, PROBE_PIECE))
+    return job
+
+
+async def find(id: str, permission: str, *, by: Principal, jobs: Jobs, lock: bool = False) -> Job:
+    """The job. Raises NotFound for one of a seller that `by` does not work for, Forbidden without the permission."""
+    job = await jobs.by_id(id, lock=lock) if is_id(id, "job") else None
+    if job is None:
+        raise NotFound(NO_JOB)
+    _require(by, permission, job)
+    return job
+
+
+async def cancel(id: str, *, by: Principal, jobs: Jobs, titles: Titles, clock: Clock) -> Job:
+    """Stop a job; what is done of it is kept for a retry. Raises Conflict when it is over."""
+    job = await find(id, "job:write", by=by, jobs=jobs, lock=True)
+    if job.state not in OPEN:
+        raise Conflict(f"This job is {job.state} already.", state=job.state)
+    await jobs.update(job.id, state="cancelled", finished_at=clock.now())
+    await catalogue.end_processing(job.title, titles=titles)
+    return await again(job, jobs)
+
+
+async def retry(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> Job:
+    """A new job for the same master. Chunks that were done stay done: they are found by their markers."""
+    job = await find(id, "job:write", by=by, jobs=jobs, lock=True)
+    if job.state not in ("failed", "cancelled"):
+        raise Conflict(f"Only a job that failed or was cancelled is tried again; this one is {job.state}.")
+    await catalogue.check_uploadable(job.title, by=by, titles=titles)
+    if await jobs.open_of(job.title):
+        raise Conflict("A newer job of this title is under way.")
+    new = NewJob(title=job.title, upload=job.upload, master=job.master, sha256=job.sha256)
+    return await queue(new, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+
+
+def _fresh(new: NewJob, title: Title, clock: Clock) -> Job:
+    return Job(
+        id=new_id("job"),
+        title=title.id,
+        upload=new.upload,
+        seller=title.seller,
+        master=new.master,
+        sha256=new.sha256,
+        kind="audio" if title.kind == "audio" else "video",
+        ticket_at=clock.now(),
+        queued_at=clock.now(),
+    )
+
+
+def _require(by: Principal, permission: str, job: Job) -> None:
+    """Raises NotFound where `by` may not even read the job."""
+    if not can(by, "job:read", job):
+        raise NotFound(NO_JOB)
+    require(by, permission, job)

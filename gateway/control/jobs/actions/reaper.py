@@ -1,0 +1,119 @@
+"""What got lost, found by comparing rows with markers and leases."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from gateway.control.catalogue.model import Titles
+from gateway.control.db import Begin
+from gateway.control.jobs.actions.steps import fail, mark_done, missing_of, on_ready, send
+from gateway.control.jobs.model import (
+    OPEN,
+    Job,
+    Jobs,
+    Leases,
+    Piece,
+    is_due,
+    lease_of,
+    ticket_of,
+    too_often,
+)
+from gateway.control.outbox import Outbox
+from shared import jobs as farm
+from shared.clock import Clock
+from shared.errors import NotFound
+from shared.metrics import REENQUEUED
+from shared.storage import Bucket, names
+
+LOST = (
+    "The workers that made this title stopped again and again before they were done. Try again; if it stays so, the "
+    "master may need more memory than a worker has."
+)
+#: Workers are told of a stopped job this long.
+STOP_S = 3600
+
+
+async def reap(*, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock, lease_s: float) -> int:
+    """Compare the rows of open jobs with markers and leases; send again what is lost. Returns how many tickets."""
+    async with begin() as stores:
+        ids = await stores.jobs.open_ids()
+    sent = 0
+    for id in ids:
+        sent += await _reap_one(id, begin=begin, leases=leases, bucket=bucket, clock=clock, lease_s=lease_s)
+    return sent
+
+
+async def stopped(*, jobs: Jobs, clock: Clock) -> list[str]:
+    """Jobs that failed or were cancelled lately: workers that still make a chunk of one are to stop."""
+    return await jobs.stopped_since(clock.now() - timedelta(seconds=STOP_S))
+
+
+async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock, lease_s: float) -> int:
+    async with begin() as stores:
+        job = await stores.jobs.by_id(id)
+        pieces = await stores.jobs.pieces([id])
+    if job is None or job.state not in OPEN:
+        return 0
+    # Leases before markers: a worker writes its marker before it gives the lease back, so work that ended between
+    # the two looks is seen as done and never as lost.
+    missing = missing_of(job, pieces)
+    held = {chunk: await leases.held(lease_of(job, chunk)) for chunk in missing}
+    waiting = await leases.waiting(job.queue)
+    ready = await _ready_of(job, bucket)
+    marked = await _marked(job, missing, bucket)
+    due = {
+        chunk
+        for chunk, piece in missing.items()
+        if chunk not in marked and is_due(piece, now=clock.now(), lease_s=lease_s, held=held[chunk], waiting=waiting)
+    }
+    if ready is None and not marked and not due:
+        return 0
+    async with begin() as stores:
+        ports: dict[str, Any] = {"jobs": stores.jobs, "outbox": stores.outbox, "clock": clock}
+        current = await stores.jobs.by_id(id, lock=True)
+        if current is None or (current.state, current.version) != (job.state, job.version):
+            return 0  # a message was faster; the next look sees what it left
+        if ready is not None:
+            await on_ready(current, ready, titles=stores.catalogue, **ports)
+            return 0
+        if marked and await mark_done(current, marked, **ports):
+            return 0
+        return await _send_again(current, due, titles=stores.catalogue, **ports)
+
+
+async def _marked(job: Job, missing: dict[str, Piece], bucket: Bucket) -> set[str]:
+    if job.state != "encoding" or job.version is None:
+        return set()
+    chunks = list(missing)
+    infos = await asyncio.gather(*(bucket.head(names.done(job.version, chunk)) for chunk in chunks))
+    return {chunk for chunk, info in zip(chunks, infos, strict=True) if info is not None}
+
+
+async def _ready_of(job: Job, bucket: Bucket) -> farm.Ready | None:
+    """The Ready message of a job that is finalising, from the bucket: the one in Redis may be lost."""
+    if job.state != "finalising" or job.version is None:
+        return None
+    if await bucket.head(names.ready(job.title, job.version)) is None:
+        return None
+    try:
+        message = msgspec.json.decode(await bucket.get(names.ready_message(job.version)), type=farm.Ready)
+    except (NotFound, msgspec.DecodeError):
+        return None  # the farm writes it again with the next ticket
+    return msgspec.structs.replace(message, job=job.id) if message.version == job.version else None
+
+
+async def _send_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> int:
+    pieces = missing_of(job, await jobs.pieces([job.id]))
+    for chunk in sorted(chunks & pieces.keys()):
+        piece = pieces[chunk]
+        piece = msgspec.structs.replace(piece, lost=piece.lost + max(piece.running, 0))
+        if too_often(piece):
+            await fail(job, LOST, "workers-lost", jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+            return 0
+        await send(job, piece, jobs=jobs, outbox=outbox, clock=clock)
+        REENQUEUED.labels(type(ticket_of(job, chunk)).__name__).inc()
+    return len(chunks & pieces.keys())
