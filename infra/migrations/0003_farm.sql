@@ -13,10 +13,15 @@ alter table job_chunk
     add column media_s double precision not null default 0,
     add column score   double precision not null default 1e13;
 
--- `making`: version and edition are there to be watched while the rest is made.
+-- `making`: version and edition are there to be watched while the rest is made. `poster`: which of its `posters` stills
+-- is shown.
 alter table title
     add column making         boolean not null default false,
-    add column has_storyboard boolean not null default false;
+    add column has_storyboard boolean not null default false,
+    add column languages      text[] not null default '{}',
+    add column loudness_lufs  double precision,
+    add column posters        integer not null default 1,
+    add column poster         integer not null default 0;
 
 create table subtitle (
     id         text primary key,

@@ -211,7 +211,8 @@ async def become_ready(id: str, made: Finished, *, titles: Titles) -> None:
     """The new edition stands; whoever watches an older one plays on, its bytes stay."""
     title = await _held(id, titles)
     fields = {name: getattr(made, name) for name in Finished.__struct_fields__}
-    fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == ("audio",)}
+    fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == ("audio",), "making": False}
+    fields |= {"languages": list(made.languages)}
     if title.state in ("draft", "processing"):
         fields["state"] = "ready"
     await titles.update(id, fields)

@@ -79,6 +79,12 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     sound_only: bool = False
     has_poster: bool = False
+    has_storyboard: bool = False
+    languages: list[str] = []
+    loudness_lufs: float | None = None
+    posters: int = 1
+    poster: int = 0
+    making: bool = False
     binding: Binding | None = None
 
     @property

@@ -17,7 +17,8 @@ COLUMNS = """
 select t.id, t.seller, s.name as seller_name, s.handle as seller_handle, t.kind, t.parent, t.short_id, t.slug, t.name,
        t.description, t.state, t.price_minor, t.currency, t.window_from, t.window_until, t.published_at, t.created_at,
        t.taken_down_at, t.takedown_reason, t.takedown_notice, t.version, t.edition, t.ceilings, t.duration_s, t.width,
-       t.height, t.sound_only, t.has_poster, t.binding
+       t.height, t.sound_only, t.has_poster, t.has_storyboard, t.languages, t.loudness_lufs, t.posters,
+       t.poster, t.making, t.binding
 """
 SELECT = COLUMNS + "from title t join seller s on s.id = t.seller\n"
 BY_ID = SELECT + "where t.id = $1"

@@ -209,7 +209,7 @@ async def test_a_killed_ffmpeg_is_a_failure_that_is_not_final(tmp_path: Path, re
         assert isinstance(last, jobs.Failed)
         assert (last.chunk, last.code, last.final) == ("0", "encode-failed", False)
         assert "SIGKILL" in last.words
-        assert await farm.keys("v/") == []
+        assert await farm.keys("v/") == [names.outline(plan.title, plan.version)]
         assert await farm.on.redis.keys("farm:lease:*") == []
         assert list((tmp_path / "scratch" / "chunks").iterdir()) == []
 
