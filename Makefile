@@ -4,7 +4,7 @@ UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --custom-compile-command "make lock"
 
-.PHONY: run test check chaos bench-edge load docs lock
+.PHONY: run test check chaos bench-edge bench-farm load docs lock
 
 run:
 	@$(PYTHON) -m infra run
@@ -22,6 +22,10 @@ chaos:
 # The edge beside nginx: CPU per request; needs Debian's nginx and wrk. Rewrites its part of docs/benchmarks.md.
 bench-edge:
 	@$(PYTHON) -m infra bench edge
+
+# The farm beside plain ffmpeg: CPU, bytes, VMAF, kills. MASTER=file cuts its films from a real one.
+bench-farm:
+	@$(PYTHON) -m infra bench farm
 
 # 300 players for two minutes against an edge of its own.
 load:

@@ -102,6 +102,7 @@ def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     edge.add_argument("--only", default="", metavar="CASES", help="cleartext,tls,forged,start,fill,misses,memory")
     edge.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
     edge.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
+    _farm_bench(group, "farm")
     load = _add(commands, "load", "bench:load", words="players that behave like players, against an edge of their own")
     load.add_argument("--players", type=int, default=300, help="how many watch at once")
     load.add_argument("--seconds", type=int, default=120, help="for how long")
@@ -109,6 +110,15 @@ def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     load.add_argument("--against", choices=("edge", "nginx"), default="edge", help="nginx: the same as a reference")
     load.add_argument("--out", type=Path, default=None, metavar="DIR", help="where the report goes; .cache/load")
     load.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
+
+
+def _farm_bench(group: Subparsers[argparse.ArgumentParser], name: str) -> None:
+    farm = _add(group, name, "bench:farm", words="the farm beside plain ffmpeg, in CPU, bytes and quality")
+    farm.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
+    farm.add_argument("--only", default="", metavar="CASES", help="for instance ladder,copy,odd; all without it")
+    farm.add_argument("--clip", type=Path, default=os.environ.get("MASTER") or None, help="a real film to cut from")
+    farm.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
+    farm.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
 
 
 def _rest(commands: Subparsers[argparse.ArgumentParser]) -> None:
