@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,6 @@ from gateway.control.auth import GLOBAL, Principal, can, require
 from gateway.control.catalogue.model import (
     DRAWS,
     UPLOADABLE,
-    Cursor,
     NewTitle,
     TakedownOrder,
     Title,
@@ -19,11 +19,13 @@ from gateway.control.catalogue.model import (
     Titles,
     check_move,
     check_parent,
+    check_still,
     check_window,
     may_know,
     search_terms,
     short_id_length,
 )
+from gateway.control.catalogue.paging import Cursor
 from gateway.control.catalogue.slug import slug_of
 from gateway.control.outbox import Outbox
 from shared import money
@@ -35,6 +37,19 @@ from shared.jobs import Finished
 
 Draw = Callable[[int], str]
 NO_TITLE = "There is no such title."
+#: The ceilings of an edition without a picture.
+SOUND_ONLY = ("audio",)
+#: What a title tells of a version before there is one.
+UNMADE: Mapping[str, Any] = {
+    "version": None,
+    "edition": None,
+    "ceilings": [],
+    "duration_s": None,
+    "width": None,
+    "height": None,
+    "sound_only": False,
+    "making": False,
+}
 #: Tries to get a name that others take at the same moment.
 TRIES = 200
 
@@ -96,6 +111,8 @@ async def change(ref: str, wanted: TitleChange, *, by: Principal, titles: Titles
             raise Conflict("The short id stands for good once a title was published.", code="short-id-frozen")
     if "currency" in fields:
         money.decimals(fields["currency"])
+    if "poster" in fields:
+        check_still(title, fields["poster"])
     check_window(fields.get("window_from", title.window_from), fields.get("window_until", title.window_until))
     if "parent_id" in fields:
         parent = await _parent(fields["parent_id"], by=by, titles=titles)
@@ -193,16 +210,48 @@ async def check_uploadable(ref: str, *, by: Principal, titles: Titles) -> Title:
 
 
 async def begin_processing(id: str, *, titles: Titles) -> Title:
-    """A master is complete: `processing`, unless the title is on show or archived and keeps its edition meanwhile."""
-    title = await _held(id, titles)
+    """A master is complete: `processing`, unless the title is on show or archived and keeps its edition meanwhile.
+
+    An edition that was still in the making goes: the newest master counts.
+    """
+    title = await end_making(id, titles)
     if title.state in ("draft", "ready"):
         await titles.update(id, {"state": "processing"})
     return title
 
 
+async def become_playable(
+    id: str,
+    *,
+    version: str,
+    edition: str,
+    ceilings: Sequence[str],
+    duration_s: float,
+    width: int,
+    height: int,
+    titles: Titles,
+) -> None:
+    """What is made so far can be watched, the rest follows. A title with a whole edition keeps that until then."""
+    title = await _held(id, titles)
+    if title.edition is not None and not title.making:
+        return
+    fields = {"version": version, "edition": edition, "ceilings": list(ceilings), "duration_s": duration_s}
+    fields |= {"width": width, "height": height, "sound_only": tuple(ceilings) == SOUND_ONLY, "making": True}
+    await titles.update(id, fields)
+
+
+async def end_making(id: str, titles: Titles) -> Title:
+    """An edition in the making will never be whole: it goes, and a title on show says that it is not ready."""
+    title = await _held(id, titles)
+    if not title.making:
+        return title
+    await titles.update(id, UNMADE)
+    return await _held(id, titles)
+
+
 async def end_processing(id: str, *, titles: Titles) -> None:
     """No new edition came: back to what the title was."""
-    title = await _held(id, titles)
+    title = await end_making(id, titles)
     if title.state == "processing":
         await titles.update(id, {"state": "ready" if title.edition else "draft"})
 
@@ -211,8 +260,10 @@ async def become_ready(id: str, made: Finished, *, titles: Titles) -> None:
     """The new edition stands; whoever watches an older one plays on, its bytes stay."""
     title = await _held(id, titles)
     fields = {name: getattr(made, name) for name in Finished.__struct_fields__}
-    fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == ("audio",), "making": False}
+    fields |= {"ceilings": list(made.ceilings), "sound_only": made.ceilings == SOUND_ONLY, "making": False}
     fields |= {"languages": list(made.languages)}
+    if made.version != title.version:
+        fields["poster"] = 0  # the stills of another version show something else
     if title.state in ("draft", "processing"):
         fields["state"] = "ready"
     await titles.update(id, fields)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.control.auth import Principal, can
+from gateway.control.catalogue.paging import Cursor, check_moment
 from gateway.control.jobs.model import JobView
 from shared.errors import Conflict, Invalid
 from shared.ids import SHORT_ALPHABET, SHORT_MAX, SHORT_MIN
@@ -28,10 +28,11 @@ PARENTS: Mapping[Kind, frozenset[Kind]] = {
     "season": frozenset({"series"}),
     "episode": frozenset({"series", "season"}),
 }
-#: The legal moves. `processing` falls back to `ready` where an older edition stands, else to `draft`.
+#: The legal moves. `processing` falls back to `ready` where an older edition stands, else to `draft`; what can be
+#: watched while it is made may be published meanwhile.
 MOVES: Mapping[State, frozenset[State]] = {
     "draft": frozenset({"processing", "archived"}),
-    "processing": frozenset({"ready", "draft"}),
+    "processing": frozenset({"ready", "draft", "published"}),
     "ready": frozenset({"processing", "published", "archived"}),
     "published": frozenset({"archived"}),
     "archived": frozenset({"published"}),
@@ -40,12 +41,12 @@ MOVES: Mapping[State, frozenset[State]] = {
 UPLOADABLE: frozenset[State] = frozenset({"draft", "ready", "published", "archived"})
 #: Draws of one length that may collide before ids grow.
 DRAWS = 5
-PAGE, PAGE_MAX = 24, 100
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 Description = Annotated[str, Meta(max_length=5000)]
 Price = Annotated[int, Meta(ge=0, le=10**12)]
 Moment = Annotated[datetime, Meta(tz=True)]
+Still = Annotated[int, Meta(ge=0, le=99)]
 
 
 class Title(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,10 @@ class NewTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What changes a title; a field left out stays as it is. `binding` null: as the installation says."""
+    """What changes a title; a field left out stays as it is. `binding` null: as the installation says.
+
+    `poster`: which of its stills is shown, counted from 0.
+    """
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -130,6 +134,7 @@ class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     window_from: Moment | UnsetType | None = UNSET
     window_until: Moment | UnsetType | None = UNSET
     binding: Binding | UnsetType | None = UNSET
+    poster: Still | UnsetType = UNSET
 
     def fields(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -175,7 +180,10 @@ class TitleCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TitleView(TitleCard, frozen=True, kw_only=True):
-    """A title on its own page."""
+    """A title on its own page. `making`: it can be watched, and the rest of it is still made.
+
+    `posters`: how many stills there are to choose from, `poster`: which of them is shown.
+    """
 
     description: str
     state: State
@@ -188,6 +196,11 @@ class TitleView(TitleCard, frozen=True, kw_only=True):
     sound_only: bool
     created_at: datetime
     short_id_frozen: bool
+    making: bool = False
+    languages: list[str] = []
+    loudness_lufs: float | None = None
+    posters: int = 0
+    poster: int = 0
     binding: Binding | None = None
 
 
@@ -218,13 +231,6 @@ class Studio(msgspec.Struct, frozen=True):
 
     items: list[StudioTitle]
     next: str | None
-
-
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last title of a page: the next page starts after it."""
-
-    at: datetime
-    id: str
 
 
 class Titles(Protocol):
@@ -291,10 +297,11 @@ def studio_page(title: Title, viewer: Principal, *, job: JobView | None, upload:
 
 def _card(title: Title) -> dict[str, Any]:
     poster = title.has_poster and not title.taken_down
+    shown = (title.version or "")[:12] + (f"-{title.poster}" if title.poster else "")
     return {
         **{name: getattr(title, name) for name in TitleCard.__struct_fields__ if hasattr(title, name)},
         "seller": SellerRef(title.seller_name, title.seller_handle),
-        "poster_url": f"/v1/titles/{title.id}/poster.jpg?v={(title.version or '')[:12]}" if poster else None,
+        "poster_url": f"/v1/titles/{title.id}/poster.jpg?v={shown}" if poster else None,
         "watch_url": f"/watch/{title.short_id}/{title.slug}",
     }
 
@@ -310,6 +317,7 @@ def _page(title: Title, viewer: Principal | None) -> dict[str, Any]:
         "takedown": TakedownNote(reason, title.takedown_notice or "") if title.taken_down else None,
         "short_id_frozen": title.frozen,
         "binding": title.binding if inside else None,
+        "posters": title.posters if title.has_poster and not title.taken_down else 0,
     }
 
 
@@ -324,11 +332,26 @@ def check_parent(kind: Kind, parent: Title | None, *, seller: str) -> None:
         )
 
 
+def check_still(title: Title, number: int) -> None:
+    """Raises Invalid for a still that there is not."""
+    if not title.has_poster or number >= title.posters:
+        raise Invalid(f"poster: there is no still {number} of this title.")
+
+
+def still_of(text: str, title: Title, viewer: Principal | None) -> int | None:
+    """The still that a query asks for: without one the chosen one; None for what there is not, or not for `viewer`."""
+    if not text:
+        return title.poster
+    if not (text.isascii() and text.isdigit() and len(text) <= 2) or not can(viewer, "title:read", title):
+        return None
+    return int(text) if int(text) < title.posters else None
+
+
 def check_window(start: datetime | None, end: datetime | None) -> None:
     """Raises Invalid for a window that ends before it starts, or where the calendar of UTC has no such moment."""
     for at in (start, end):
         if at is not None:
-            _check_moment(at)
+            check_moment(at)
     if start is not None and end is not None and end <= start:
         raise Invalid("window_until must be later than window_from.")
 
@@ -347,39 +370,3 @@ def search_terms(text: str) -> tuple[str, str, str]:
     text = " ".join(text.replace("\x00", " ").split())[:200]
     last = re.search(r"(?<![\w-])[^\W_]+\Z", text)
     return (text, text[: last.start()], last[0]) if last else (text, "", "")
-
-
-def encode_cursor(cursor: Cursor) -> str:
-    """A cursor as the opaque text clients hand back."""
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
-
-
-def decode_cursor(text: str) -> Cursor | None:
-    """The cursor of a text, None for none. Raises Invalid for what `encode_cursor` never wrote."""
-    if not text:
-        return None
-    try:
-        cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise Invalid("This cursor is not one that a page gave; start again without it.") from error
-    if cursor.at.tzinfo is None:
-        raise Invalid("This cursor is not one that a page gave; start again without it.")
-    _check_moment(cursor.at)
-    return cursor
-
-
-def _check_moment(at: datetime) -> None:
-    """Raises Invalid for a moment that its offset takes past the ends of the calendar: it cannot be stored."""
-    try:
-        at.astimezone(UTC)
-    except OverflowError as error:
-        raise Invalid(f"{at.isoformat()} is no moment that can be kept.") from error
-
-
-def page_size(text: str) -> int:
-    """The `limit` of a query. Raises Invalid outside 1-100."""
-    if not text:
-        return PAGE
-    if not text.isascii() or not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= PAGE_MAX:
-        raise Invalid(f"limit is a number from 1 to {PAGE_MAX}.")
-    return int(text)

@@ -13,12 +13,11 @@ from gateway.control.catalogue.model import (
     TitleChange,
     TitleView,
     card,
-    decode_cursor,
-    encode_cursor,
     page,
-    page_size,
+    still_of,
     studio_page,
 )
+from gateway.control.catalogue.paging import decode_cursor, encode_cursor, page_size
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
@@ -113,18 +112,19 @@ async def restore_title(call: Call[None]) -> TitleView:
 
 
 async def read_poster(call: Call[None]) -> Response:
-    """The still of a title's newest version."""
+    """The still of a title's newest version; who works on the title may look at the others there are."""
     async with call.wiring["begin"]() as unit:
         title = await actions.find(call.path("title"), by=call.caller, titles=unit.catalogue)
-    if not title.has_poster or title.taken_down or title.version is None:
-        raise NotFound("This title has no poster.")
-    etag = f'"{title.version}"'
+    number = still_of(call.query("still"), title, call.caller)
+    if not title.has_poster or title.taken_down or title.version is None or number is None:
+        raise NotFound("This title has no such poster.")
+    etag = f'"{title.version}-{number}"'
     # The address of a poster names its version, so a public one may be kept; one of a draft is its seller's own.
     kept = "public, max-age=86400" if title.state == "published" else "private, max-age=300"
     headers = {"ETag": etag, "Cache-Control": kept}
     if etag in call.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    still = await call.wiring["bucket"].get(names.poster(title.id, title.version))
+    still = await call.wiring["bucket"].get(names.poster(title.id, title.version, number))
     return Response(still, media_type="image/jpeg", headers=headers)
 
 
@@ -213,6 +213,7 @@ ROUTES: list[Route] = [
         handler=read_poster,
         limit=READ,
         login=False,
+        query={"still": "another of the title's stills, counted from 0, for those who work on it"},
         stream=True,
     ),
     Route(

@@ -12,22 +12,19 @@ from hypothesis import strategies as st
 from gateway.control.auth import Assignment, Principal
 from gateway.control.catalogue.model import (
     MOVES,
-    Cursor,
     Kind,
     State,
     Title,
     check_move,
     check_parent,
     check_window,
-    decode_cursor,
-    encode_cursor,
     may_know,
     may_move,
     page,
-    page_size,
     search_terms,
     short_id_length,
 )
+from gateway.control.catalogue.paging import Cursor, decode_cursor, encode_cursor, page_size
 from gateway.control.catalogue.slug import slug_of
 from shared.errors import Conflict, Invalid
 

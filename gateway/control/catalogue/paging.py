@@ -1,0 +1,56 @@
+"""Pages of a listing: where the next one starts, as text that clients hand back, and how many items one holds."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+
+import msgspec
+
+from shared.errors import Invalid
+
+#: Titles a page, unless a query says otherwise, and the most it may say.
+PAGE, PAGE_MAX = 24, 100
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """The last title of a page: the next page starts after it."""
+
+    at: datetime
+    id: str
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """A cursor as the opaque text clients hand back."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str) -> Cursor | None:
+    """The cursor of a text, None for none. Raises Invalid for what `encode_cursor` never wrote."""
+    if not text:
+        return None
+    try:
+        cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise Invalid("This cursor is not one that a page gave; start again without it.") from error
+    if cursor.at.tzinfo is None:
+        raise Invalid("This cursor is not one that a page gave; start again without it.")
+    check_moment(cursor.at)
+    return cursor
+
+
+def page_size(text: str) -> int:
+    """The `limit` of a query. Raises Invalid outside 1-100."""
+    if not text:
+        return PAGE
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= PAGE_MAX:
+        raise Invalid(f"limit is a number from 1 to {PAGE_MAX}.")
+    return int(text)
+
+
+def check_moment(at: datetime) -> None:
+    """Raises Invalid for a moment that its offset takes past the ends of the calendar: it cannot be stored."""
+    try:
+        at.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid(f"{at.isoformat()} is no moment that can be kept.") from error
