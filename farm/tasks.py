@@ -148,8 +148,9 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     version = made.version
     order = msgspec.json.encode(Order(made, ticket.master))
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
-    await early.publish(on.bucket, made, job=ticket.job)
-    await send(on.redis, _planned(ticket.job, made, on.engine))
+    edition, ceilings = await early.publish(on.bucket, made, job=ticket.job)
+    told = _planned(ticket.job, made, on.engine)
+    await send(on.redis, msgspec.structs.replace(told, edition=edition, ceilings=ceilings))
     if (done := await publish.ready(on.bucket, ticket.title, version)) is not None:
         await send(on.redis, _ready(ticket.job, done))
 
@@ -202,7 +203,8 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
 async def _finalise(ticket: FinaliseTicket, on: Floor) -> None:
     done = await finalise_version(on.bucket, ticket.title, ticket.version)
     message = _ready(ticket.job, done)
-    await on.bucket.put(names.ready_message(ticket.version), msgspec.json.encode(message), content_type=JSON_TYPE)
+    kept = names.ready_message(ticket.version, ticket.job)
+    await on.bucket.put(kept, msgspec.json.encode(message), content_type=JSON_TYPE)
     await send(on.redis, message)
     order = await publish.order(on.bucket, ticket.version)
     await publish.remove_attempts(on.bucket, ticket.version, order.plan.chunks)

@@ -23,9 +23,12 @@ def done(version: str, chunk: str) -> str:
     return f"work/{version}/{chunk}/done.json"
 
 
-def ready_message(version: str) -> str:
-    """The farm's Ready message as JSON, so that it can be read where the message itself was lost."""
-    return f"work/{version}/ready-message.json"
+def ready_message(version: str, job: str) -> str:
+    """The farm's Ready message to a job as JSON, so that it can be read where the message itself was lost.
+
+    Several jobs may end with one version, each with an edition of its own.
+    """
+    return f"work/{version}/ready-{job}.json"
 
 
 def outline(title: str, version: str) -> str:

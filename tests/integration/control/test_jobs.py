@@ -238,8 +238,9 @@ async def test_reaper_finalises_when_all_markers_are_there(control: Control, sel
     await put(control, names.done("v1", "0"))
     await reap(control)
     assert await sent(control) == ["probe", "chunk:0", "finalise"]
-    ready = msgspec.structs.replace(ready_of("job_of_another_try"), edition="e9")
-    await put(control, names.ready_message("v1"), msgspec.json.encode(ready))
+    for one, edition in ((job, "e9"), ("job_of_another_try", "e8")):
+        ready = msgspec.structs.replace(ready_of(one), edition=edition)
+        await put(control, names.ready_message("v1", one), msgspec.json.encode(ready))
     await reap(control)
     assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "finalising", "ready.json is not there"
     await put(control, names.ready(title, "v1"))

@@ -113,7 +113,7 @@ async def test_finalise_twice_changes_nothing_and_says_ready_again(farm: Farm) -
     assert await content(farm, "v/") == first
     ready = [message for message in await farm.messages() if isinstance(message, jobs.Ready)]
     assert ready == [made.ready, made.ready]
-    kept = await farm.bucket.get(names.ready_message(made.plan.version))
+    kept = await farm.bucket.get(names.ready_message(made.plan.version, JOB))
     assert msgspec.json.decode(kept, type=jobs.Message) == made.ready
 
 

@@ -65,7 +65,7 @@ async def test_a_plain_master_becomes_a_title_on_either_ffmpeg(tmp_path: Path, r
             "0/done.json",
             "plan.json",
             "poster/done.json",
-            "ready-message.json",
+            f"ready-{farms.JOB}.json",
             "sound/done.json",
         ]
         assert (await farm.bucket.get(names.poster(farms.TITLE, made.plan.version))).startswith(b"\xff\xd8\xff")

@@ -100,10 +100,10 @@ async def _ready_of(job: Job, bucket: Bucket) -> farm.Ready | None:
     if await bucket.head(names.ready(job.title, job.version)) is None:
         return None
     try:
-        message = msgspec.json.decode(await bucket.get(names.ready_message(job.version)), type=farm.Ready)
+        message = msgspec.json.decode(await bucket.get(names.ready_message(job.version, job.id)), type=farm.Ready)
     except (NotFound, msgspec.DecodeError):
         return None  # the farm writes it again with the next ticket
-    return msgspec.structs.replace(message, job=job.id) if message.version == job.version else None
+    return message if (message.version, message.job) == (job.version, job.id) else None
 
 
 async def _send_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> int:
