@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from farm import soundtracks
+from farm import cuts, soundtracks
 from farm.grid import constant_rate, grid
 from farm.media import MediaInfo, Picture
 from farm.plan import ChunkPlan, Plan, Recipe, VideoPlan
@@ -13,6 +13,12 @@ from shared.ladder import Rung, renditions
 
 #: Sound that outlasts the picture by more than this holds the last picture; less is cut.
 HOLD_S = 1
+#: Containers in which a seek to a keyframe's time arrives there.
+EXACT_SEEK = frozenset({"mov", "matroska"})
+#: Pictures an encoder keeps of each rendition (looked ahead, referred to, one a thread) and a decoder of the source.
+ENCODER_PICTURES, DECODER_PICTURES = 40 + 4 + 8, 16
+#: Bytes of a pixel: 4:2:0 as it is encoded, and the most as it is decoded; and what the rest of ffmpeg takes.
+ENCODED_PIXEL, DECODED_PIXEL, REST_BYTES = 1.5, 3, 256 << 20
 
 
 def plan(info: MediaInfo, recipe: Recipe) -> Plan:
@@ -30,10 +36,24 @@ def plan(info: MediaInfo, recipe: Recipe) -> Plan:
         video=video,
         sounds=sounds,
         poster=poster(info, float(seconds)),
-        pieces=(ChunkPlan("0", 0, video.frames),) if video else (),
+        pieces=_pieces(info, picture, video) if picture and video else (),
         encoder=recipe.encoder,
         build=recipe.build,
+        memory_bytes=memory_bytes(picture, video),
+        loudness=recipe.loudness,
     )
+
+
+def memory_bytes(picture: Picture | None, video: VideoPlan | None) -> int:
+    """The most memory that making a chunk is expected to take: the pictures that decoder and encoders keep."""
+    decoded = picture.width * picture.height * DECODED_PIXEL * DECODER_PICTURES if picture and video else 0
+    encoded = sum(made.width * made.height for made in video.renditions) if video else 0
+    return REST_BYTES + decoded + round(encoded * ENCODED_PIXEL * ENCODER_PICTURES)
+
+
+def _pieces(info: MediaInfo, picture: Picture, video: VideoPlan) -> tuple[ChunkPlan, ...]:
+    source = cuts.Source(picture.keyframes, info.origin_us, info.demuxer in EXACT_SEEK)
+    return cuts.cut(video.frames, video.grid, source, hold_frames=video.hold_frames)
 
 
 def _span(end_s: float, info: MediaInfo) -> Fraction:

@@ -13,6 +13,31 @@ MIN_SIDE = 16
 NEARLY = 1.05
 #: Pictures per second above which a rung may spend half as much again.
 FAST_FPS = 31
+#: Levels of H.264 (ITU-T H.264 table A-1), times ten: macroblocks a second, in a picture, and in the decoder's store of
+#: pictures; kbit/s and kbits of buffer, for profile High a quarter more.
+H264_LEVELS = (
+    (10, 1_485, 99, 396, 64, 175),
+    (11, 3_000, 396, 900, 192, 500),
+    (12, 6_000, 396, 2_376, 384, 1_000),
+    (13, 11_880, 396, 2_376, 768, 2_000),
+    (20, 11_880, 396, 2_376, 2_000, 2_000),
+    (21, 19_800, 792, 4_752, 4_000, 4_000),
+    (22, 20_250, 1_620, 8_100, 4_000, 4_000),
+    (30, 40_500, 1_620, 8_100, 10_000, 10_000),
+    (31, 108_000, 3_600, 18_000, 14_000, 14_000),
+    (32, 216_000, 5_120, 20_480, 20_000, 20_000),
+    (40, 245_760, 8_192, 32_768, 20_000, 25_000),
+    (41, 245_760, 8_192, 32_768, 50_000, 62_500),
+    (42, 522_240, 8_704, 34_816, 50_000, 62_500),
+    (50, 589_824, 22_080, 110_400, 135_000, 135_000),
+    (51, 983_040, 36_864, 184_320, 240_000, 240_000),
+    (52, 2_073_600, 36_864, 184_320, 240_000, 240_000),
+    (60, 4_177_920, 139_264, 696_320, 240_000, 240_000),
+    (61, 8_355_840, 139_264, 696_320, 480_000, 480_000),
+    (62, 16_711_680, 139_264, 696_320, 800_000, 800_000),
+)
+#: Pictures that an encoder may refer to.
+REFERENCES = 4
 #: The name of the ceiling, and the folder, of sound.
 AUDIO_CEILING, AUDIO_RENDITION = "audio", "audio-0"
 
@@ -87,7 +112,25 @@ def _fit(rung: Rung, size: tuple[int, int], fps: float) -> Rendition | None:
 def _made(rung: Rung, size: tuple[int, int], *, fps: float, scale: float = 1.0) -> Rendition:
     width, height = (_even(side, scale) for side in size)
     rate = rung.maxrate_kbps * 3 // 2 if fps > FAST_FPS else rung.maxrate_kbps
-    return Rendition(rung.name, width, height, rung.crf, rate)
+    made = Rendition(rung.name, width, height, rung.crf, rate, rung.codec)
+    return msgspec.structs.replace(made, level=h264_level(made, fps)) if rung.codec == "h264" else made
+
+
+def h264_level(rendition: Rendition, fps: float) -> int:
+    """The lowest level of H.264 High that holds a rendition of `fps` pictures a second, times ten; 6.2 at most."""
+    across, down = -(-rendition.width // 16), -(-rendition.height // 16)
+    picture = across * down
+    for level, a_second, most, stored, kbps, kbits in H264_LEVELS:
+        if (
+            picture <= most
+            and max(across, down) ** 2 <= 8 * most
+            and picture * fps <= a_second
+            and picture * REFERENCES <= stored
+            and rendition.maxrate_kbps * 4 <= kbps * 5
+            and rendition.bufsize_kbits * 4 <= kbits * 5
+        ):
+            return level
+    return H264_LEVELS[-1][0]
 
 
 def _even(side: int, scale: float) -> int:

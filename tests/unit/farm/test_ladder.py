@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ladder import LADDER, MIN_SIDE, renditions
+from shared.ladder import LADDER, MIN_SIDE, Rung, renditions
 
 
 def sizes(width: int, height: int) -> list[tuple[str, int, int]]:
@@ -44,6 +44,28 @@ def test_a_tiny_picture_gets_one_rung_at_its_own_even_size(width: int, height: i
 def test_a_fast_picture_may_spend_half_as_much_again() -> None:
     assert [made.maxrate_kbps for made in renditions(1280, 720, 50)] == [4200, 2100, 1200, 600]
     assert [made.maxrate_kbps for made in renditions(1280, 720, 30)] == [2800, 1400, 800, 400]
+
+
+@pytest.mark.parametrize(
+    ("size", "fps", "levels"),
+    [
+        ((1920, 1080), 25, [40, 31, 30, 30, 21]),
+        ((1920, 1080), 60, [42, 32, 31, 31, 30]),
+        ((640, 360), 30, [30, 21]),
+        ((64, 48), 5, [12]),
+        ((1080, 8192), 60, [60, 51, 42, 40, 31]),
+    ],
+)
+def test_each_rendition_has_the_lowest_level_that_holds_it(
+    size: tuple[int, int], fps: float, levels: list[int]
+) -> None:
+    assert [made.level for made in renditions(*size, fps)] == levels
+
+
+def test_av1_chooses_its_own_level() -> None:
+    (made,) = renditions(640, 360, 25, ladder=(Rung(360, crf=30, maxrate_kbps=500, codec="av1"),))
+
+    assert (made.codec, made.level) == ("av1", 0)
 
 
 @given(st.integers(MIN_SIDE, 8192), st.integers(MIN_SIDE, 8192))

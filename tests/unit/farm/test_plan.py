@@ -137,3 +137,25 @@ def test_the_plan_names_container_protection_and_variants() -> None:
     made: Plan = plan(media(picture()), RECIPE)
 
     assert (made.container, made.protection, made.variants) == ("cmaf", "none", ("0",))
+
+
+def test_a_longer_title_is_cut_where_its_keyframes_are() -> None:
+    shown = picture(frames=25 * 100, keyframes=tuple(range(0, 100, 10)))
+    made = plan(media(shown, None), RECIPE)
+
+    assert [(piece.name, piece.first_frame // 25) for piece in made.pieces] == [
+        ("0", 0),
+        ("1", 8),
+        ("2", 40),
+        ("3", 60),
+    ]
+    assert made.pieces[2].seek_us == 40_000_000
+    assert made.chunks == ("0", "sound", "poster", "1", "2", "3")
+
+
+def test_the_memory_a_chunk_takes_grows_with_picture_and_ladder() -> None:
+    small, large = plan(media(picture(width=640, height=360)), RECIPE), plan(media(picture()), RECIPE)
+    rungs = 1280 * 720 + 854 * 480 + 640 * 360 + 426 * 240
+
+    assert large.memory_bytes == (256 << 20) + 1280 * 720 * 3 * 16 + round(rungs * 1.5 * 52)
+    assert plan(media(None), RECIPE).memory_bytes == 256 << 20 < small.memory_bytes < large.memory_bytes
