@@ -20,6 +20,7 @@ from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
+from gateway.control.farms.routes import ROUTES as FARMS
 from gateway.control.flags.routes import ROUTES as FLAGS
 from gateway.control.headers import SecurityHeaders
 from gateway.control.jobs.routes import ROUTES as JOBS
@@ -76,6 +77,7 @@ ROUTES: list[Route] = [
     *CATALOGUE,
     *UPLOADS,
     *JOBS,
+    *FARMS,
     *SCREENINGS,
     *WATCHING,
     *ENTITLEMENTS,

@@ -22,6 +22,7 @@ from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
 from gateway.control.db import Begin, Connection, Database, open_pool
 from gateway.control.entitlements.store import EntitlementStore
+from gateway.control.farms.store import FarmStore
 from gateway.control.flags.store import FlagStore
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
@@ -40,6 +41,7 @@ from gateway.control.watching.store import WatchStore
 from gateway.control.watching.timelines import Timelines
 from shared.clock import Clock, SystemClock
 from shared.flags import Flags
+from shared.need import Needs
 from shared.network import Networks, parse_networks
 from shared.seats import Seats
 from shared.secrets import FolderSecrets, Secrets
@@ -59,6 +61,7 @@ class Unit:
         self.uploads = UploadStore(connection)
         self.jobs = JobStore(connection)
         self.entitlements = EntitlementStore(connection)
+        self.farms = FarmStore(connection)
         self.flags = FlagStore(connection)
         self.screenings = ScreeningStore(connection)
         self.watching = WatchStore(connection)
@@ -87,6 +90,7 @@ class Wiring(TypedDict):
     mailer: Mailer
     portal: PortalReader
     leases: RedisLeases
+    needs: Needs
     upload_locks: Locks
     signer: Signer
     cdn: Cdn
@@ -134,6 +138,7 @@ async def wire(
             portal=PortalReader(begin, clock),
             upload_locks=upload_locks,
             leases=RedisLeases(events, broker, lease_s=settings.lease_s),
+            needs=Needs(events, lease_s=settings.lease_s),
             signer=Signer(secrets, clock),
             cdn=OwnEdge(settings.edge_origin),
             timelines=Timelines(begin, bucket),

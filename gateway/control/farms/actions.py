@@ -1,0 +1,134 @@
+"""What operators do with the farm: look at it, and tell a worker to rest or to leave."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+
+from gateway.control.auth import Principal, require
+from gateway.control.farms.model import (
+    PAGE,
+    FarmRows,
+    FarmView,
+    GpuView,
+    JobLine,
+    JobLines,
+    JobPieces,
+    Marked,
+    Order,
+    Pieces,
+    QueueView,
+    Standing,
+    Which,
+    WorkerView,
+    by_plan,
+    piece_view,
+    wished,
+    work_view,
+)
+from gateway.control.outbox import Outbox
+from shared.errors import NotFound, Unavailable
+from shared.ids import is_id
+from shared.jobs import QUEUES
+from shared.need import Load, Needs, WorkerState, work_of
+
+OPERATE = "farm:operate"
+SILENT = "The farm's Redis does not answer: its workers cannot be seen. What they have in work goes on."
+
+
+async def status(*, by: Principal, needs: Needs, farms: FarmRows) -> FarmView:
+    """Workers, and what waits and runs. Raises Forbidden, Unavailable where Redis is away."""
+    require(by, OPERATE)
+    states, load = await _heard(needs)
+    plans = sorted({work.partition(" ")[0] for state in states for work in state.running})
+    owners = by_plan(await farms.owners(plans)) if plans else {}
+    workers = []
+    for state in states:
+        told = {name: getattr(state, name) for name in ("name", "queues", "encoder", "build", "speed")}
+        workers.append(
+            WorkerView(
+                **told,
+                state=_standing(state),
+                since=datetime.fromtimestamp(state.since, UTC) if state.since else None,
+                sessions=state.sessions,
+                sessions_cap=state.sessions_cap,
+                gpus=[
+                    GpuView(**{name: getattr(gpu, name) for name in GpuView.__struct_fields__}) for gpu in state.gpus
+                ],
+                running=[work_view(work, owners) for work in state.running],
+            )
+        )
+    return FarmView(
+        queues=[_queue(queue, states, load) for queue in QUEUES],
+        workers=workers,
+        speed=round(sum(state.speed for state in states if state.running), 3),
+    )
+
+
+async def jobs(which: Which, *, by: Principal, farms: FarmRows) -> JobLines:
+    """Jobs of all sellers: open ones, the oldest first, or those that came to nothing, the newest first."""
+    require(by, OPERATE)
+    found = await (farms.open(PAGE + 1) if which == "open" else farms.over(PAGE + 1))
+    return JobLines(found[:PAGE], more=len(found) > PAGE)
+
+
+async def show(id: str, *, by: Principal, needs: Needs, farms: FarmRows, pieces: Pieces) -> JobPieces:
+    """A job piece by piece, with who is at each. Raises Forbidden, NotFound. Redis away: nobody is known."""
+    require(by, OPERATE)
+    line = await farms.line(id) if is_id(id, "job") else None
+    if line is None:
+        raise NotFound("There is no such job.")
+    try:
+        states, is_live = await needs.workers(), True
+    except (RedisError, OSError):
+        states, is_live = [], False
+    at = {work: state.name for state in states for work in state.running}
+    found = sorted(await pieces.pieces([id]), key=wished)
+    return JobPieces(
+        job=line, pieces=[piece_view(piece, _worker(at, line, piece.chunk)) for piece in found], is_live=is_live
+    )
+
+
+async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Needs, outbox: Outbox) -> Marked:
+    """Say how a worker is to stand; it hears within seconds.
+
+    Raises Forbidden, NotFound for a worker that is to rest and was not heard of lately, Unavailable.
+    """
+    require(by, OPERATE)
+    states, _ = await _heard(needs)
+    if order.state != "open" and name not in {state.name for state in states}:
+        raise NotFound(f"No worker {name} was heard of lately.")
+    await outbox.audit(by.id, OPERATE, name, after={"state": order.state}, place=place)
+    try:
+        await needs.cordon(name, "" if order.state == "open" else order.state)
+    except (RedisError, OSError) as error:
+        raise Unavailable(SILENT) from error
+    return Marked(name=name, state=order.state)
+
+
+async def _heard(needs: Needs) -> tuple[list[WorkerState], Load]:
+    try:
+        return await needs.workers(), await needs.load()
+    except (RedisError, OSError) as error:
+        raise Unavailable(SILENT) from error
+
+
+def _standing(state: WorkerState) -> Standing:
+    return state.cordoned or "open"
+
+
+def _queue(queue: str, states: list[WorkerState], load: Load) -> QueueView:
+    return QueueView(
+        queue=queue,
+        workers=sum(queue in state.queues for state in states),
+        waiting=load.waiting[queue],
+        running=load.running[queue],
+        waiting_media_s=round(load.waiting_s[queue], 3),
+        running_media_s=round(load.running_s[queue], 3),
+    )
+
+
+def _worker(at: dict[str, str], line: JobLine, chunk: str) -> str:
+    """Who is at a piece, whichever name its plan goes by."""
+    return next((at[work] for plan in (line.version, line.id) if plan and (work := work_of(plan, chunk)) in at), "")

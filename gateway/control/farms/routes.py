@@ -1,0 +1,73 @@
+"""Routes of the farm, for operators."""
+
+from __future__ import annotations
+
+from gateway.control.farms import actions
+from gateway.control.farms.model import FarmView, JobLines, JobPieces, Marked, Order
+from gateway.control.limits import POLL, READ, WRITE
+from gateway.control.route import Call, Route
+
+
+async def read_farm(call: Call[None]) -> FarmView:
+    """The workers that were heard of lately, and what waits and runs."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.status(by=call.principal, needs=call.wiring["needs"], farms=unit.farms)
+
+
+async def list_farm_jobs(call: Call[None]) -> JobLines:
+    """Jobs of all sellers: those under way, or with `state=over` those that failed or were cancelled."""
+    which = "over" if call.query("state") == "over" else "open"
+    async with call.wiring["begin"]() as unit:
+        return await actions.jobs(which, by=call.principal, farms=unit.farms)
+
+
+async def read_farm_job(call: Call[None]) -> JobPieces:
+    """A job piece by piece: what is done, who is at what, what failed or was lost."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.show(
+            call.path("job"), by=call.principal, needs=call.wiring["needs"], farms=unit.farms, pieces=unit.jobs
+        )
+
+
+async def mark_worker(call: Call[Order]) -> Marked:
+    """Let a worker take nothing more, leave once it is idle, or work on."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.mark(
+            call.path("worker"),
+            call.body,
+            by=call.principal,
+            place=call.place,
+            needs=call.wiring["needs"],
+            outbox=unit.outbox,
+        )
+
+
+ROUTES: list[Route] = [
+    Route(method="GET", path="/v1/farm", handler=read_farm, limit=POLL, returns=FarmView, problems=(403, 503)),
+    Route(
+        method="GET",
+        path="/v1/farm/jobs",
+        handler=list_farm_jobs,
+        limit=READ,
+        returns=JobLines,
+        query={"state": "`over`: those that failed or were cancelled; without it those under way"},
+        problems=(403,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/farm/jobs/{job}",
+        handler=read_farm_job,
+        limit=POLL,
+        returns=JobPieces,
+        problems=(403, 404),
+    ),
+    Route(
+        method="PUT",
+        path="/v1/farm/workers/{worker}",
+        handler=mark_worker,
+        limit=WRITE,
+        body=Order,
+        returns=Marked,
+        problems=(403, 404, 503),
+    ),
+]
