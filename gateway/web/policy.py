@@ -22,7 +22,7 @@ def content_security_policy(settings: ControlSettings, *, logo_url: str = "") ->
         "script-src": ["'self'", *turnstile],
         "frame-src": turnstile or ["'none'"],
         "style-src": ["'self'", EMPTY_STYLE],
-        "img-src": ["'self'", "data:", "blob:", *logo],
+        "img-src": ["'self'", "data:", "blob:", edge, *logo],
         "media-src": ["'self'", "blob:", edge],
         "connect-src": ["'self'", edge],
         "worker-src": ["'self'", "blob:"],

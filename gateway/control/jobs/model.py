@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import msgspec
 
 from shared import jobs
-from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS, POSTER_CHUNK, SOUND_CHUNK
+from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS
 
 State = Literal["queued", "encoding", "finalising", "done", "failed", "cancelled"]
 Shown = Literal["queued", "probing", "encoding", "finalising", "done", "failed", "cancelled"]
@@ -19,8 +19,6 @@ OVER: frozenset[Shown] = frozenset({"done", "failed", "cancelled"})
 PROBE_PIECE, FINAL_PIECE = "probe", "final"
 #: A ticket that waits in a queue is sent again after this long all the same: the queue may be another's.
 PATIENCE = timedelta(minutes=10)
-#: What is shown while the playlists are written.
-NEARLY = 0.98
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 0.0
     attempts: int = 0
     ticket_at: datetime | None = None
+    playable_at: datetime | None = None
     last_error: str | None = None
     error_code: str | None = None
     queued_at: datetime
@@ -49,10 +48,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a job: a chunk of its plan, the probe or the last step."""
+    """One piece of a job: a chunk of its plan (which makes `media_s` of the title), the probe or the last step."""
 
     job: str
     chunk: str
+    media_s: float = 0.0
     progress: dict[str, float] = {}
     started: int = 0
     failures: int = 0
@@ -67,7 +67,11 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as people see it."""
+    """A job as people see it.
+
+    `made`: which spans of the title can be played, [start, end] in seconds, in order; `playable`: whether it can be
+    watched already. `eta_s`: seconds until the rest is made, None where nobody can say.
+    """
 
     id: str
     title: str
@@ -80,6 +84,9 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    made: list[list[float]]
+    playable: bool
+    eta_s: float | None
 
 
 class JobList(msgspec.Struct, frozen=True):
@@ -134,59 +141,6 @@ class Leases(Protocol):
 def planned(pieces: Sequence[Piece]) -> list[Piece]:
     """The chunks of the plan among a job's pieces."""
     return [piece for piece in pieces if piece.chunk not in (PROBE_PIECE, FINAL_PIECE)]
-
-
-def view(job: Job, pieces: Sequence[Piece], *, probing: bool = False) -> JobView:
-    """A job and its pieces as people see them; `probing` when somebody holds the lease on its probe."""
-    renditions = rendition_progress(job.renditions, planned(pieces))
-    begun = any(piece.chunk == PROBE_PIECE and piece.running > 0 for piece in pieces)
-    return JobView(
-        id=job.id,
-        title=job.title,
-        state="probing" if job.state == "queued" and (probing or begun) else job.state,
-        progress=_progress(job.state, planned(pieces)),
-        renditions=dict.fromkeys(renditions, 1.0) if job.state == "done" else renditions,
-        speed=job.speed if job.state == "encoding" else 0.0,
-        last_error=job.last_error,
-        attempts=job.attempts,
-        queued_at=job.queued_at,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-    )
-
-
-def rendition_progress(renditions: Sequence[str], chunks: Sequence[Piece]) -> dict[str, float]:
-    """How far each rendition is: the mean over the chunks that make it."""
-    alone = any(chunk.chunk == SOUND_CHUNK for chunk in chunks)
-    answer = {}
-    for name in renditions:
-        sound = alone and name.startswith("audio")
-        makers = [c for c in chunks if c.chunk != POSTER_CHUNK and (c.chunk == SOUND_CHUNK) == sound]
-        done = [1.0 if c.done_at else c.progress.get(name, 0.0) for c in makers]
-        answer[name] = round(sum(done) / len(done), 4) if done else 0.0
-    return answer
-
-
-def merge_progress(old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, float]:
-    """Progress never goes back, whatever order reports come in."""
-    return {name: max(old.get(name, 0.0), min(max(new.get(name, 0.0), 0.0), 1.0)) for name in {*old, *new}}
-
-
-def _progress(state: State, chunks: Sequence[Piece]) -> float:
-    if state in ("done", "finalising"):
-        return 1.0 if state == "done" else NEARLY
-    numbered = sum(chunk.chunk not in (SOUND_CHUNK, POSTER_CHUNK) for chunk in chunks) or 1
-    # A picture is most of the work; all the sound of a title costs about a tenth of it, the poster next to nothing.
-    weights = {SOUND_CHUNK: 0.1 * numbered, POSTER_CHUNK: 0.01 * numbered}
-    total = sum(weights.get(chunk.chunk, 1.0) for chunk in chunks)
-    done = sum(weights.get(chunk.chunk, 1.0) * _fraction(chunk) for chunk in chunks)
-    return round(NEARLY * done / total, 4) if total else 0.0
-
-
-def _fraction(chunk: Piece) -> float:
-    if chunk.done_at:
-        return 1.0
-    return sum(chunk.progress.values()) / len(chunk.progress) if chunk.progress else 0.0
 
 
 def is_due(piece: Piece, *, now: datetime, lease_s: float, held: bool | None, waiting: int | None) -> bool:

@@ -13,10 +13,13 @@ from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title, card
 from gateway.control.entitlements import actions as entitlements_actions
 from gateway.control.entitlements.model import Entitlements
+from gateway.control.jobs.model import Jobs
+from gateway.control.jobs.progress import view
 from gateway.control.outbox import Outbox
 from gateway.control.screenings.model import (
     Cdn,
     Logins,
+    Making,
     Play,
     Player,
     Screen,
@@ -110,6 +113,8 @@ def link(
     token = signer.sign(claims)
     path = names.multivariant(title.id, title.edition or "", best_ceiling(title.ceilings))
     origins = cdn.pick(sub=claims.sub, title=title.id)
+    base_url = f"{origins[0]}/t/{token}"
+    sprites = f"{base_url}/{names.sprites_index(title.id, title.version or '')}"
     urls = [tokens.playback_url(origin, token, path) for origin in origins]
     return Play(
         url=urls[0],
@@ -122,10 +127,23 @@ def link(
             title=title.name,
             poster_url=card(title).poster_url,
             sound_only=title.sound_only,
-            base_url=f"{origins[0]}/t/{token}",
+            base_url=base_url,
             cmcd=cmcd,
+            sprites=sprites if title.has_storyboard else None,
         ),
+        making=title.making,
     )
+
+
+async def making(title: Title, *, jobs: Jobs) -> Making:
+    """How much of a title is there to be watched."""
+    duration_s = title.duration_s or 0.0
+    if not title.making:
+        return Making(making=False, fraction=1.0, duration_s=duration_s, made=[[0.0, duration_s]])
+    found = [job for job in await jobs.latest([title.id]) if job.version == title.version]
+    shown = [view(job, await jobs.pieces([job.id])) for job in found]
+    fraction, made = (shown[0].progress, shown[0].made) if shown else (0.0, [])
+    return Making(making=True, fraction=fraction, duration_s=duration_s, made=made)
 
 
 async def note(

@@ -36,7 +36,8 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
     """What the player needs besides the address.
 
     `base_url` + `/beat?t=<seconds>` is a sign of life and says where the player is, `/end` frees the screen. `start_s`
-    is where to go on. `cmcd`: tell the edge how well it plays (CTA-5004).
+    is where to go on. `cmcd`: tell the edge how well it plays (CTA-5004). `sprites`: WebVTT of small pictures along
+    the seek bar, by time.
     """
 
     start_s: float
@@ -46,16 +47,33 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
     sound_only: bool
     base_url: str
     cmcd: bool = False
+    sprites: str | None = None
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True):
-    """A link to play by: first used until `expires_at`, then good for as long as the screening lasts."""
+    """A link to play by: first used until `expires_at`, then good for as long as the screening lasts.
+
+    `making`: not all of it is there yet; a part that is asked for is made next.
+    """
 
     url: str
     alternates: list[str]
     sid: str
     expires_at: datetime
     player: Player
+    making: bool = False
+
+
+class Making(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a title is there to be watched: `made` are spans of it, [start, end] in seconds, in order.
+
+    `fraction` (0 to 1) is how far the work on it is.
+    """
+
+    making: bool
+    fraction: float
+    duration_s: float
+    made: list[list[float]]
 
 
 class Screening(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from gateway.control.catalogue import actions as catalogue
 from gateway.control.limits import POLL, READ, WRITE, Limit
 from gateway.control.route import Call, Route
 from gateway.control.screenings import actions
-from gateway.control.screenings.model import Play, PlayOrder, Screens, claims_of
+from gateway.control.screenings.model import Making, Play, PlayOrder, Screens, claims_of
 from gateway.control.watching import actions as watching
 from shared import keys
 from shared.ids import new_secret
@@ -71,6 +71,14 @@ async def play(call: Call[PlayOrder]) -> Response:
     return response
 
 
+async def read_making(call: Call[None]) -> Making:
+    """How much of a title can be watched already, for whoever may watch it."""
+    async with call.wiring["begin"]() as unit:
+        title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
+        await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=call.wiring["clock"])
+        return await actions.making(title, jobs=unit.jobs)
+
+
 async def list_screens(call: Call[None]) -> Screens:
     """The screens you play on now."""
     held = await actions.held_seats(call.viewer, redis=call.wiring["redis"])
@@ -116,6 +124,15 @@ ROUTES: list[Route] = [
         limit=PLAY,
         body=PlayOrder,
         returns=Play,
+        login=False,
+        problems=(401, 403, 410),
+    ),
+    Route(
+        method="GET",
+        path="/v1/titles/{title}/making",
+        handler=read_making,
+        limit=POLL,
+        returns=Making,
         login=False,
         problems=(401, 403, 410),
     ),

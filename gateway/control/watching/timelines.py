@@ -10,7 +10,7 @@ import msgspec
 from gateway.control.db import Begin
 from gateway.control.watching.model import MOST_SEGMENTS, Stores, Timeline, ends_ms
 from shared.errors import NotFound
-from shared.jobs import Finished
+from shared.jobs import Finished, Outline
 from shared.ladder import AUDIO_CEILING, AUDIO_RENDITION
 from shared.storage import Bucket, names
 
@@ -28,7 +28,7 @@ class Timelines:
         self._kept: OrderedDict[str, Timeline] = OrderedDict()
 
     async def find(self, title: str, version: str) -> Timeline | None:
-        """The timeline; None for a version that is not (yet) whole, or not of this title.
+        """The timeline; None for a version that is not planned yet, or not of this title.
 
         fails="closed": raises Retryable when Postgres or the bucket does not answer, so that the entry comes again.
         """
@@ -57,11 +57,19 @@ class Timelines:
 
     async def _read(self, title: str, version: str) -> Timeline | None:
         try:
-            made = msgspec.json.decode(await self._bucket.get(names.ready(title, version)), type=Finished)
-            sound = made.ceilings[:1] == (AUDIO_CEILING,)
-            rendition = AUDIO_RENDITION if sound else made.ceilings[0]
+            rendition = await self._rendition(title, version)
             playlist = await self._bucket.get(names.media_playlist(title, version, rendition))
         except (NotFound, IndexError, msgspec.DecodeError):
             return None
         ends = ends_ms(LENGTH.findall(playlist.decode(errors="replace"))[:MOST_SEGMENTS])
-        return Timeline(version, title, sound, ends) if ends else None
+        return Timeline(version, title, rendition == AUDIO_RENDITION, ends) if ends else None
+
+    async def _rendition(self, title: str, version: str) -> str:
+        """The rendition whose playlist tells the time: a picture where there is one; its playlist never changes."""
+        try:
+            outline = msgspec.json.decode(await self._bucket.get(names.outline(title, version)), type=Outline)
+        except NotFound:
+            made = msgspec.json.decode(await self._bucket.get(names.ready(title, version)), type=Finished)
+            return AUDIO_RENDITION if made.ceilings[0] == AUDIO_CEILING else made.ceilings[0]
+        pictures = [name for name in outline.segments if name not in outline.sounds]
+        return [*pictures, AUDIO_RENDITION][0]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.jobs.model import PATIENCE, Job, Piece, is_due, merge_progress, too_often, view
+from gateway.control.jobs.model import PATIENCE, Job, Piece, is_due, too_often
+from gateway.control.jobs.progress import merge_progress, view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,6 +47,52 @@ def test_view_says_how_far_each_rendition_is() -> None:
     assert shown.renditions == {"720": 0.75, "audio-0": 0.25}
     assert 0.6 < shown.progress < 0.75
     assert (shown.state, shown.speed) == ("encoding", 2.0)
+
+
+PARTS = ("0", 8.0), ("1", 30.0), ("2", 30.02), ("10", 12.0)
+
+
+@pytest.mark.parametrize(
+    ("done", "spans"),
+    [
+        ("sound", []),
+        ("0 1", []),
+        ("0 sound", [[0.0, 8.0]]),
+        ("sound 2 1", [[8.0, 68.02]]),
+        ("10 sound 0", [[0.0, 8.0], [68.02, 80.02]]),
+        ("2 10 sound 0 1", [[0.0, 80.02]]),
+    ],
+)
+def test_view_says_which_spans_can_be_played_whatever_order_chunks_come_in(done: str, spans: list[list[float]]) -> None:
+    pieces = [piece(chunk, media_s=length, done_at=NOW if chunk in done.split() else None) for chunk, length in PARTS]
+    others = [piece(name, done_at=NOW if name in done.split() else None) for name in ("sound", "poster", "storyboard")]
+    assert view(job(state="encoding", duration_s=80.02), [*reversed(pieces), *others]).made == spans
+
+
+def test_view_of_sound_alone_can_be_played_when_all_of_it_is_there() -> None:
+    assert view(job(duration_s=60.0), [piece("sound")]).made == []
+    assert view(job(duration_s=60.0), [piece("sound", done_at=NOW)]).made == [[0.0, 60.0]]
+
+
+def test_view_says_when_the_rest_is_made_by_what_runs_now() -> None:
+    pieces = [
+        piece("0", media_s=8.0, done_at=NOW, started=1),
+        piece("1", media_s=30.0, progress={"720": 0.5}, started=1),
+        piece("2", media_s=30.0, started=1),
+        piece("3", media_s=30.0),
+        piece("sound"),
+    ]
+    assert view(job(state="encoding", speed=2.5), pieces).eta_s == 15.0
+    assert view(job(state="encoding", speed=2.5), pieces).renditions["720"] == round(23 / 98, 4)
+    assert view(job(state="encoding", speed=0.0), pieces).eta_s is None
+    assert view(job(state="cancelled", speed=2.5), pieces).eta_s is None
+
+
+def test_view_is_playable_from_the_first_part_on_until_the_job_fails() -> None:
+    assert not view(job(state="encoding"), []).playable
+    assert view(job(state="encoding", playable_at=NOW), []).playable
+    assert not view(job(state="failed", playable_at=NOW), []).playable
+    assert view(job(state="done"), []).playable
 
 
 @pytest.mark.parametrize(("state", "progress"), [("queued", 0.0), ("finalising", 0.98), ("done", 1.0)])

@@ -32,7 +32,13 @@ def test_policy_admits_turnstile_only_when_it_is_the_bot_check() -> None:
 
 def test_policy_names_the_origin_of_a_logo_and_nothing_else_when_it_lies_elsewhere(settings: ControlSettings) -> None:
     policy = content_security_policy(settings, logo_url="https://cdn.example/logo.png?x=1")
-    assert directives(policy)["img-src"] == ["'self'", "data:", "blob:", "https://cdn.example"]
+    assert directives(policy)["img-src"] == [
+        "'self'",
+        "data:",
+        "blob:",
+        "https://edge.example",
+        "https://cdn.example",
+    ]
     sly = content_security_policy(settings, logo_url="https://x;script-src *")
     assert directives(sly)["script-src"] == ["'self'"]
 

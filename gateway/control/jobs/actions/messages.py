@@ -15,9 +15,9 @@ from gateway.control.jobs.model import (
     Job,
     Jobs,
     Piece,
-    merge_progress,
     too_often,
 )
+from gateway.control.jobs.progress import merge_progress
 from gateway.control.outbox import Outbox
 from shared import jobs as farm
 from shared.clock import Clock

@@ -15,8 +15,8 @@ from gateway.control.jobs.model import (
     Leases,
     Piece,
     lease_of,
-    view,
 )
+from gateway.control.jobs.progress import view
 
 
 async def show(found: Sequence[Job], pieces: Sequence[Piece], *, leases: Leases) -> list[JobView]:
