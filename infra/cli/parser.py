@@ -25,6 +25,7 @@ def build() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _running(commands)
     _titles(commands)
+    _farm(commands)
     _tokens(commands)
     _benches(commands)
     _rest(commands)
@@ -77,6 +78,28 @@ def _titles(commands: Subparsers[argparse.ArgumentParser]) -> None:
     add.add_argument("--publish", action="store_true", help="wait until it is ready and publish it")
     _add(group, "ls", "titles:ls", words="list titles")
     _add(group, "show", "titles:show", words="show one title and its jobs").add_argument("title", metavar="ID")
+
+
+def _farm(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "farm", "the farm of the running Usher: workers, jobs, and its bench")
+    status = _add(
+        group, "status", "farm:status", words="workers, cards, what runs and what waits, drawn anew each second"
+    )
+    status.add_argument("--once", action="store_true", help="print it once")
+    status.add_argument("--json", action="store_true", help="print it once, as JSON")
+    status.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds between two looks")
+    jobs = _add(group, "jobs", "farm:jobs", words="jobs of all sellers that are under way")
+    jobs.add_argument("--failed", action="store_true", help="those that failed or were cancelled instead")
+    _add(group, "show", "farm:show", words="one job, piece by piece").add_argument("job", metavar="JOB")
+    _add(group, "retry", "farm:retry", words="try a job again; what is done is kept").add_argument("job", metavar="JOB")
+    _add(group, "cancel", "farm:cancel", words="stop a job; what is done is kept").add_argument("job", metavar="JOB")
+    cordon = _add(group, "cordon", "farm:cordon", words="let a worker take nothing more")
+    cordon.add_argument("worker", metavar="WORKER")
+    cordon.add_argument("--undo", action="store_true", help="let it take work again")
+    drain = _add(group, "drain", "farm:drain", words="let a worker finish what it has and leave")
+    drain.add_argument("worker", metavar="WORKER")
+    drain.add_argument("--wait", action="store_true", help="until it has left")
+    _farm_bench(group, "bench")
 
 
 def _tokens(commands: Subparsers[argparse.ArgumentParser]) -> None:

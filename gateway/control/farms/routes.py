@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.control.farms import actions
-from gateway.control.farms.model import FarmView, JobLines, JobPieces, Marked, Order
+from gateway.control.farms.model import FarmView, JobLines, JobPieces, Marked, Order, Which
 from gateway.control.limits import POLL, READ, WRITE
 from gateway.control.route import Call, Route
 
@@ -16,7 +16,7 @@ async def read_farm(call: Call[None]) -> FarmView:
 
 async def list_farm_jobs(call: Call[None]) -> JobLines:
     """Jobs of all sellers: those under way, or with `state=over` those that failed or were cancelled."""
-    which = "over" if call.query("state") == "over" else "open"
+    which: Which = "over" if call.query("state") == "over" else "open"
     async with call.wiring["begin"]() as unit:
         return await actions.jobs(which, by=call.principal, farms=unit.farms)
 
