@@ -7,11 +7,22 @@ from typing import Any
 import httpx2
 import msgspec
 
+from gateway.control.catalogue import actions as catalogue
 from gateway.control.jobs import actions as jobs
 from gateway.control.jobs.model import Job, NewJob
 from shared import jobs as farm
 from shared.ids import new_id
 from tests.support.control import Control, make_seller, register
+
+#: What a plan of `planned_of` says before any of it is made.
+PLAYABLE: dict[str, Any] = {
+    "version": "v1",
+    "edition": "e0",
+    "ceilings": ("720", "360"),
+    "duration_s": 10.0,
+    "width": 1280,
+    "height": 720,
+}
 
 
 class Desk:
@@ -57,6 +68,15 @@ class Desk:
         job = await self.queue(title["id"])
         await say(self.control, ready_of(job.id))
         return dict(await self.ask("GET", f"titles/{title['id']}"))
+
+    async def making(self, **about: Any) -> tuple[dict[str, Any], Job]:
+        """A title that can be watched while the farm makes it, and the job that does."""
+        title = await self.title(**about)
+        job = await self.queue(title["id"])
+        await say(self.control, planned_of(job.id))
+        async with self.control.wiring["begin"]() as unit:
+            await catalogue.become_playable(title["id"], **PLAYABLE, titles=unit.catalogue)
+        return dict(await self.ask("GET", f"titles/{title['id']}")), job
 
     async def published(self, **about: Any) -> dict[str, Any]:
         """A title on the shelf."""

@@ -10,7 +10,7 @@ from gateway.control.jobs.model import PROBE_PIECE, Job, Piece
 
 COLUMNS = """
 select id, title, upload, seller, master, sha256, kind, state, queue, version, duration_s, renditions, speed, attempts,
-       ticket_at, last_error, error_code, queued_at, started_at, finished_at
+       ticket_at, playable_at, last_error, error_code, queued_at, started_at, finished_at
 from job
 """
 INSERT = """
@@ -36,13 +36,14 @@ OPEN = "select id from job where state in ('queued', 'encoding', 'finalising') o
 STOPPED = "select id from job where state in ('failed', 'cancelled') and finished_at > $1"
 COUNT = "select state, count(*) from job where state in ('queued', 'encoding', 'finalising') group by state"
 PIECES = """
-select job, chunk, progress, started, failures, lost, ticket_at, done_at from job_chunk where job = any($1::text[])
+select job, chunk, media_s, progress, started, failures, lost, ticket_at, done_at from job_chunk
+where job = any($1::text[])
 """
 PUT_PIECE = """
-insert into job_chunk (job, chunk, progress, started, failures, lost, ticket_at, done_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into job_chunk (job, chunk, progress, started, failures, lost, ticket_at, done_at, media_s)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (job, chunk) do update set progress = $3, started = $4, failures = $5, lost = $6, ticket_at = $7,
-    done_at = $8
+    done_at = $8, media_s = $9
 """
 DROP_CHUNKS = "delete from job_chunk where job = $1 and chunk <> $2"
 SWEEP_INBOX = "delete from inbox where at < now() - interval '3 days'"
@@ -113,7 +114,7 @@ class JobStore:
         """Write a piece, new or not."""
         counts = (piece.started, piece.failures, piece.lost)
         await self._connection.execute(
-            PUT_PIECE, piece.job, piece.chunk, piece.progress, *counts, piece.ticket_at, piece.done_at
+            PUT_PIECE, piece.job, piece.chunk, piece.progress, *counts, piece.ticket_at, piece.done_at, piece.media_s
         )
 
     async def drop_chunks(self, job: str) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.control.catalogue import actions as catalogue
+from shared import jobs as farm
 from shared.storage import names
-from tests.support.control import Control, make_admin, register
-from tests.support.titles import Desk, desk
+from tests.support.control import Control, code_of, make_admin, register
+from tests.support.titles import PLAYABLE, Desk, desk, ready_of, say
 
 
 @pytest.fixture
@@ -116,6 +119,53 @@ async def test_states_move_only_as_they_may(seller: Desk) -> None:
     assert (await seller.ask("POST", f"titles/{ready['id']}/archive"))["state"] == "archived"
     again = await seller.ask("POST", f"titles/{ready['id']}/publish")
     assert (again["state"], again["published_at"]) == ("published", shown["published_at"])
+
+
+async def test_title_in_the_making_is_published_and_becomes_whole(control: Control, seller: Desk) -> None:
+    title, job = await seller.making()
+    assert (title["state"], title["making"], title["duration_s"], title["height"]) == ("processing", True, 10.0, 720)
+    shown = await seller.ask("POST", f"titles/{title['id']}/publish")
+    assert (shown["state"], shown["making"]) == ("published", True)
+    await say(control, ready_of(job.id))
+    whole = await seller.ask("GET", f"titles/{title['id']}")
+    assert (whole["state"], whole["making"], whole["ceilings"]) == ("published", False, ["720", "360"])
+    rows = await control.rows("select edition from title where id = $1", title["id"])
+    assert rows == [{"edition": "e1"}]
+
+
+async def test_title_in_the_making_loses_its_edition_when_the_job_fails(control: Control, seller: Desk) -> None:
+    draft, first = await seller.making(name="Draft")
+    shown, second = await seller.making(name="Shown")
+    await seller.ask("POST", f"titles/{shown['id']}/publish")
+    for job in (first, second):
+        await say(control, farm.Failed(job=job.id, chunk="1", code="bad", words="It ends early.", final=True))
+    rows = await control.rows("select state, version, edition, ceilings, duration_s, making from title order by name")
+    gone = {"version": None, "edition": None, "ceilings": [], "duration_s": None, "making": False}
+    assert rows == [{"state": "draft", **gone}, {"state": "published", **gone}]
+    await seller.ask("POST", f"titles/{draft['id']}/publish", 409)
+    answer = await control.browser().post(f"/v1/titles/{shown['id']}/play", json={})
+    assert code_of(answer) == (403, "entitlement-not-ready")
+
+
+async def test_new_master_ends_what_was_in_the_making(control: Control, seller: Desk) -> None:
+    title, _ = await seller.making()
+    await seller.ask("POST", f"titles/{title['id']}/publish")
+    await seller.queue(title["id"])
+    now = await seller.ask("GET", f"titles/{title['id']}")
+    assert (now["state"], now["making"], now["ceilings"]) == ("published", False, [])
+
+
+async def test_whole_edition_stays_until_the_next_is_whole(control: Control, seller: Desk) -> None:
+    title = await seller.published()
+    job = await seller.queue(title["id"])
+    async with control.wiring["begin"]() as unit:
+        await catalogue.become_playable(title["id"], **{**PLAYABLE, "version": "v2"}, titles=unit.catalogue)
+        await catalogue.end_making(title["id"], unit.catalogue)
+    rows = await control.rows("select version, edition, making from title where id = $1", title["id"])
+    assert rows == [{"version": "v1", "edition": "e1", "making": False}]
+    await say(control, ready_of(job.id, version="v2", edition="e2"))
+    rows = await control.rows("select version, edition, making from title where id = $1", title["id"])
+    assert rows == [{"version": "v2", "edition": "e2", "making": False}]
 
 
 async def test_shelf_pages_are_stable_while_titles_are_published(control: Control, seller: Desk) -> None:
@@ -251,6 +301,31 @@ async def test_poster_is_served_with_an_etag(control: Control, seller: Desk) -> 
     assert answer.headers["cache-control"].startswith("public")
     again = await control.http.get(path, headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_seller_chooses_the_still_and_alone_sees_the_others(control: Control, seller: Desk) -> None:
+    title, job = await seller.making()
+    await say(control, msgspec.structs.replace(ready_of(job.id), posters=3))
+    await seller.ask("POST", f"titles/{title['id']}/publish")
+    path = f"titles/{title['id']}"
+    for number in range(3):
+        still = names.poster(title["id"], "v1", number)
+        await control.wiring["bucket"].put(still, f"jpeg {number}".encode())
+    whole = await seller.ask("GET", path)
+    assert (whole["posters"], whole["poster"]) == (3, 0)
+    chosen = await seller.ask("PATCH", path, 200, {"poster": 2})
+    assert chosen["poster_url"] != whole["poster_url"]
+    public = await control.browser().get(chosen["poster_url"])
+    assert public.content == b"jpeg 2"
+    assert (await seller.http.get(f"/v1/{path}/poster.jpg?still=1")).content == b"jpeg 1"
+    for still in ("3", "x", "-1"):
+        assert (await seller.http.get(f"/v1/{path}/poster.jpg?still={still}")).status_code == 404
+    assert (await control.browser().get(f"/v1/{path}/poster.jpg?still=1")).status_code == 404
+    await seller.ask("PATCH", path, 422, {"poster": 3})
+    await seller.ask("PATCH", path, 422, {"poster": -1})
+    again = await seller.queue(title["id"])
+    await say(control, msgspec.structs.replace(ready_of(again.id, version="v2"), posters=3))
+    assert (await seller.ask("GET", path))["poster"] == 0
 
 
 async def test_studio_lists_all_states_of_ones_own_sellers(control: Control, seller: Desk) -> None:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from gateway.control.catalogue.model import CONTAINERS
+from shared import jobs as farm
 from shared.seats import Claim, Seats
 from shared.tokens import AUDIENCE, ISSUER, Claims
-from tests.support.control import Control, make_admin, register
-from tests.support.titles import Desk, desk
+from tests.support.control import Control, code_of, make_admin, register
+from tests.support.titles import Desk, desk, ready_of, say
 
 
 async def play(http: object, title: str, status: int = 200, **body: object) -> dict[str, object]:
@@ -142,6 +143,37 @@ async def test_play_when_the_window_ends_soon_ends_with_it(control: Control) -> 
     assert (claims.exp, claims.hmx) == (until, until)
     owner = await claims_in(control, str((await play(seller.http, title["id"]))["url"]))
     assert owner.hmx == int(control.clock.epoch()) + 6 * 3600
+
+
+async def test_play_when_the_title_is_made_says_so_and_how_much_there_is(control: Control) -> None:
+    seller, viewer = await desk(control), control.browser()
+    title, job = await seller.making(price_minor=499)
+    path = f"/v1/titles/{title['id']}"
+    assert code_of(await viewer.get(f"{path}/making")) == (404, "not-found")
+    await seller.ask("POST", f"titles/{title['id']}/publish")
+    assert code_of(await viewer.get(f"{path}/making")) == (401, "unauthenticated")
+    await register(viewer, "vera")
+    assert code_of(await viewer.get(f"{path}/making")) == (403, "entitlement-no-right")
+    await seller.ask("PUT", f"titles/{title['id']}/viewers/vera", 204)
+    assert (await play(viewer, title["id"]))["making"] is True
+    told = (await viewer.get(f"{path}/making")).json()
+    assert told == {"making": True, "fraction": 0.0, "duration_s": 10.0, "made": []}
+
+    await control.rows("update job_chunk set media_s = 10 where job = $1 and chunk = '0' returning 1", job.id)
+    for chunk in ("0", "sound"):
+        await say(control, farm.ChunkDone(job=job.id, chunk=chunk))
+    told = (await viewer.get(f"{path}/making")).json()
+    assert (told["making"], told["made"]) == (True, [[0.0, 10.0]])
+    assert 0.9 < told["fraction"] < 1
+
+    await say(control, msgspec.structs.replace(ready_of(job.id), has_storyboard=True))
+    whole = await play(viewer, title["id"])
+    told = (await viewer.get(f"{path}/making")).json()
+    assert told == {"making": False, "fraction": 1.0, "duration_s": 10.0, "made": [[0.0, 10.0]]}
+    player = whole["player"]
+    assert isinstance(player, dict)
+    assert whole["making"] is False
+    assert player["sprites"] == f"{player['base_url']}/v/{title['id']}/v1/sprites/index.vtt"
 
 
 async def test_play_when_taken_down_says_the_notice_to_everybody(control: Control) -> None:

@@ -17,7 +17,7 @@ from gateway.control.watching import store
 from gateway.control.watching.model import Key, Segments
 from gateway.control.worker import streams
 from shared.events import EDGE_STREAM, REVOKED, Envelope
-from shared.jobs import Finished
+from shared.jobs import Finished, Outline
 from shared.metrics import REGISTRY
 from shared.storage import names
 from shared.watch import WATCH_STREAM, Watched
@@ -171,6 +171,33 @@ async def test_timeline_is_read_from_the_bucket_once(control: Control, seller: D
     assert (await control.rows("select ends_ms, sound from timeline")) == [
         {"ends_ms": [4000, 8000, 10000], "sound": False}
     ]
+
+
+async def test_title_in_the_making_counts_by_the_playlist_of_its_plan(control: Control, seller: Desk) -> None:
+    title = (await seller.making())[0]["id"]
+    await seller.ask("POST", f"titles/{title}/publish")
+    _, sub = await viewer(control)
+    bucket, version = control.wiring["bucket"], version_of(title)
+    segments = {"audio-0": 3, "720": 3}
+    outline = Outline("job_1", 10.0, segments, chunks=(("0", 0, 2), ("1", 2, 1)), sounds=("audio-0",))
+    await bucket.put(names.outline(title, version), msgspec.json.encode(outline))
+    await take(control, entry(control, sub, title, 0b100))
+    assert await seconds(control, title) == []
+    await bucket.put(names.media_playlist(title, version, "720"), PLAYLIST.encode())
+    await take(control, entry(control, sub, title, 0b101))
+    assert await seconds(control, title) == [(str(control.clock.now().date()), 6000)]
+
+
+async def test_title_in_the_making_counts_its_sound_where_it_has_no_picture(control: Control, seller: Desk) -> None:
+    title = (await seller.making())[0]["id"]
+    _, sub = await viewer(control)
+    bucket, version = control.wiring["bucket"], version_of(title)
+    outline = Outline("job_1", 10.0, {"audio-0": 3}, chunks=(), sounds=("audio-0",))
+    await bucket.put(names.outline(title, version), msgspec.json.encode(outline))
+    await bucket.put(names.media_playlist(title, version, "audio-0"), PLAYLIST.encode())
+    data = bytes([0b011])
+    await take(control, entry(control, sub, title, sound_bits=data))
+    assert await seconds(control, title) == [(str(control.clock.now().date()), 8000)]
 
 
 async def test_title_goes_on_where_it_was_left_and_begins_again_when_it_was_seen(
