@@ -6,11 +6,12 @@ import re
 import shutil
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from farm import command, run
+from farm import command, gpu, run, slots
 from farm.encoders import Encoder, encoder
 from farm.grid import grid
 from shared.errors import EncodeFailed, Misconfigured
@@ -21,17 +22,20 @@ from shared.settings import FarmSettings
 #: The oldest ffmpeg from PATH that is taken.
 FLOOR = (5, 1)
 _LOOK = run.Limits(deadline_s=20, stall_s=20)
+#: A card's driver may take seconds to wake; where NVML sees no card, none is waited for.
+_CARD, _BLIND = run.Limits(deadline_s=8, stall_s=8), run.Limits(deadline_s=1.2, stall_s=1.2)
 _VERSION = re.compile(r"ffmpeg version (\S+)")
 _NUMBER = re.compile(r"n?(\d+)\.(\d+)")
-_PROOF = Rendition("360", 640, 360, crf=23, maxrate_kbps=800)
+_PROOF = Rendition("180", 320, 180, crf=23, maxrate_kbps=400)
 
 
 class Engine(msgspec.Struct, frozen=True):
-    """An ffmpeg, its build as it names itself, and the encoder class proven with it."""
+    """An ffmpeg, its build as it names itself, the encoder class proven with it, and the NVENC sessions it may open."""
 
     ffmpeg: str
     build: str
     encoder: Encoder
+    sessions_cap: int = 0
 
 
 async def find(settings: FarmSettings) -> Engine:
@@ -39,23 +43,67 @@ async def find(settings: FarmSettings) -> Engine:
     settings.scratch_dir.mkdir(parents=True, exist_ok=True)
     folder = settings.scratch_dir.absolute()
     path, build = await _ffmpeg(settings.ffmpeg, folder)
-    name = settings.encoder
-    if name == "auto":
-        name = "nvenc" if await works(path, encoder("nvenc"), folder) else "x264"
-    elif not await works(path, encoder(name), folder):
-        raise Misconfigured(f"USHER_ENCODER is {name}, but {path} cannot encode with it here")
-    return Engine(path, build, encoder(name))
+    if settings.encoder == "auto":
+        found = await best(path, folder, cards=bool(gpu.cards()))
+    elif await works(path, encoder(settings.encoder), folder):
+        found = encoder(settings.encoder)
+    else:
+        raise Misconfigured(f"USHER_ENCODER is {settings.encoder}, but {path} cannot encode with it here")
+    return Engine(path, build, found, await _cap(path, found, settings))
 
 
-async def works(path: str, candidate: Encoder, folder: Path) -> bool:
+async def best(path: str, folder: Path, *, cards: bool) -> Encoder:
+    """The best class that works: NVENC, a card that decodes and scales, or the CPU alone.
+
+    Without `cards` in sight it decides within two seconds, whatever ffmpeg does.
+    """
+    limits = _CARD if cards else _BLIND
+    for name in ("nvenc", *(("hybrid",) if cards else ())):
+        if await works(path, encoder(name), folder, limits):
+            return encoder(name)
+    return encoder("x264")
+
+
+async def works(path: str, candidate: Encoder, folder: Path, limits: run.Limits = _LOOK) -> bool:
     """Whether one second can be encoded: lists of encoders say nothing about the machine."""
-    argv = command.proof(path, candidate, candidate.options(_PROOF, grid(Fraction(25))))
+    why = await why_not(path, candidate, folder, limits)
+    if why is not None:
+        get("farm").info("encoder not usable", encoder=candidate.name, why=why)
+    return why is None
+
+
+async def why_not(path: str, candidate: Encoder, folder: Path, limits: run.Limits = _LOOK) -> str | None:
+    """Why a class cannot be used here, in ffmpeg's first words; None where it can."""
     try:
-        await run.run(argv, folder, _LOOK)
-    except (EncodeFailed, OSError) as error:
-        get("farm").info("encoder not usable", encoder=candidate.name, why=str(error))
+        await run.run(command.proof(path, candidate, _options(candidate)), folder, limits)
+    except EncodeFailed as error:
+        lines = error.details.get("lines")
+        return f"{error} ({lines[0]})" if isinstance(lines, list) and lines else str(error)
+    except OSError as error:
+        return str(error)
+    return None
+
+
+async def _cap(path: str, found: Encoder, settings: FarmSettings) -> int:
+    """The NVENC sessions that chunks may hold at once on this machine."""
+    if not found.on_card:
+        return 0
+    if settings.nvenc_sessions:
+        return settings.nvenc_sessions
+    opens = partial(_opens, path, found, settings.scratch_dir.absolute())
+    return await slots.learnt(slots.folder_of(settings), opens)
+
+
+async def _opens(path: str, found: Encoder, folder: Path, count: int) -> bool:
+    try:
+        await run.run(command.sessions(path, _options(found), count), folder, _LOOK)
+    except (EncodeFailed, OSError):
         return False
     return True
+
+
+def _options(candidate: Encoder) -> dict[str, str | int]:
+    return candidate.options(_PROOF, grid(Fraction(25)))
 
 
 async def _ffmpeg(named: str, folder: Path) -> tuple[str, str]:

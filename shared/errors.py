@@ -19,6 +19,7 @@
     │   ├── StoreUnavailable     the bucket did not answer
     │   ├── Unavailable          a database, Redis or another process did not answer
     │   ├── EncodeFailed         an attempt at a chunk gave no result; another may
+    │   ├── CardBusy             no encoder session of this machine's card came free
     │   └── Stopped              the work was told to stop before it was done
     └── Final                    something failed for good; a queue gives up and says why
         ├── MasterRejected       the upload is not a video or sound the farm accepts
@@ -152,6 +153,12 @@ class EncodeFailed(Retryable):
     """The encoder ended without a result."""
 
     code = "encode-failed"
+
+
+class CardBusy(Retryable):
+    """The card encodes as much as it can; another machine, or the same a little later, may take the chunk."""
+
+    code = "card-busy"
 
 
 class Stopped(Retryable):

@@ -187,7 +187,8 @@ class FarmSettings(Common, frozen=True, kw_only=True):
     scratch_dir: Annotated[Path, doc("folder for masters and chunks in work")] = Path(".usher/scratch")
     ffmpeg: Annotated[str, doc("ffmpeg to run; empty: PATH if >= 5.1, else imageio-ffmpeg's")] = ""
     encoder: Annotated[
-        Literal["auto", "x264", "nvenc"], doc("encoder class; auto proves NVENC by encoding one second")
+        Literal["auto", "x264", "nvenc", "hybrid"],
+        doc("encoder class; auto proves, by encoding a second, NVENC, then hybrid (a card decodes and scales)"),
     ] = "auto"
     chunk_deadline_s: Annotated[int, Meta(ge=10), doc("seconds one chunk may take at most")] = 6 * 3600
     stall_s: Annotated[int, Meta(ge=1), doc("seconds without progress after which ffmpeg is stopped")] = 30

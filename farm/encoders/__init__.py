@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from farm.encoders.base import Encoder
+from farm.encoders.hybrid import HYBRID
 from farm.encoders.nvenc import NVENC
 from farm.encoders.x264 import X264
 from shared.errors import Misconfigured
 
-ENCODERS: dict[str, Encoder] = {"x264": X264, "nvenc": NVENC}
+ENCODERS: dict[str, Encoder] = {made.name: made for made in (X264, NVENC, HYBRID)}
 
 
 def encoder(name: str) -> Encoder:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from farm.encoders.base import Encoder, Options, capped, gop
+from farm.encoders import svtav1
+from farm.encoders.base import Encoder, Options, capped, gop, levelled
 from farm.grid import Grid
 from shared.jobs import GPU_QUEUE
-from shared.ladder import Rendition
+from shared.ladder import Codec, Rendition
 
 
 def options(rendition: Rendition, grid: Grid) -> Options:
@@ -30,7 +31,10 @@ def options(rendition: Rendition, grid: Grid) -> Options:
         "force_key_frames": f"expr:eq(mod(n,{grid.segment_frames}),0)",
         **every,
         **capped(rendition),
+        **levelled(rendition),
     }
 
 
-NVENC = Encoder("nvenc", "h264_nvenc", GPU_QUEUE, options, bound_memory=False)
+NVENC = Encoder(
+    "nvenc", GPU_QUEUE, {"h264": options, "av1": svtav1.options}, card=True, on_card=frozenset[Codec]({"h264"})
+)

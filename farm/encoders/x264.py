@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from farm.encoders.base import CPU_QUEUE, Encoder, Options, capped, gop
+from farm.encoders import svtav1
+from farm.encoders.base import CPU_QUEUE, Encoder, Options, capped, gop, levelled
 from farm.grid import Grid
 from shared.ladder import Rendition
 
@@ -17,7 +18,8 @@ def options(rendition: Rendition, grid: Grid) -> Options:
         "sc_threshold": 0,
         **gop(grid),
         **capped(rendition),
+        **levelled(rendition),
     }
 
 
-X264 = Encoder("x264", "libx264", CPU_QUEUE, options)
+X264 = Encoder("x264", CPU_QUEUE, {"h264": options, "av1": svtav1.options})

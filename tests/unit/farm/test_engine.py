@@ -21,7 +21,7 @@ def test_older_builds_are_not(build: str) -> None:
 
 
 def test_an_unknown_encoder_stops_the_start() -> None:
-    assert [encoder(name).name for name in ENCODERS] == ["x264", "nvenc"]
+    assert [encoder(name).name for name in ENCODERS] == ["x264", "nvenc", "hybrid"]
     with pytest.raises(Misconfigured, match="av1"):
         encoder("av1")
 
