@@ -13,20 +13,22 @@ from typing import TypeVar
 
 import msgspec
 
+from farm.editions import Edition
 from farm.package import Piece
 from farm.plan import Order
 from farm.playlists import Track
-from shared.errors import NotFound
+from shared.errors import EncodeFailed, NotFound
 from shared.jobs import Finished
 from shared.storage import Bucket, names
 
 #: Objects written or copied at once.
 AT_ONCE = 8
-JSON_TYPE, PLAYLIST_TYPE, MP4_TYPE, JPEG_TYPE = (
+JSON_TYPE, PLAYLIST_TYPE, MP4_TYPE, JPEG_TYPE, VTT_TYPE = (
     "application/json",
     "application/vnd.apple.mpegurl",
     "video/mp4",
     "image/jpeg",
+    "text/vtt",
 )
 Item = TypeVar("Item")
 
@@ -40,13 +42,17 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """`done.json`: the attempt that is the chunk's result, its objects, and the tracks (or parts of them) they are."""
+    """`done.json`: the attempt that is the chunk's result, its objects, and the tracks (or parts of them) they are.
+
+    `loudness_lufs`: of the sound that plays unless another is chosen, where that was measured.
+    """
 
     attempt: str
     chunk: str
     objects: tuple[Made, ...]
     tracks: tuple[Track, ...] = ()
     samples: int = 0
+    loudness_lufs: float | None = None
 
     def sha256(self, name: str) -> str:
         """The checksum of one object. Raises KeyError."""
@@ -73,15 +79,25 @@ class Attempt:
         await each(pieces, put)
         return seen
 
-    async def win(self, tracks: Iterable[Track] = (), samples: int = 0) -> Marker:
+    async def win(
+        self, tracks: Iterable[Track] = (), samples: int = 0, *, loudness_lufs: float | None = None
+    ) -> Marker:
         """Put the marker, or read the one that another attempt put first."""
         objects = tuple(self._made[name] for name in sorted(self._made))
-        ours = Marker(self._attempt, self._chunk, objects, tuple(tracks), samples)
+        ours = Marker(self._attempt, self._chunk, objects, tuple(tracks), samples, loudness_lufs)
         key = names.done(self._version, self._chunk)
         if await self._bucket.put_if_absent(key, msgspec.json.encode(ours), content_type=JSON_TYPE):
             return ours
         theirs = await marker(self._bucket, self._version, self._chunk)
         return theirs or ours
+
+    async def agrees(self, title: str, name: str) -> bool:
+        """Whether an object this attempt wrote is the same as the published one of that name, if there is one."""
+        try:
+            there = await self._bucket.get(f"{names.version_prefix(title, self._version)}{name}")
+        except NotFound:
+            return True
+        return hashlib.sha256(there).hexdigest() == self._made[name].sha256
 
     @property
     def _prefix(self) -> str:
@@ -124,6 +140,23 @@ async def copy_winner(bucket: Bucket, won: Marker, *, title: str, version: str) 
             await bucket.copy(f"{source}/{made.name}", f"{target}{made.name}")
 
     await each(won.objects, copy)
+
+
+async def put_edition(bucket: Bucket, made: Edition, *, title: str, version: str) -> None:
+    """Write an edition and the media playlists it lists, which never change. Raises EncodeFailed where others lie."""
+    texts = {names.media_playlist(title, version, name): text for name, text in made.indexes.items()}
+    texts |= {names.multivariant(title, made.name, ceiling): text for ceiling, text in made.tops.items()}
+
+    async def put(key: str) -> None:
+        await put_same(bucket, key, texts[key].encode(), content_type=PLAYLIST_TYPE)
+
+    await each(texts, put)
+
+
+async def put_same(bucket: Bucket, key: str, data: bytes, *, content_type: str) -> None:
+    """Write what nobody may change any more. Raises EncodeFailed where something else lies there."""
+    if not await bucket.put_if_absent(key, data, content_type=content_type) and await bucket.get(key) != data:
+        raise EncodeFailed(f"{key} is there already, and differs", code="published-differs")
 
 
 async def remove_attempts(bucket: Bucket, version: str, chunks: Iterable[str]) -> None:

@@ -201,7 +201,7 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
 
 
 async def _finalise(ticket: FinaliseTicket, on: Floor) -> None:
-    done = await finalise_version(on.bucket, ticket.title, ticket.version)
+    done = await finalise_version(on.bucket, ticket.title, ticket.version, words=ticket.subtitles)
     message = _ready(ticket.job, done)
     kept = names.ready_message(ticket.version, ticket.job)
     await on.bucket.put(kept, msgspec.json.encode(message), content_type=JSON_TYPE)
