@@ -25,9 +25,9 @@ _AV1_LEVELS: Final = (
 
 
 def of(rendition: Rendition, rate: Fraction) -> str:
-    """The picture of a rendition at `rate`: H.264 High of its level, or AV1 Main of 8 bits and the lowest level."""
+    """The picture of a rendition at `rate`: H.264 as the rendition says, or AV1 Main of 8 bits and the lowest level."""
     if rendition.codec == "h264":
-        return f"avc1.6400{rendition.level:02x}"
+        return f"avc1.{rendition.profile}{rendition.level:02x}"
     return f"av01.0.{_av1_level(rendition, rate):02d}M.08"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from farm import cuts, soundtracks
+import msgspec
+
+from farm import copying, cuts, soundtracks
 from farm.grid import constant_rate, grid
 from farm.media import MediaInfo, Picture
 from farm.plan import ChunkPlan, Plan, Recipe, VideoPlan
@@ -67,7 +69,7 @@ def _video(info: MediaInfo, picture: Picture, ladder: tuple[Rung, ...]) -> Video
     hold = 0
     if info.sound and (over := _span(info.sound.end_s, info) - frames / rate) > HOLD_S:
         hold = round(over * rate)
-    return VideoPlan(
+    made = VideoPlan(
         stream=picture.stream,
         grid=grid(rate),
         frames=frames + hold,
@@ -76,6 +78,7 @@ def _video(info: MediaInfo, picture: Picture, ladder: tuple[Rung, ...]) -> Video
         deinterlace=picture.interlaced,
         tonemap=picture.hdr,
     )
+    return msgspec.structs.replace(made, renditions=(copying.top(info, picture, made), *made.renditions[1:]))
 
 
 def _frames(info: MediaInfo, picture: Picture, rate: Fraction) -> int:

@@ -36,6 +36,8 @@ H264_LEVELS = (
     (61, 8_355_840, 139_264, 696_320, 480_000, 480_000),
     (62, 16_711_680, 139_264, 696_320, 800_000, 800_000),
 )
+#: H.264's profile High without constraints.
+HIGH = "6400"
 #: Pictures that an encoder may refer to.
 REFERENCES = 4
 #: The name of the ceiling, and the folder, of sound.
@@ -59,8 +61,9 @@ class Rung(msgspec.Struct, frozen=True):
 class Rendition(msgspec.Struct, frozen=True):
     """A rung fitted to one picture: even sides, none above the source.
 
-    `level` is that of the codec times ten (H.264's 3.1 is 31), 0 where the encoder chooses. `copied`: the master's own
-    bytes are this rendition.
+    `level` is that of the codec times ten (H.264's 3.1 is 31), 0 where the encoder chooses. `profile`: H.264's profile
+    and constraints in hex, as its codec's name has them (RFC 6381: `avc1.64001f` is 6400 and level 3.1). `copied`: the
+    master's own bytes are this rendition.
     """
 
     name: str
@@ -71,6 +74,11 @@ class Rendition(msgspec.Struct, frozen=True):
     codec: Codec = "h264"
     level: int = 0
     copied: bool = False
+    profile: str = HIGH
+
+    def as_copied(self, *, level: int, profile: str) -> Rendition:
+        """The same, made of the master's own bytes."""
+        return msgspec.structs.replace(self, copied=True, level=level, profile=profile)
 
     @property
     def bufsize_kbits(self) -> int:

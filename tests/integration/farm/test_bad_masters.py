@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.probe import MAX_STREAMS, probe
+from farm.probe import probe
+from farm.refusals import MAX_STREAMS
 from shared import jobs
 from shared.errors import MasterRejected
 from tests.support import media

@@ -1,0 +1,107 @@
+"""What the picture of an MP4 is like as it lies there, for deciding whether it can be shown as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+from av.video.stream import VideoStream
+
+from farm.grid import grid
+from farm.media import Picture
+from farm.times import Times
+from farm.tracks import Track
+
+#: Of a unit: sequence and picture parameters, slices of a picture that can stand alone and of one that cannot.
+_SEQUENCE, _PARAMETERS, _IDR, _SLICE = 7, 8, 5, 1
+#: Units looked at in search of a picture's first slice.
+_UNITS = 24
+
+
+class Facts(TypedDict, total=False):
+    """Fields of `Picture`."""
+
+    profile: str
+    level: int
+    pix_fmt: str
+    avcc: str
+    exact_times: bool
+    bps: int
+    peak_bps: int
+    idr_steps: tuple[int, ...]
+
+
+def facts(stream: VideoStream, picture: Picture, shown: Times, *, track: Track | None, path: Path) -> Facts:
+    """What is known of H.264 in an MP4 with an index; of all else only profile and format of the pixels. Blocks."""
+    context = stream.codec_context
+    found = Facts(profile=context.profile or "", pix_fmt=context.pix_fmt or "")
+    avcc = bytes(context.extradata or b"")
+    if track is None or track.kinds != (b"avc1",) or not shown.decoded or len(avcc) < 7 or avcc[0] != 1:
+        return found
+    found |= Facts(avcc=avcc.hex(), level=avcc[3], exact_times=_exact(stream, picture, shown))
+    if not found["exact_times"]:
+        return found
+    sizes = [entry.size for entry in stream.index_entries]
+    per_segment = grid(picture.rate).segment_frames
+    found["bps"] = round(8 * sum(sizes) * picture.rate / len(sizes))
+    found["peak_bps"] = max(
+        round(8 * sum(part) * picture.rate / len(part))
+        for part in (sizes[first : first + per_segment] for first in range(0, len(sizes), per_segment))
+        if 2 * len(part) >= per_segment or len(part) == len(sizes)
+    )
+    found["idr_steps"] = _idr_steps(stream, path, avcc=avcc, per_segment=per_segment)
+    return found
+
+
+def _exact(stream: VideoStream, picture: Picture, shown: Times) -> bool:
+    """Whether pictures are decoded and shown one step apart, to the tick."""
+    step = 1 / (picture.rate * (stream.time_base or 1)) if picture.constant else 0
+    if not step or step.denominator != 1:
+        return False
+    entries, count = stream.index_entries, len(shown.starts)
+    decoded = [entry.timestamp for entry in entries]
+    return all(
+        found == list(range(found[0], found[0] + count * int(step), int(step))) for found in (shown.starts, decoded)
+    )
+
+
+def _idr_steps(stream: VideoStream, path: Path, *, avcc: bytes, per_segment: int) -> tuple[int, ...]:
+    """A segment, its half and its quarter in frames, as far as each picture on that grid is an IDR."""
+    entries = stream.index_entries
+    places = [(entry.pos, entry.size, entry.is_keyframe) for entry in entries]
+    steps: list[int] = []
+    with path.open("rb") as file:
+        for step in (per_segment, per_segment // 2, per_segment // 4):
+            on_grid = places[:: step or 1]
+            if not step or per_segment % step or not all(key for _, _, key in on_grid):
+                break
+            if not all(_is_idr(file.fileno(), pos, pos + size, avcc=avcc) for pos, size, _ in on_grid):
+                break
+            steps.append(step)
+    return tuple(steps)
+
+
+def _is_idr(file: int, at: int, end: int, *, avcc: bytes) -> bool:
+    """Whether the picture at `[at, end)` can stand alone, by the parameters of the file's header."""
+    for kind, start, stop in _units(file, at, end, width=(avcc[4] & 3) + 1):
+        if kind in (_SEQUENCE, _PARAMETERS) and os.pread(file, stop - start, start) not in avcc:
+            return False
+        if _SLICE <= kind <= _IDR:
+            return kind == _IDR
+    return False
+
+
+def _units(file: int, at: int, end: int, *, width: int) -> Iterator[tuple[int, int, int]]:
+    """The units of a picture: kind, first byte, byte after the last (ITU-T H.264, 7.4.1; ISO/IEC 14496-15, 5.3.3)."""
+    for _ in range(_UNITS):
+        head = os.pread(file, width + 1, at)
+        start = at + width
+        if len(head) <= width:
+            return
+        stop = start + int.from_bytes(head[:width], "big")
+        if not start < stop <= end:
+            return
+        yield head[width] & 31, start, stop
+        at = stop
