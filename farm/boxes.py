@@ -124,15 +124,23 @@ def _defaults(moof: bytes) -> tuple[int, int]:
     return duration, size
 
 
-def avc_codec(init: bytes) -> str:
-    """The RFC 6381 name of the only track's H.264, from its avcC: profile, constraints, level."""
+def codec(init: bytes) -> str:
+    """The RFC 6381 name of the only track's picture: H.264 from its avcC, AV1 from its av1C."""
     stsd = need(init, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     entry = next(boxes(init, stsd.body + 8, stsd.end))
     visual_sample_entry = 78
     for box in boxes(init, entry.body + visual_sample_entry, entry.end):
         if box.kind == b"avcC":
             return f"avc1.{init[box.body + 1 : box.body + 4].hex()}"
-    raise ValueError("no avcC box")
+        if box.kind == b"av1C":
+            return _av1(init[box.body + 1], init[box.body + 2])
+    raise ValueError("no avcC or av1C box")
+
+
+def _av1(levels: int, depths: int) -> str:
+    """Profile, level, tier and depth, as the AV1 codec ISO media file format binding says (section 5)."""
+    bits = (12 if depths & 0x20 else 10) if depths & 0x40 else 8
+    return f"av01.{levels >> 5}.{levels & 0x1F:02d}{'H' if depths & 0x80 else 'M'}.{bits:02d}"
 
 
 def with_edit_list(init: bytes, media_time: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from farm import run
+from farm.encoders import encoder
 from farm.engine import Engine
 from farm.package import Piece
 from farm.plan import Plan
@@ -18,8 +19,12 @@ from farm.report import ProgressFeed
 from shared.settings import FarmSettings
 from shared.tasks import end
 
-#: Address space of one ffmpeg that encodes on the CPU.
+#: Address space of one ffmpeg that encodes on the CPU, where the plan names no memory.
 MEMORY_BYTES = 16 << 30
+#: Address space beside what the plan expects it to use: libraries, and what threads reserve; and how much more it is.
+ADDRESS_BYTES, ADDRESS_SLACK = 4 << 30, 2
+#: A chunk may take this long at least, and this long for a second of its media, whatever the machine does besides.
+DEADLINE_S, PACE = 600, 60
 #: A file may be this much larger than its top rate allows.
 FILE_SLACK, FILE_FLOOR_BYTES = 2, 64 << 20
 
@@ -39,10 +44,10 @@ class Making(msgspec.Struct, frozen=True):
 async def ffmpeg(making: Making, argv: list[str], folder: Path, *, tell: run.OnProgress = lambda _: None) -> None:
     """Run one ffmpeg to its end within the limits, and send progress meanwhile. Raises EncodeFailed and Stopped."""
     limits = run.Limits(
-        deadline_s=making.settings.chunk_deadline_s,
+        deadline_s=deadline_s(making),
         stall_s=making.settings.stall_s,
-        memory_bytes=MEMORY_BYTES if making.engine.encoder.bound_memory else 0,
-        file_bytes=_most_bytes(making.plan),
+        memory_bytes=address_bytes(making.plan) if encoder(making.plan.encoder).bound_memory else 0,
+        file_bytes=_most_bytes(making.plan, making.chunk),
     )
     sending = asyncio.create_task(making.feed.keep_sending())
     try:
@@ -61,6 +66,30 @@ async def written(attempt: Attempt, name: str, pieces: Iterator[Piece], *, times
     return Track(name, "", timescale, tuple(segment.ticks for segment in segments), sizes), init
 
 
-def _most_bytes(plan: Plan) -> int:
-    kbps = max((r.maxrate_kbps for r in plan.video.renditions), default=0) if plan.video else plan.sound.kbps
-    return FILE_FLOOR_BYTES + int(FILE_SLACK * kbps * 125 * plan.duration_s)
+def deadline_s(making: Making) -> float:
+    """Seconds the chunk may take: as its media lasts, within what the settings allow."""
+    return min(making.settings.chunk_deadline_s, max(DEADLINE_S, PACE * media_s(making.plan, making.chunk)))
+
+
+def address_bytes(plan: Plan) -> int:
+    """The address space one ffmpeg may take: well above what the plan expects, so that only what runs wild hits it."""
+    return ADDRESS_BYTES + ADDRESS_SLACK * plan.memory_bytes if plan.memory_bytes else MEMORY_BYTES
+
+
+def media_s(plan: Plan, chunk: str) -> float:
+    """Seconds of media the chunk covers: a piece of the picture, or all of the title."""
+    frames = next((piece.frames for piece in plan.pieces if piece.name == chunk), None)
+    return plan.duration_s if frames is None else float(frames / plan.picture.grid.rate)
+
+
+def scratch_bytes(plan: Plan, chunk: str) -> int:
+    """What the chunk's files take at their highest rates."""
+    pictures = sum(rendition.maxrate_kbps for rendition in plan.video.renditions) if plan.video else 0
+    sounds = sum(sound.kbps for sound in plan.sounds)
+    of_picture = any(piece.name == chunk for piece in plan.pieces)
+    return int((pictures if of_picture else sounds) * 125 * media_s(plan, chunk))
+
+
+def _most_bytes(plan: Plan, chunk: str) -> int:
+    """What one file may take."""
+    return FILE_FLOOR_BYTES + FILE_SLACK * scratch_bytes(plan, chunk)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from farm import boxes, command, package, run
+from farm import boxes, codecs, command, package, run
 from farm.encoders import encoder
 from farm.grid import video_segments
 from farm.making import Making, ffmpeg, written
 from farm.plan import Plan
+from farm.playlists import Track
 from farm.progress import Growing, fractions
 from farm.publish import Attempt, Marker
+from shared.errors import EncodeFailed
+from shared.ladder import Rendition
 
 
 def names_of(plan: Plan) -> tuple[str, ...]:
@@ -30,12 +33,18 @@ async def make(making: Making, bench: command.Bench, attempt: Attempt) -> Marker
         making.feed.update(at, found.speed)
 
     await ffmpeg(making, command.video(plan, piece, bench, encoder=encoder(plan.encoder)), bench.folder, tell=tell)
-    tracks = []
-    for rendition in picture.renditions:
-        pieces = package.video(bench.folder / f"{rendition.name}.mp4", grid, piece)
-        track, init = await written(attempt, rendition.name, pieces, timescale=grid.timescale)
-        track = msgspec.structs.replace(
-            track, codec=boxes.avc_codec(init), width=rendition.width, height=rendition.height
-        )
-        tracks.append(track)
+    tracks = [await _written(making, bench, attempt, rendition) for rendition in picture.renditions]
     return await attempt.win(tracks, piece.frames)
+
+
+async def _written(making: Making, bench: command.Bench, attempt: Attempt, rendition: Rendition) -> Track:
+    """Cut, check and write one rendition. Raises EncodeFailed where it would not join what others made of the title."""
+    plan, grid = making.plan, making.plan.picture.grid
+    pieces = package.video(bench.folder / f"{rendition.name}.mp4", grid, plan.piece(making.chunk))
+    track, init = await written(attempt, rendition.name, pieces, timescale=grid.timescale)
+    codec = boxes.codec(init)
+    if not rendition.copied and codec != (planned := codecs.of(rendition, grid.rate)):
+        raise EncodeFailed(f"{rendition.name} came as {codec} instead of {planned}", code="codec-differs")
+    if not await attempt.agrees(plan.title, f"{rendition.name}/init.mp4"):
+        raise EncodeFailed(f"{rendition.name} does not join what others made of it", code="init-differs", lost=True)
+    return msgspec.structs.replace(track, codec=codec, width=rendition.width, height=rendition.height)

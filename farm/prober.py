@@ -42,7 +42,7 @@ async def look(
         found = msgspec.json.decode(await asyncio.to_thread(result.read_bytes), type=Finding)
     except EncodeFailed as error:
         words = f"the file could not be examined ({error})"
-        raise EncodeFailed(words, code=error.code, lines=error.details.get("lines")) from error
+        raise EncodeFailed(words, code=error.code, **error.details) from error
     finally:
         await asyncio.to_thread(result.unlink, missing_ok=True)
     if found.info is None:

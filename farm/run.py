@@ -21,7 +21,7 @@ import msgspec
 from shared.errors import EncodeFailed, Stopped
 
 #: Seconds between SIGTERM and SIGKILL.
-POLITE_S = 1.5
+POLITE_S = 1.0
 #: Seconds between two looks at the watchdogs.
 LOOK_S = 0.2
 #: Lines of stderr kept for the error.
@@ -65,7 +65,8 @@ async def run(
     """Run to the end and give ffmpeg's last lines.
 
     Raises EncodeFailed (exit code, stall, deadline; `details["lines"]` are ffmpeg's last words) and Stopped (`stop`
-    was set). Nothing of the process group is left when it returns or is cancelled.
+    was set). A SIGKILL that was not ours is no fault of the input: `code` is "killed" and `details["lost"]` true.
+    Nothing of the process group is left when it returns or is cancelled.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -90,7 +91,7 @@ async def run(
             watch.check()
         await asyncio.wait(readers, timeout=LOOK_S)
         if process.returncode:
-            raise EncodeFailed(_why(process.returncode, watch.last), lines=list(watch.last))
+            raise _failure(process.returncode, watch.last)
         return list(watch.last)
     except EncodeFailed as error:
         error.details["lines"] = list(watch.last)
@@ -162,10 +163,12 @@ async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
         yield rest.decode("utf-8", "replace")
 
 
-def _why(code: int, last: deque[str]) -> str:
+def _failure(code: int, last: deque[str]) -> EncodeFailed:
+    if code == -signal.SIGKILL:
+        return EncodeFailed("ffmpeg was ended by SIGKILL", code="killed", lost=True)
     if code < 0:
-        return f"ffmpeg was ended by {signal.Signals(-code).name}"
-    return f"ffmpeg gave up ({code}): {last[-1] if last else 'no word'}"
+        return EncodeFailed(f"ffmpeg was ended by {signal.Signals(-code).name}")
+    return EncodeFailed(f"ffmpeg gave up ({code}): {last[-1] if last else 'no word'}")
 
 
 async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:

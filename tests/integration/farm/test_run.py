@@ -82,12 +82,22 @@ async def test_reports_are_told_and_last_words_kept(tmp_path: Path) -> None:
     assert failed.value.details["lines"] == ["oh no"]
 
 
-async def test_killed_from_outside_is_a_failure_that_may_be_tried_again(tmp_path: Path) -> None:
+async def test_killed_from_outside_is_no_fault_of_the_input(tmp_path: Path) -> None:
     running = asyncio.create_task(run.run(script(tmp_path, "echo $$ > pid; sleep 600"), tmp_path, LIMITS))
     os.kill(await pid_in(tmp_path / "pid"), signal.SIGKILL)
 
-    with pytest.raises(EncodeFailed, match="SIGKILL"):
+    with pytest.raises(EncodeFailed, match="SIGKILL") as failed:
         await running
+    assert (failed.value.code, failed.value.details["lost"]) == ("killed", True)
+
+
+@pytest.mark.parametrize("body", ["kill -SEGV $$", "exit 137", "trap '' TERM; echo progress=x; sleep 600"])
+async def test_a_crash_a_bad_end_and_our_own_kill_are_not_taken_for_a_lost_worker(tmp_path: Path, body: str) -> None:
+    with pytest.raises(EncodeFailed) as failed:
+        await run.run(script(tmp_path, body), tmp_path, run.Limits(deadline_s=20, stall_s=1))
+
+    assert failed.value.code != "killed"
+    assert not failed.value.details.get("lost")
 
 
 async def test_stop_is_polite_first(tmp_path: Path) -> None:

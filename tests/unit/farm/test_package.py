@@ -65,7 +65,16 @@ def test_the_edit_list_takes_back_what_b_frames_push(tmp_path: Path) -> None:
     assert edit_start(init.data) == 1024
     assert [found.kind for found in boxes.boxes(init.data)] == [b"ftyp", b"moov"]
     assert boxes.timescale(init.data) == 12800
-    assert boxes.avc_codec(init.data) == "avc1.64001f"
+    assert boxes.codec(init.data) == "avc1.64001f"
+
+
+def test_av1_is_named_by_its_configuration() -> None:
+    for configuration, name in ((b"\x81\x04\x0c\0", "av01.0.04M.08"), (b"\x81\x2d\xcc\0", "av01.1.13H.10")):
+        av01 = box(b"av01", bytes(78), box(b"av1C", configuration))
+        stbl = box(b"stbl", box(b"stsd", struct.pack(">II", 0, 1), av01))
+        init = box(b"moov", box(b"trak", box(b"mdia", box(b"minf", stbl))))
+
+        assert boxes.codec(init) == name
 
 
 def test_no_edit_list_is_written_where_nothing_is_pushed(tmp_path: Path) -> None:
