@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import farm as farms
 from tests.support import media
-from tests.support.farm import Farm
+from tests.support.farm import Farm, Made
 
 #: Each frame is one shade, a step lighter than the one before, from 20 up to 220.
 SHADES, FIRST = 200, 20
@@ -25,10 +25,15 @@ def shaded(name: str, *options: str, seconds: float = 45, rate: str = "25", afte
 async def frames_of(farm: Farm, master: Path) -> tuple[int, list[int]]:
     """How many chunks the title had, and which frame of the master each of its frames is."""
     made = await farm.whole(master)
+    return len(made.plan.pieces), await shades_of(made)
+
+
+async def shades_of(made: Made) -> list[int]:
+    """Which frame of the master each of the title's frames is."""
     track = await made.track(made.plan.picture.renditions[-1].name)
     shown = [round(farms.brightness(frame) * 219 / 255 + 16) - FIRST for frame in track.decoded()]
     assert len(shown) == made.plan.picture.frames
-    return len(made.plan.pieces), shown
+    return shown
 
 
 LONG = "keyint=250:min-keyint=250:scenecut=0"
@@ -70,3 +75,14 @@ async def test_a_slide_that_stands_over_a_border_is_shown_on(farm: Farm) -> None
     assert list(dict.fromkeys(shown)) == [0, 133, 66, 199]
     assert begins == pytest.approx([0, 13.32, 26.64, 39.96], abs=0.03)
     assert sum(before != after for before, after in pairwise(shown)) == 3
+
+
+@pytest.mark.parametrize("keyint", [50, 100])
+async def test_a_good_master_is_shown_as_it_is_over_every_cut(farm: Farm, keyint: int) -> None:
+    master = shaded(f"good-{keyint}.mp4", "-x264-params", f"keyint={keyint}:min-keyint={keyint}:scenecut=0")
+    made = await farm.whole(master)
+    top = made.plan.picture.renditions[0]
+
+    assert top.copied and len(made.plan.pieces) >= 2
+    assert await shades_of(made) == [number % SHADES for number in range(1125)]
+    assert f'CODECS="avc1.{top.profile}{top.level:02x},' in await made.playlist(top.name)
