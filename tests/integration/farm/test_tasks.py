@@ -189,8 +189,8 @@ async def test_progress_grows_for_every_rendition_and_ends_at_one(farm: Farm) ->
     await farm.whole(master)
 
     seen = [message for message in await farm.messages() if isinstance(message, jobs.Progress)]
-    for name in ("360", "240", "audio-0"):
-        fractions = [message.renditions[name] for message in seen if name in message.renditions]
+    for chunk, name in (("0", "360"), ("0", "240"), ("1", "360"), ("1", "240"), ("sound", "audio-0")):
+        fractions = [message.renditions[name] for message in seen if message.chunk == chunk]
         assert fractions == sorted(fractions)
         assert fractions[-1] == 1.0
 
