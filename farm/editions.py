@@ -52,12 +52,15 @@ def ceilings(plan: Plan, rates: Mapping[str, Rate], subtitles: Sequence[Subtitle
     """All multivariant playlists by ceiling, highest first. `rates` are by rendition."""
     pictures = plan.video.renditions if plan.video else ()
     if not pictures:
-        return {AUDIO_CEILING: multivariant(plan, (), rates, subtitles)}
-    return {top.name: multivariant(plan, pictures[number:], rates, subtitles) for number, top in enumerate(pictures)}
+        return {AUDIO_CEILING: multivariant(plan, (), rates, subtitles=subtitles)}
+    return {
+        top.name: multivariant(plan, pictures[number:], rates, subtitles=subtitles)
+        for number, top in enumerate(pictures)
+    }
 
 
 def multivariant(
-    plan: Plan, pictures: Sequence[Rendition], rates: Mapping[str, Rate], subtitles: Sequence[Subtitle] = ()
+    plan: Plan, pictures: Sequence[Rendition], rates: Mapping[str, Rate], *, subtitles: Sequence[Subtitle] = ()
 ) -> str:
     """The playlist of a ceiling: those `pictures` (none for sound alone), with all sounds and subtitles."""
     version, groups = plan.version, _groups(plan.sounds)

@@ -123,7 +123,7 @@ EDGE_HELD = _total(
     "usher_edge_held_total",
     "requests that waited for a segment, by how that ended",
     ("outcome",),
-    zero=("served", "late", "refused", "over"),
+    zero=("served", "over", "lost", "late", "left", "refused"),
 )
 EDGE_EVENTS_LOST = _total("usher_edge_events_lost_total", "events dropped because Redis was away too long")
 EDGE_KEYS_AGE = _gauge("usher_edge_keys_age_seconds", "age of the key set")

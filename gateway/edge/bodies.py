@@ -84,7 +84,7 @@ class Client:
         self._is_lost = is_lost
         self._gone: asyncio.Task[None] | None = None
         if is_lost is None and not (is_short and speed.is_quick):
-            self._gone = asyncio.ensure_future(_disconnected(receive))
+            self._gone = asyncio.ensure_future(left(receive))
             self._is_lost = self._gone.done
         #: Bytes handed over so far.
         self.sent = 0
@@ -122,6 +122,7 @@ class Client:
             await self._gone
 
 
-async def _disconnected(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Wait until the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

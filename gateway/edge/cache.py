@@ -73,6 +73,10 @@ class Cache:
             return found
         return None
 
+    def is_final(self, key: str) -> bool:
+        """Whether all of the version that a key belongs to is known to be there: nothing is added to it any more."""
+        return self._versions.known(version_of(key))
+
     async def get(self, key: str) -> tuple[Found, How]:
         """The object, a file that holds it, or what has arrived of it. Raises NotFound or StoreUnavailable."""
         stale = self._ram.held(key)

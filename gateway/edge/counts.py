@@ -10,6 +10,8 @@ from shared.tokens import Claims
 
 #: What a lookup in the cache may come to.
 OUTCOMES = ("hit", "disk", "miss", "collapsed", "revalidated", "absent", "failed", "torn")
+#: How a wait for what is being made may end.
+ENDS = ("served", "over", "lost", "late", "left", "refused")
 #: Sessions whose refusal is remembered, so that a player that asks again and again makes one line.
 REMEMBERED = 10_000
 
@@ -27,6 +29,8 @@ class Counts:
         self.in_flight = 0
         self.events_lost = self.watch_lost = 0
         self.shared: defaultdict[str, int] = defaultdict(int)
+        #: Requests that wait for what is being made, and how such waits ended.
+        self.holds, self.held = 0, dict.fromkeys(ENDS, 0)
 
     def export(self, *, cache_bytes: int, sessions: int, keys_age_s: float, redis_up: bool) -> None:
         """Tell Prometheus. `dict(...)` first: a key may be added while this runs."""
@@ -46,6 +50,9 @@ class Counts:
         metrics.EDGE_REDIS_UP.set(int(redis_up))
         metrics.EDGE_EVENTS_LOST.set(self.events_lost)
         metrics.EDGE_WATCH_LOST.set(self.watch_lost)
+        metrics.EDGE_HOLDS.set(self.holds)
+        for outcome, count in self.held.items():
+            metrics.EDGE_HELD.labels(outcome).set(count)
         for reason, count in dict(self.shared).items():
             metrics.EDGE_SHARED.labels(reason).set(count)
 

@@ -182,8 +182,7 @@ class Playback:
     async def _hold(self, session: Session, wait_s: float) -> None:
         """Hold a request back that came too fast. Raises Refusal where its session was ended meanwhile."""
         await asyncio.sleep(wait_s)
-        if not self._seats.keep(session):
-            raise Refusal(session.gone or ("over" if self._now() >= session.claims.hmx else "revoked"))
+        self._seats.insist(session)
 
     async def _answer(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -235,7 +234,12 @@ class Playback:
         is_media = target.index >= 0 and exchange.method == "GET"
         if is_media and (wait_s := self._seats.fetch(session, target, place)):
             await self._hold(session, wait_s)
-        found, how = await self._find(exchange, target)
+        try:
+            found, how = await self._find(exchange, target)
+        except Refusal:
+            if is_media:
+                self._seats.unserved(session, target)
+            raise
         if how != "hit":
             # It took a while: the session may have been ended meanwhile.
             await self._seat(exchange, asking)
@@ -257,14 +261,14 @@ class Playback:
         exchange.timing += f", {name};dur={(self._tick() - since) * 1000:.1f}"
 
     async def _find(self, exchange: Exchange, target: Target) -> tuple[Found, How]:
-        """The object from RAM, disk or bucket, with the bucket's failures as refusals."""
+        """The object from RAM, disk or bucket, once it is made, with the bucket's failures as refusals."""
         held = self._cache.held(target.key)
         if held is not None:
             self._counts.cache["hit"] += 1
             return held, "hit"
         since = self._tick()
         try:
-            found, how = await self._making.find(exchange.session, target)
+            found, how = await self._making.find(exchange, target)
         except NotFound:
             self._counts.cache["absent"] += 1
             raise Refusal("not-found") from None

@@ -30,11 +30,13 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "stopped": (410, "Playback was stopped from another screen"),
     "revoked": (410, "This link was withdrawn"),
     "shared": (410, "This link was used in too many places"),
+    "not-made": (410, "This title could not be made"),
     "range": (416, "There are no such bytes"),
     "too-fast": (429, "Segments are asked for too fast"),
     "too-many": (429, "Too many wrong tokens"),
     "keys-unavailable": (503, "The keys are not known yet"),
     "seats-unavailable": (503, "Screens cannot be counted for a moment"),
+    "being-made": (503, "This part is still being made"),
     "store-unavailable": (503, "The store does not answer for a moment"),
     "unexpected": (500, "Something went wrong"),
 }

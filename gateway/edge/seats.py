@@ -124,6 +124,11 @@ class LocalSeats:
                 self._refuse(session, Refusal(session.gone))
         return hold_s
 
+    def unserved(self, session: Session, target: Media) -> None:
+        """Note that a segment was not sent after all: asking for it again is no sign of sharing."""
+        if session.evidence is not None:
+            session.evidence.unserved(target)
+
     def delivered(self, session: Session, target: Media, place: Place, *, whole: bool) -> None:
         """Note that bytes of a segment were handed over, all of them where it is `whole`."""
         if target.index < 0:
@@ -154,6 +159,11 @@ class LocalSeats:
             self._renewals.renew(session)
         since_s = tick - session.confirmed
         return since_s < self._lease_s or (since_s < self._settings.seat_outage_s and not self._renewals.is_up())
+
+    def insist(self, session: Session) -> None:
+        """The same, in the words of a refusal. Raises it where they may not."""
+        if not self.keep(session):
+            raise Refusal(session.gone or ("over" if self._now() >= session.claims.hmx else "revoked"))
 
     def register_again(self) -> None:
         """Redis forgot everything: register soon what runs here, and let new sessions wait for other edges."""

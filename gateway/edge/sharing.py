@@ -107,6 +107,17 @@ class Evidence:
             self._log.append((tick, place, film, index, is_sound))
         return look
 
+    def unserved(self, media: Media) -> None:
+        """The fetch noted last brought no bytes: as if it had not been."""
+        film = self._film
+        if film is None or not 0 <= media.index < MAX_INDEX:
+            return
+        bits = film.sound if media.is_sound else film.picture
+        if has(bits, media.index):
+            bits[media.index >> 3] &= ~(1 << (media.index & 7))
+        if self._is_hard:
+            self._full[media.is_sound] -= self._limits.segment_s / self._limits.rate
+
     def judge(self, tick: float) -> Finding | None:
         """Whether the session is shared."""
         self._judged = tick

@@ -23,6 +23,7 @@ from gateway.edge.journal import Journal
 from gateway.edge.keyring import Keyring
 from gateway.edge.making import Making
 from gateway.edge.origin import Origin, store_of
+from gateway.edge.outlines import Outlines
 from gateway.edge.places import Places
 from gateway.edge.playback import Playback
 from gateway.edge.pulse import Pulse
@@ -79,11 +80,21 @@ class Edge:
         self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s, tick=tick)
         self.disk = _disk(settings, tick) if settings.cache_disk_bytes else None
         self.cache = Cache(self.origin, budget_bytes=settings.cache_ram_bytes, tick=tick, disk=self.disk)
+        self.making = Making(
+            self.cache,
+            Outlines(self.origin, tick=tick),
+            settings,
+            redis=self.events,
+            insist=self.seats.insist,
+            counts=self.counts,
+            now=now,
+            tick=tick,
+        )
         self.playback = Playback(
             self.verified,
             self.seats,
             self.cache,
-            making=Making(self.cache),
+            making=self.making,
             cors=Cors(settings.cors_origins),
             delivery=Delivery(parse_networks(settings.cdn_networks, "USHER_CDN_NETWORKS")),
             counts=self.counts,

@@ -108,6 +108,9 @@ class Connection(Outlet):
         self._cut()
         if self._closing or (self._turn is None and not self._waiting):
             return False
+        if self._turn is not None:
+            # Most who send no more have left: nobody should wait long on their behalf.
+            self._turn.cut()
         self._close_last()
         return True
 

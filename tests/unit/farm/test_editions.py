@@ -112,7 +112,7 @@ def test_several_sounds_without_a_picture_are_a_group_of_their_own() -> None:
 
 
 def test_subtitles_are_a_group_with_one_default_at_most() -> None:
-    lines = multivariant(PLAN, PLAN.picture.renditions, RATES, SUBTITLES).splitlines()
+    lines = multivariant(PLAN, PLAN.picture.renditions, RATES, subtitles=SUBTITLES).splitlines()
 
     assert [line.split('"subtitles",')[1] for line in lines if "TYPE=SUBTITLES" in line] == [
         f'{called},URI="../../{PLAN.version}/subs-{folder}/index.m3u8"'
