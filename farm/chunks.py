@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from farm import command, pictures, scratch, sounds, stills
+from farm import command, pictures, scratch, sounds, stills, storyboard
 from farm.making import Making, scratch_bytes
 from farm.plan import Plan
 from farm.publish import Attempt, Marker
-from shared.jobs import POSTER_CHUNK, SOUND_CHUNK
+from shared.jobs import POSTER_CHUNK, SOUND_CHUNK, STORYBOARD_CHUNK
 
 Maker = Callable[[Making, command.Bench, Attempt], Awaitable[Marker]]
 #: Who makes what; all others are chunks of the picture.
-_MAKERS: Final[dict[str, Maker]] = {SOUND_CHUNK: sounds.make, POSTER_CHUNK: stills.make}
+_MAKERS: Final[dict[str, Maker]] = {
+    SOUND_CHUNK: sounds.make,
+    POSTER_CHUNK: stills.make,
+    STORYBOARD_CHUNK: storyboard.make,
+}
 #: Whose renditions' progress a piece tells, where it makes any.
 _NAMES: Final[dict[str, Callable[[Plan], tuple[str, ...]]]] = {
     SOUND_CHUNK: sounds.names_of,
     POSTER_CHUNK: lambda _: (),
+    STORYBOARD_CHUNK: lambda _: (),
 }
 
 

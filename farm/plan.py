@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from fractions import Fraction
 from typing import Literal
 
@@ -34,7 +35,7 @@ class VideoPlan(msgspec.Struct, frozen=True):
 class SoundPlan(msgspec.Struct, frozen=True):
     """One sound: `samples` at 48 kHz, cut near the picture's borders; no stream means silence.
 
-    `gain_db`: what is added to bring it to the wanted loudness, None where it stays as it is.
+    `language` is a BCP 47 tag, `label` what a menu shows. Sounds of one stream, in several layouts, share their label.
     """
 
     stream: int | None
@@ -48,7 +49,6 @@ class SoundPlan(msgspec.Struct, frozen=True):
     language: str = "und"
     label: str = "Original"
     default: bool = True
-    gain_db: float | None = None
 
     @property
     def segment_s(self) -> Fraction:
@@ -57,11 +57,11 @@ class SoundPlan(msgspec.Struct, frozen=True):
 
 
 class PosterPlan(msgspec.Struct, frozen=True):
-    """The still: a frame of the picture, the cover that came with the sound, or a drawing of the sound."""
+    """The stills: frames of the picture at `places`, the cover that came with the sound, or a drawing of the sound."""
 
     stream: int
     source: str
-    at_s: float
+    places: tuple[float, ...]
     width: int
     height: int
 
@@ -74,6 +74,14 @@ class StoryboardPlan(msgspec.Struct, frozen=True):
     height: int
     columns: int = 5
     rows: int = 5
+
+    def count(self, duration_s: float) -> int:
+        """How many pictures a title of this length has."""
+        return max(1, math.ceil(duration_s / self.every_s))
+
+    def sheets(self, duration_s: float) -> int:
+        """How many sheets they fill."""
+        return math.ceil(self.count(duration_s) / (self.columns * self.rows))
 
 
 class ChunkPlan(msgspec.Struct, frozen=True):
@@ -106,7 +114,6 @@ class Plan(msgspec.Struct, frozen=True):
     variants: tuple[str, ...] = ("0",)
     recipe: int = RECIPE
     storyboard: StoryboardPlan | None = None
-    posters: int = 1
     memory_bytes: int = 0
     loudness: bool = False
 
@@ -126,6 +133,13 @@ class Plan(msgspec.Struct, frozen=True):
     def sound(self) -> SoundPlan:
         """The sound that plays unless another is chosen."""
         return self.sounds[0]
+
+    @property
+    def board(self) -> StoryboardPlan:
+        """The storyboard's plan. Raises ValueError for a title without one."""
+        if self.storyboard is None:
+            raise ValueError("this title has no storyboard to make")
+        return self.storyboard
 
     @property
     def duration_s(self) -> float:

@@ -10,7 +10,7 @@ from farm import copying, cuts, soundtracks
 from farm.grid import constant_rate, grid
 from farm.media import MediaInfo, Picture
 from farm.plan import ChunkPlan, Plan, Recipe, VideoPlan
-from farm.posters import poster
+from farm.posters import poster, storyboard
 from shared.ladder import Rung, renditions
 
 #: Sound that outlasts the picture by more than this holds the last picture; less is cut.
@@ -29,7 +29,7 @@ def plan(info: MediaInfo, recipe: Recipe) -> Plan:
     video = _video(info, picture, recipe.ladder) if picture else None
     seconds = video.frames / video.grid.rate if video else _span(info.sound.end_s if info.sound else 0.0, info)
     on = video.grid if video else grid(Fraction(25))
-    sounds = soundtracks.sounds(info, seconds, on, loudness=recipe.loudness)
+    sounds = soundtracks.sounds(info, seconds, on)
     return Plan(
         title=recipe.title,
         master_sha256=recipe.master_sha256,
@@ -42,6 +42,7 @@ def plan(info: MediaInfo, recipe: Recipe) -> Plan:
         encoder=recipe.encoder,
         build=recipe.build,
         memory_bytes=memory_bytes(picture, video),
+        storyboard=storyboard(info, float(seconds)) if video else None,
         loudness=recipe.loudness,
     )
 

@@ -9,4 +9,4 @@ from farm.command.sound import measure, sound
 from farm.command.still import poster, storyboard
 from farm.encoders.base import Encoder
 
-__all__ = ["Bench", "Encoder", "poster", "proof", "sessions", "sound", "video"]
+__all__ = ["Bench", "Encoder", "measure", "poster", "proof", "sessions", "sound", "storyboard", "video"]

@@ -1,4 +1,4 @@
-"""Stills: a frame of the picture, the cover that came with a sound, or a drawing of the sound. Pure."""
+"""Stills: frames of the picture, the cover that came with a sound, a drawing of the sound, a storyboard. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,46 @@ from farm.plan import Plan, PosterPlan
 
 #: At most this much sound is drawn on a made cover.
 DRAWN_S = 600
+_JPEG = {"format": "image2", "vcodec": "mjpeg", "pix_fmt": "yuvj420p", "fflags": "+bitexact", "flags:v": "+bitexact"}
 
 
-def poster(plan: Plan, bench: Bench, *, at_s: float | None = None) -> list[str]:
-    """The still as `poster.jpg`."""
+def poster(plan: Plan, bench: Bench, *, at_s: float, name: str = "poster.jpg") -> list[str]:
+    """The still at `at_s` as `name`."""
     wanted = plan.poster
-    seek = {"ss": f"{wanted.at_s if at_s is None else at_s:.3f}"}
-    stream = source(plan, bench, **(seek if wanted.source == "frame" else {}))[str(wanted.stream)]
+    seek = {"ss": f"{at_s:.3f}"} if wanted.source == "frame" else {}
+    stream = source(plan, bench, **seek)[str(wanted.stream)]
     if wanted.source == "drawn":
         stream = _drawing(stream, wanted)
     elif plan.video and plan.video.tonemap:
         stream = to_sdr(stream)
     picture = stream.filter("scale", wanted.width, wanted.height, flags="bicubic").filter("setsar", 1)
-    options = {"vframes": 1, "format": "image2", "vcodec": "mjpeg", "pix_fmt": "yuvj420p", "q:v": 3, "update": 1}
-    flags = {"fflags": "+bitexact", "flags:v": "+bitexact"}
-    return compiled([ffmpeg.output(picture, str(bench.folder / "poster.jpg"), **options, **flags)], bench)
+    options = {**_JPEG, "vframes": 1, "q:v": 3, "update": 1}
+    return compiled([ffmpeg.output(picture, str(bench.folder / name), **options)], bench)
+
+
+def storyboard(plan: Plan, bench: Bench, *, keyframes: bool = True) -> list[str]:
+    """The sheets of the storyboard as `0.jpg`, `1.jpg`, …; of keyframes alone, or of all pictures.
+
+    Each small picture is also an output of its own that is thrown away: it shows that the work goes on.
+    """
+    wanted, title = plan.board, plan.picture
+    only = {"skip_frame": "nokey"} if keyframes else {}
+    stream = (
+        source(plan, bench, **only)[str(title.stream)]
+        .filter("setpts", f"PTS-{plan.origin_us / 1e6:.6f}/TB")
+        .filter("fps", fps=f"1/{wanted.every_s:g}", start_time=0, eof_action="pass")
+        .filter("tpad", stop_mode="clone", stop_duration=f"{plan.duration_s + wanted.every_s:.3f}")
+        .filter("trim", end_frame=wanted.count(plan.duration_s))
+        .filter("scale", wanted.width, wanted.height, flags="bicubic")
+        .filter("setsar", 1)
+    )
+    small = (to_sdr(stream) if title.tonemap else stream).filter_multi_output("split", 2)
+    sheets = small[1].filter("tile", f"{wanted.columns}x{wanted.rows}")
+    options = {**_JPEG, "q:v": 4, "start_number": 0, "fps_mode": "passthrough"}
+    return compiled(
+        [ffmpeg.output(small[0], "-", format="null"), ffmpeg.output(sheets, str(bench.folder / "%d.jpg"), **options)],
+        bench,
+    )
 
 
 def _drawing(stream: Any, wanted: PosterPlan) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The folder of a version that holds its storyboard.
+SPRITES = "sprites"
+
 
 def master(title: str, upload: str) -> str:
     """The master as uploaded; never changes."""
@@ -63,17 +66,22 @@ def ready(title: str, version: str) -> str:
 
 def poster(title: str, version: str, number: int = 0) -> str:
     """The still shown before play (JPEG), and the others that may take its place."""
-    return f"v/{title}/{version}/poster{f'-{number}' if number else ''}.jpg"
+    return f"v/{title}/{version}/{poster_file(number)}"
+
+
+def poster_file(number: int) -> str:
+    """A still's name in its version."""
+    return f"poster{f'-{number}' if number else ''}.jpg"
 
 
 def sprite(title: str, version: str, number: int) -> str:
     """A sheet of small pictures along the seek bar (JPEG)."""
-    return f"v/{title}/{version}/sprites/{number}.jpg"
+    return f"v/{title}/{version}/{SPRITES}/{number}.jpg"
 
 
 def sprites_index(title: str, version: str) -> str:
     """Which small picture belongs to which time (WebVTT)."""
-    return f"v/{title}/{version}/sprites/index.vtt"
+    return f"v/{title}/{version}/{SPRITES}/index.vtt"
 
 
 def subtitle_source(title: str, subtitle: str) -> str:

@@ -79,7 +79,7 @@ def test_a_picture_without_sound_gets_silence() -> None:
     made = plan(media(picture(), None), RECIPE)
 
     assert made.sound.stream is None
-    assert made.chunks == ("0", "sound", "poster")
+    assert made.chunks == ("0", "sound", "poster", "storyboard")
 
 
 def test_sound_alone_has_no_picture_and_its_cover_as_poster() -> None:
@@ -105,7 +105,7 @@ def test_a_title_of_sound_ignores_the_picture_but_takes_its_poster_from_it() -> 
 def test_the_poster_is_a_tenth_in_and_at_most_1280_wide() -> None:
     made = plan(media(picture(width=3840, height=2160)), RECIPE)
 
-    assert (made.poster.at_s, made.poster.width, made.poster.height) == (1.0, 1280, 720)
+    assert (made.poster.places[0], made.poster.width, made.poster.height) == (1.0, 1280, 720)
 
 
 def test_the_version_is_the_same_for_the_same_plan_and_survives_json() -> None:
@@ -150,7 +150,7 @@ def test_a_longer_title_is_cut_where_its_keyframes_are() -> None:
         ("3", 60),
     ]
     assert made.pieces[2].seek_us == 40_000_000
-    assert made.chunks == ("0", "sound", "poster", "1", "2", "3")
+    assert made.chunks == ("0", "sound", "poster", "1", "2", "3", "storyboard")
 
 
 def test_the_memory_a_chunk_takes_grows_with_picture_and_ladder() -> None:

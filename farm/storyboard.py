@@ -1,0 +1,50 @@
+"""Making the storyboard of a title: sheets of small pictures, and the index that says which belongs to which time."""
+
+from __future__ import annotations
+
+import contextlib
+
+from farm import command
+from farm.making import Making, ffmpeg
+from farm.package import Piece
+from farm.plan import StoryboardPlan
+from farm.publish import JPEG_TYPE, VTT_TYPE, Attempt, Marker
+from shared.errors import EncodeFailed
+from shared.storage import names
+from shared.subtitles import timestamp
+
+
+async def make(making: Making, bench: command.Bench, attempt: Attempt) -> Marker:
+    """From keyframes alone, which are decoded quickly; from all pictures where that gives nothing."""
+    plan = making.plan
+    sheets = await _sheets(making, bench, keyframes=True) or await _sheets(making, bench, keyframes=False)
+    if not sheets:
+        raise EncodeFailed("no storyboard could be taken from it")
+    await attempt.write(names.SPRITES, sheets, JPEG_TYPE)
+    text = index(plan.board, plan.duration_s)
+    await attempt.write(names.SPRITES, [Piece("index.vtt", text.encode())], VTT_TYPE)
+    return await attempt.win()
+
+
+def index(board: StoryboardPlan, duration_s: float) -> str:
+    """Which part of which sheet shows which time (WebVTT, each cue a picture by its Media Fragment `xywh`)."""
+    lines = ["WEBVTT", ""]
+    for number in range(board.count(duration_s)):
+        sheet, cell = divmod(number, board.columns * board.rows)
+        row, column = divmod(cell, board.columns)
+        start, end = number * board.every_s, min((number + 1) * board.every_s, duration_s)
+        where = f"{column * board.width},{row * board.height},{board.width},{board.height}"
+        lines += [f"{timestamp(round(start * 1000))} --> {timestamp(round(end * 1000))}"]
+        lines += [f"{sheet}.jpg#xywh={where}", ""]
+    return "\n".join(lines)
+
+
+async def _sheets(making: Making, bench: command.Bench, *, keyframes: bool) -> list[Piece]:
+    """All sheets; none where ffmpeg does not give every one."""
+    board, seconds = making.plan.board, making.plan.duration_s
+    with contextlib.suppress(EncodeFailed):
+        await ffmpeg(making, command.storyboard(making.plan, bench, keyframes=keyframes), bench.folder)
+    paths = [bench.folder / f"{number}.jpg" for number in range(board.sheets(seconds))]
+    if not all(path.exists() and path.stat().st_size for path in paths):
+        return []
+    return [Piece(path.name, path.read_bytes()) for path in paths]
