@@ -1,10 +1,11 @@
-"""A pod of a built overlay, run on this machine: its command, its very environment, its probes and its preStop hook."""
+"""A pod of a built overlay, run on this machine: its command, its very environment, its probes and its hooks."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -25,7 +26,19 @@ OVERLAYS = ("small", "production")
 Resource = dict[str, Any]
 
 
-def built(tools: Path, overlay: str) -> list[Resource]:
+#: What each overlay holds.
+PARTS = {"small": ("edge", "farm-cpu"), "production": ("edge", "farm-cpu", "farm-gpu")}
+#: The name of the pod, where its container asks for it.
+POD = "pod-1"
+
+
+def built(tools: Path, overlay: str, part: str) -> list[Resource]:
+    """What `kubectl kustomize` makes of one part of an overlay; a ConfigMap's name ends in a hash."""
+    named = re.compile(re.escape(part) + r"(-[a-z0-9]{10})?")
+    return [each for each in whole(tools, overlay) if named.fullmatch(each["metadata"]["name"])]
+
+
+def whole(tools: Path, overlay: str) -> list[Resource]:
     """What `kubectl kustomize` makes of an overlay."""
     command = [str(tools / "kubectl"), "kustomize", str(ROOT / "k8s" / "overlays" / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
@@ -53,10 +66,26 @@ def environment(resources: list[Resource], secrets: Mapping[str, str]) -> dict[s
     for source in container["envFrom"]:
         found |= maps[source["configMapRef"]["name"]]
     for entry in container["env"]:
-        found[entry["name"]] = (
-            entry["value"] if "value" in entry else secrets[entry["valueFrom"]["secretKeyRef"]["key"]]
-        )
+        given = entry.get("valueFrom", {})
+        if "fieldRef" in given:
+            assert given["fieldRef"] == {"fieldPath": "metadata.name"}
+            found[entry["name"]] = POD
+        else:
+            found[entry["name"]] = entry["value"] if "value" in entry else secrets[given["secretKeyRef"]["key"]]
     return found
+
+
+def peers(policy: Resource) -> set[str]:
+    """The pods that a NetworkPolicy lets ours ask, by the one label each is chosen by."""
+    named: set[str] = set()
+    for rule in policy["egress"]:
+        for peer in rule["to"]:
+            chosen = peer.get("podSelector", {})
+            # One label more, and no such pod would be found.
+            assert len(chosen.get("matchLabels", {})) + len(chosen.get("matchExpressions", [])) <= 1, chosen
+            named |= set(chosen.get("matchLabels", {}).values())
+            named |= {value for each in chosen.get("matchExpressions", []) for value in each["values"]}
+    return named
 
 
 class Pod:
@@ -138,9 +167,10 @@ class Pod:
         return subprocess.Popen(argv, env=self.environ, cwd=self.folder)
 
     def stop(self) -> int:
-        """SIGTERM; the exit status, which must come within what the grace period has left."""
+        """SIGTERM; the exit status, which must come within what a preStop hook leaves of the grace period."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(self.spec["terminationGracePeriodSeconds"] - int(self.environ["USHER_DRAIN_S"]))
+        hook_s = int(self.environ.get("USHER_DRAIN_S", "0"))
+        return self.process.wait(self.spec["terminationGracePeriodSeconds"] - hook_s)
 
     def kill(self) -> None:
         """End the whole session at once; no error when it has ended."""

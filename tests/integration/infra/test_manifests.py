@@ -1,4 +1,4 @@
-"""Kubernetes: what the manifests say holds when their command runs here with exactly their environment."""
+"""Kubernetes, the edge: what its manifests say holds when their command runs here with exactly their environment."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from infra.stack.plan import ROOT
 from shared import keys, tokens
 from shared.settings import EdgeSettings, is_secret, load, variable
 from shared.storage.s3 import S3Bucket
+from tests.support import pods
 from tests.support.certificates import certificate_in
 from tests.support.edge import SEGMENT, SEGMENT_BYTES, claims
 from tests.support.jwks import KeyServer, key_server
@@ -34,7 +35,7 @@ OLDEST, NEWEST = "1.30", "1.37"
 
 @pytest.fixture(scope="module", params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest, tools: Path) -> list[Resource]:
-    return built(tools, request.param)
+    return built(tools, request.param, "edge")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +166,7 @@ def test_network_policy_lets_through_what_the_edge_asks_and_no_more(overlay: lis
     control = int(re.search(r":(\d+)/", given["USHER_JWKS_URL"])[1])  # type: ignore[index]
     assert out == {(53, "UDP"), (53, "TCP"), (6379, "TCP"), (control, "TCP"), (bucket, "TCP")}
     assert all(rule["to"] for rule in rules["egress"])
+    assert pods.peers(rules) == {"kube-dns", "redis", "control"} | ({"objects"} if bucket == 9000 else set())
     named = {port["name"] for port in template(overlay)["containers"][0]["ports"]}
     assert {port["port"] for rule in rules["ingress"] for port in rule["ports"]} == named
 
@@ -215,9 +217,15 @@ def ask(link: http.client.HTTPConnection, address: str) -> tuple[int, bytes, str
 
 
 def test_production_is_scaled_by_what_is_in_flight(tools: Path) -> None:
-    production = built(tools, "production")
+    production = built(tools, "production", "edge")
     assert scaled_by(production, "Resource") == {"cpu"} and scaled_by(production, "Pods") == {"usher_edge_in_flight"}
 
 
-def test_every_overlay_is_tried_here() -> None:
-    assert {path.name for path in (ROOT / "k8s" / "overlays").iterdir()} == set(OVERLAYS)
+def test_every_overlay_and_part_is_tried() -> None:
+    assert {path.name for path in (ROOT / "k8s" / "overlays").iterdir()} == set(OVERLAYS) == set(pods.PARTS)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlay_holds_its_parts_and_nothing_else(tools: Path, name: str) -> None:
+    counted = sum(len(built(tools, name, part)) for part in pods.PARTS[name])
+    assert counted == len(pods.whole(tools, name))
