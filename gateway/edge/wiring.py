@@ -80,21 +80,11 @@ class Edge:
         self.origin = Origin(store_of(settings), timeout_s=settings.origin_timeout_s, tick=tick)
         self.disk = _disk(settings, tick) if settings.cache_disk_bytes else None
         self.cache = Cache(self.origin, budget_bytes=settings.cache_ram_bytes, tick=tick, disk=self.disk)
-        self.making = Making(
-            self.cache,
-            Outlines(self.origin, tick=tick),
-            settings,
-            redis=self.events,
-            insist=self.seats.insist,
-            counts=self.counts,
-            now=now,
-            tick=tick,
-        )
         self.playback = Playback(
             self.verified,
             self.seats,
             self.cache,
-            making=self.making,
+            making=_making(self),
             cors=Cors(settings.cors_origins),
             delivery=Delivery(parse_networks(settings.cdn_networks, "USHER_CDN_NETWORKS")),
             counts=self.counts,
@@ -176,6 +166,19 @@ async def running(
         await edge.events.aclose()
         await edge.cache.close()
         await edge.origin.close()
+
+
+def _making(edge: Edge) -> Making:
+    return Making(
+        edge.cache,
+        Outlines(edge.origin, tick=edge.tick),
+        edge.settings,
+        redis=edge.events,
+        insist=edge.seats.insist,
+        counts=edge.counts,
+        now=edge.now,
+        tick=edge.tick,
+    )
 
 
 def _failures(settings: EdgeSettings, tick: Callable[[], float]) -> Failures:
