@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -63,14 +62,12 @@ def _is_surround(sound: Sound) -> bool:
 
 def _labels(found: list[Sound]) -> Iterator[str]:
     """What each is called in a menu: its title, else its language; a number where two would be called the same."""
-    seen: Counter[str] = Counter()
+    seen: set[str] = set()
     for sound in found:
         label = _plain(sound.title) or languages.name(languages.tag(sound.language)) or UNNAMED
-        seen[label] += 1
-        while seen[label] > 1:
-            label = f"{label} {seen[label]}"
-            seen[label] += 1
-        yield label
+        free = (f"{label} {number}" if number else label for number in (0, *range(2, len(found) + 1)))
+        yield (chosen := next(one for one in free if one not in seen))
+        seen.add(chosen)
 
 
 def _plain(title: str) -> str:

@@ -59,7 +59,10 @@ async def test_a_plain_master_becomes_a_title_on_either_ffmpeg(tmp_path: Path, r
             width=320,
             height=180,
             has_poster=True,
+            loudness_lufs=made.ready.loudness_lufs,
+            posters=3,
         )
+        assert made.ready.loudness_lufs == pytest.approx(-21.8, abs=0.5)
         left = await farm.keys("work/")
         assert [key.split("/", 2)[2] for key in left] == [
             "0/done.json",
