@@ -23,7 +23,8 @@ def content_security_policy(settings: ControlSettings, *, logo_url: str = "") ->
         "frame-src": turnstile or ["'none'"],
         "style-src": ["'self'", EMPTY_STYLE],
         "img-src": ["'self'", "data:", "blob:", edge, *logo],
-        "media-src": ["'self'", "blob:", edge],
+        # hls.js makes each track of captions from `data:,WEBVTT`, an empty one.
+        "media-src": ["'self'", "blob:", "data:", edge],
         "connect-src": ["'self'", edge],
         "worker-src": ["'self'", "blob:"],
         "font-src": ["'self'"],

@@ -21,7 +21,7 @@ def test_policy_allows_nothing_inline_and_the_edge_alone_when_default(settings: 
     assert allowed["default-src"] == ["'none'"]
     assert allowed["script-src"] == ["'self'"]
     assert allowed["connect-src"] == ["'self'", "https://edge.example"]
-    assert allowed["media-src"] == ["'self'", "blob:", "https://edge.example"]
+    assert allowed["media-src"] == ["'self'", "blob:", "data:", "https://edge.example"]
     assert allowed["frame-src"] == ["'none'"]
 
 

@@ -3,6 +3,7 @@ import { all, api } from "./api.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
 import { stateBadge } from "./states.js";
+import { stillsPanel } from "./stills.js";
 import { drop, transferView } from "./transfer-view.js";
 import { Transfer, transfers } from "./uploads.js";
 import { ago, amount, minorOf, percent, size, spoken } from "./words.js";
@@ -11,13 +12,22 @@ import { ago, amount, minorOf, percent, size, spoken } from "./words.js";
 export function desk(title, { settings, reload }) {
   const media = h("section", { class: "panel stack", "aria-labelledby": "d-media" }, h("h2", { id: "d-media" }, "File"));
   const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload));
-  const right = h("div", { class: "desk-column" }, publishPanel(title, settings, reload), viewersPanel(title));
+  const publish = publishPanel(title, settings, reload);
+  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), viewersPanel(title));
+  const badge = stateBadge(title);
   const back = h("a", { class: "crumb", href: "/studio", "data-inside": "" }, icon("back"), "All titles");
-  const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), stateBadge(title)));
+  const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), badge));
   return {
     children: [head, takedown(title), h("div", { class: "desk" }, left, right)].filter(Boolean),
-    begin: (signal) => mediaPanel(media, title, { signal, reload }),
+    begin: (signal) => mediaPanel(media, title, { signal, reload, onPlayable: () => refresh({ publish, badge }, title, settings, reload) }),
   };
+}
+
+/** The film can be watched from now on: the panel that publishes it says so, and nothing that was typed is lost. */
+async function refresh({ publish, badge }, title, settings, reload) {
+  Object.assign(title, await api("GET", `titles/${title.id}`));
+  publish.replaceWith(publishPanel(title, settings, reload));
+  badge.replaceWith(stateBadge(title));
 }
 
 function takedown(title) {
@@ -31,7 +41,7 @@ function takedown(title) {
   );
 }
 
-async function mediaPanel(panel, title, { signal, reload }) {
+async function mediaPanel(panel, title, { signal, reload, onPlayable }) {
   const content = h("div", { class: "stack" });
   panel.append(content);
   const sending = transfers.get(title.id);
@@ -41,16 +51,21 @@ async function mediaPanel(panel, title, { signal, reload }) {
   }
   const { items } = await api("GET", `titles/${title.id}/jobs`);
   const job = items[0];
-  if (job && RUNNING.has(job.state)) followJob(content, job, { signal, reload });
+  if (job && RUNNING.has(job.state)) followJob(content, job, { signal, reload, onPlayable: title.making ? null : onPlayable });
   else showFile(content, title, job, { signal, reload });
 }
 
-function followJob(content, job, { signal, reload }) {
+function followJob(content, job, { signal, reload, onPlayable }) {
+  let told = !onPlayable;
   content.replaceChildren(jobView(job));
   const stop = follow(job.id, (now) => {
     if (signal.aborted) return;
     content.replaceChildren(jobView(now));
     if (!RUNNING.has(now.state)) reload();
+    else if (now.playable && !told) {
+      told = true;
+      onPlayable();
+    }
   });
   signal.addEventListener("abort", stop);
 }
@@ -135,6 +150,12 @@ const ADVICE = {
   archived: "It is off the front page and nobody finds it. Publish it to bring it back.",
 };
 
+function adviceFor(title) {
+  if (title.state === "published" && title.making) return "It is on the front page. Who watches sees what is made so far, and the rest as it comes.";
+  if (title.state === "processing" && title.ceilings.length) return "It can be watched already, so you need not wait: publish it now, and the rest follows as it is made.";
+  return ADVICE[title.state] ?? "";
+}
+
 function publishPanel(title, settings, reload) {
   const trouble = h("div", { role: "alert" });
   const act = (verb, done) => async (event) => {
@@ -150,8 +171,11 @@ function publishPanel(title, settings, reload) {
     });
   };
   const archive = act("archive", "Taken off the front page.");
+  const watchable = title.ceilings.length > 0;
+  const first = h("button", { class: "button button-main", type: "button", onclick: act("publish", "Published.") }, "Publish");
   const buttons = {
-    ready: h("button", { class: "button button-main", type: "button", onclick: act("publish", "Published.") }, "Publish"),
+    ready: first,
+    processing: watchable ? first : null,
     archived: h("button", { class: "button button-main", type: "button", onclick: act("publish", "Published.") }, "Publish again"),
     published: h("button", { class: "button", type: "button", onclick: async (event) => {
       const target = event.currentTarget;
@@ -161,14 +185,14 @@ function publishPanel(title, settings, reload) {
   if (title.takedown) {
     return h("section", { class: "panel stack", "aria-labelledby": "d-publish" }, h("h2", { id: "d-publish" }, "Publish"), h("p", { class: "muted" }, "It comes back as it was when the portal lifts the takedown."));
   }
-  const showing = title.state === "published" || title.state === "ready";
+  const showing = title.state === "published" || title.state === "ready" || (title.state === "processing" && watchable);
   const look = showing ? h("a", { class: "button", href: title.watch_url }, icon("play"), title.state === "published" ? "Watch page" : "Preview") : null;
   const links = title.state === "published" ? copyLine(settings.origin + title.watch_url) : null;
   return h(
     "section",
     { class: "panel stack", "aria-labelledby": "d-publish" },
     h("h2", { id: "d-publish" }, "Publish"),
-    h("p", { class: "muted" }, ADVICE[title.state] ?? ""),
+    h("p", { class: "muted" }, adviceFor(title)),
     trouble,
     h("div", { class: "row" }, buttons[title.state] ?? null, look),
     links,

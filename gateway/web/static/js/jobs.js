@@ -1,7 +1,7 @@
 // A job as people follow it: the step it is at, how far each rendition is, and what went wrong.
 import { api } from "./api.js";
 import { h, notice } from "./dom.js";
-import { percent } from "./words.js";
+import { clock, percent, remaining } from "./words.js";
 
 const STEPS = [
   ["queued", "Waiting its turn"],
@@ -32,8 +32,22 @@ export function jobView(job) {
     const attributes = { class: index < now ? "done" : index === now ? "now" : null, "aria-current": index === now ? "step" : null };
     return h("li", attributes, words);
   });
-  const speed = job.state === "encoding" && job.speed ? h("p", { class: "small muted figures" }, `At ${job.speed.toFixed(1)} times playing speed.`) : null;
-  return h("div", { class: "stack" }, h("ol", { class: "steps" }, steps), overall(job), renditions(job.renditions ?? {}), speed);
+  return h("div", { class: "stack" }, h("ol", { class: "steps" }, steps), overall(job), playable(job), renditions(job.renditions ?? {}), pace(job));
+}
+
+/** How fast it goes, and how long that takes. */
+function pace({ state, speed, eta_s: eta }) {
+  if (state !== "encoding") return null;
+  const words = [speed ? `${speed.toFixed(1)} times playing speed` : "", eta === null ? "" : remaining(eta)].filter(Boolean);
+  return words.length ? h("p", { class: "small muted figures" }, words.join(" · ")) : null;
+}
+
+/** Which spans of the title can be watched already. */
+function playable({ state, made, playable: can }) {
+  if (state !== "encoding" || !can || !made.length) return null;
+  const parts = made.map(([start, end]) => `${clock(start)} to ${clock(end)}`);
+  const shown = parts.length > 4 ? [...parts.slice(0, 3), `${parts.length - 3} more parts`] : parts;
+  return h("p", { class: "small" }, h("strong", {}, "It can be watched already. "), `There so far: ${shown.join(", ")}. What a viewer jumps to is made next.`);
 }
 
 function overall(job) {

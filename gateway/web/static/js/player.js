@@ -1,8 +1,10 @@
 // One film in one media element: hls.js where it can, the browser's own HLS else; signs of life; freeing the seat.
 import { Problem, problemOf } from "./api.js";
 import { loadChrome } from "./chrome.js";
+import { h } from "./dom.js";
 import { experience } from "./experience.js";
 import { Renditions } from "./renditions.js";
+import { SoundTracks } from "./tracks.js";
 
 /** A film paused longer than this lets its seat go; it takes one again when it plays on. */
 const HOLD_PAUSED_MS = 30 * 60_000;
@@ -15,6 +17,21 @@ const SETTLED_MS = 2000;
 const CMCD_KEYS = ["bl", "br", "cid", "d", "dl", "mtp", "nor", "ot", "pr", "rtp", "sf", "sid", "st", "su", "tb"];
 /** Network errors hls.js may try to mend by itself before the viewer hears of them. */
 const TRIES = 3;
+
+/**
+ * How segments are asked for while the film is made: the edge holds a request for what is not there yet, then says 503,
+ * and it is asked again at once and for as long as it takes.
+ */
+const PATIENT = {
+  default: {
+    maxTimeToFirstByteMs: 10_000,
+    maxLoadTimeMs: 60_000,
+    timeoutRetry: { maxNumRetry: 60, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry: 120, retryDelayMs: 500, maxRetryDelayMs: 1000 },
+  },
+};
+/** An answer that took longer to begin was held: that says nothing of the network. */
+const HELD_MS = 1000;
 
 /** Fetch a playlist once to learn what the edge says, as a Problem; null when it answers well. */
 export async function ask(url) {
@@ -37,8 +54,9 @@ export async function mount(stage, template, play, { title, startAt, wishedAt, o
   const media = parts.querySelector("[slot=media]");
   const leave = new AbortController();
   const release = Hls.isSupported()
-    ? viaHls(Hls, media, play, { title, startAt, onRefused })
+    ? viaHls(Hls, media, play, { title, startAt, parts, onRefused })
     : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
+  if (play.player.sprites) media.append(h("track", { kind: "metadata", label: "thumbnails", src: play.player.sprites, default: true }));
   stage.append(parts);
   begin(media);
   const end = signsOfLife(media, play.player, { wishedAt, onRefused, signal: leave.signal });
@@ -62,13 +80,16 @@ async function begin(media) {
   }
 }
 
-function viaHls(Hls, media, { url, sid, player }, { title, startAt, onRefused }) {
+function viaHls(Hls, media, { url, sid, player, making }, { title, startAt, parts, onRefused }) {
   let tries = 0;
   const workerPath = new URL("../vendor/hls.worker.js", import.meta.url).href;
   const cmcd = player.cmcd ? { sessionId: sid, contentId: title, useHeaders: false, includeKeys: CMCD_KEYS } : undefined;
-  const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true });
+  const patience = making ? { fragLoadPolicy: PATIENT } : {};
+  const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true, ...patience });
   const renditions = new Renditions(hls);
   if (media instanceof HTMLVideoElement) media.videoRenditions = renditions;
+  offerTracks(Hls, hls, media, parts);
+  if (making) hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => judgeByBytes(frag.stats.loading));
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
     if (levels.length > 1) renditions.fill(levels);
   });
@@ -82,14 +103,41 @@ function viaHls(Hls, media, { url, sid, player }, { title, startAt, onRefused })
       hls.recoverMediaError();
       return;
     }
+    const status = data.response?.code ?? 0;
+    if (making && data.frag && status === 503) {
+      hls.startLoad();
+      return;
+    }
     hls.stopLoad();
     const problem = await ask(url);
-    if (!problem && tries <= TRIES) hls.startLoad();
-    else onRefused(problem ?? new Problem(data.response?.code ?? 0));
+    if (problem) onRefused(problem);
+    else if (making && status === 410) onRefused(new Problem(410, { code: "not-made" }));
+    else if (tries <= TRIES) hls.startLoad();
+    else onRefused(new Problem(status));
   });
   hls.loadSource(url);
   hls.attachMedia(media);
   return () => hls.destroy();
+}
+
+/** The time a request was held is no sign of a slow network. */
+function judgeByBytes(loading) {
+  loading.start = Math.max(loading.start, loading.first - HELD_MS);
+}
+
+/** What there is to choose from in the menu: sound tracks, and captions where there are any. */
+function offerTracks(Hls, hls, media, parts) {
+  const [sound, captions] = ["sound", "captions"].map((name) => parts.querySelector(`[data-menu-of=${name}]`));
+  const tracks = new SoundTracks(hls);
+  Object.defineProperty(media, "audioTracks", { value: tracks, configurable: true });
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
+    tracks.fill(audioTracks);
+    if (sound) sound.hidden = audioTracks.length < 2;
+  });
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => tracks.switched());
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_, { subtitleTracks }) => {
+    if (captions) captions.hidden = !subtitleTracks.length;
+  });
 }
 
 function natively(media, url, { startAt, onRefused, signal }) {

@@ -11,6 +11,7 @@ const STATES = {
 
 export function stateBadge(title) {
   if (title.takedown) return h("span", { class: "badge badge-bad" }, "Taken down");
+  if (title.making && title.state === "processing") return h("span", { class: "badge badge-good" }, "Watchable, being made");
   const [words, kind] = STATES[title.state] ?? [title.state, ""];
   return h("span", { class: `badge ${kind}` }, words);
 }

@@ -1,6 +1,7 @@
 // The watch page: asks for the right to play, builds the player, says in words what stands in the way.
 import { api, Problem } from "./api.js";
 import { busy, h, icon, toast } from "./dom.js";
+import { followMaking, makingLine, paint, sayWaiting } from "./making.js";
 import { mount } from "./player.js";
 import { refusal } from "./refusals.js";
 import { ago, isPhone } from "./words.js";
@@ -19,6 +20,7 @@ const SEEN = 0.95;
 
 let playing = null;
 let renewedAt = 0;
+let watched = new AbortController();
 
 async function play() {
   if (start.getAttribute("aria-busy") === "true") return;
@@ -32,6 +34,7 @@ async function play() {
     const startAt = startOf(answer.player.start_s);
     playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, wishedAt, onRefused: refused });
     present(answer.player);
+    if (answer.making) accompany(playing);
   } catch (problem) {
     if (problem instanceof Problem) await curtain(problem);
     else {
@@ -62,10 +65,34 @@ function present({ sound_only: sound }) {
   }
 }
 
+/** Tell how far the making is, and why the film waits, while it plays. */
+function accompany({ media, controller }) {
+  const line = document.getElementById("making");
+  const note = controller.querySelector(".being-made");
+  const range = controller.querySelector("media-time-range");
+  let known = { making: true, made: [], fraction: 0, duration_s: 0 };
+  watched = new AbortController();
+  const { signal } = watched;
+  signal.addEventListener("abort", () => {
+    line.hidden = true;
+  });
+  sayWaiting(media, note, { known: () => known, signal });
+  followMaking(title, {
+    signal,
+    show(now) {
+      known = now;
+      paint(range, now);
+      line.textContent = makingLine(now);
+      line.hidden = !now.making;
+    },
+  });
+}
+
 /** The edge refused what plays. A link that is merely over is renewed where it stood; all else is said. */
 function refused(problem) {
   if (!playing) return;
   remember(playing.media);
+  watched.abort();
   playing.stop();
   playing = null;
   const over = problem.status === 401 || (problem.status === 410 && problem.code === "over");

@@ -33,6 +33,14 @@ export function spoken(seconds) {
   return [hours ? `${hours}\u00a0h` : "", minutes % 60 ? `${minutes % 60}\u00a0min` : ""].filter(Boolean).join(" ");
 }
 
+/** 3725 → "1:02:05". */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const [first, ...rest] = parts[0] ? parts : parts.slice(1);
+  return [first, ...rest.map((part) => String(part).padStart(2, "0"))].join(":");
+}
+
 export function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let step = 0;
