@@ -51,19 +51,30 @@ def probe(path: Path, *, sound_only: bool = False) -> MediaInfo:
     size = path.stat().st_size
     demuxer = _sniff(path, size)
     master = Master(path, size, demuxer, tracks(path, size) if demuxer == "mov" else None)
-    # One more than is taken: a file of thousands of streams is refused before each gets its memory.
-    options = {"protocol_whitelist": "file", "max_streams": str(refusals.MAX_STREAMS + 1)}
     try:
-        with av.open(f"file:{path}", format=demuxer, container_options=options, metadata_errors="replace") as container:
+        with _opened(master) as container:
             return _look(container, master, sound_only=sound_only)
-    except av.error.MemoryError:
-        refusals.reject(
-            "too-many-streams", f"The file holds more than {refusals.MAX_STREAMS} streams, or headers of absurd size."
-        )
     except (av.FFmpegError, OverflowError) as error:
-        refusals.reject(
-            "unreadable", f"The file cannot be read as {_named(demuxer)}: {error.args[-1] if error.args else error}"
-        )
+        why = str(getattr(error, "strerror", None) or error)
+        refusals.reject("unreadable", f"The file cannot be read as {_named(demuxer)}: {why.lower()}.")
+
+
+def _opened(master: Master) -> InputContainer:
+    """The file as libav reads it, which stops at one stream more than is taken."""
+    options = {"protocol_whitelist": "file", "max_streams": str(refusals.MAX_STREAMS + 1)}
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as said:
+            return av.open(
+                f"file:{master.path}", format=master.demuxer, container_options=options, metadata_errors="replace"
+            )
+    except av.FFmpegError:
+        if any("max_streams" in words for *_, words in said):
+            refusals.more_streams()
+        raise
+    finally:
+        av.logging.set_level(level)
 
 
 def _named(demuxer: str) -> str:
@@ -131,9 +142,9 @@ def _picture(container: InputContainer, stream: VideoStream, master: Master, sho
     context, tick = stream.codec_context, stream.time_base
     if not shown.starts or tick is None:
         refusals.reject("no-frames", "There is a video stream, but not one picture in it.")
+    rate, constant = _pace(stream, shown, tick)
     first = _first_picture(container, stream)
     refusals.size(first.width, first.height)
-    rate, constant = _pace(stream, shown, tick)
     last = shown.end if shown.end > shown.starts[-1] else shown.starts[-1] + round(1 / (rate * tick))
     sar = _pixel_shape(stream, first)
     width, height = round(first.width * sar) or 1, first.height
@@ -189,13 +200,13 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame
 def _pace(stream: VideoStream, shown: Times, tick: Fraction) -> tuple[Fraction, bool]:
     """The rate on whose grid every frame lies, and True; else the average, and False."""
     count, span = len(shown.starts), max(shown.end, shown.starts[-1]) - shown.starts[0]
+    if span <= 0 or (count > 1 and shown.starts[-1] == shown.starts[0]):
+        refusals.reject("no-rate", "The picture has no frame rate (0 frames a second).")
     hints = (stream.guessed_rate, stream.base_rate, stream.average_rate, *STANDARD_RATES)
     for rate in dict.fromkeys(hint for hint in hints if hint):
         if 0 < rate <= 1000 and _on_grid(shown.starts, rate * tick, max(OFF_GRID_S, 1.01 * float(tick)) * rate):
             refusals.rate(rate if count > 1 else Fraction(1))
             return rate, True
-    if span <= 0:
-        refusals.reject("no-rate", "The picture has no frame rate (0 frames a second).")
     refusals.rate(count / (span * tick))
     return Fraction(count / (span * tick)).limit_denominator(1001), False
 

@@ -31,8 +31,15 @@ def streams(count: int) -> None:
         reject("too-many-streams", f"The file holds {count} streams; at most {MAX_STREAMS} are read.")
 
 
+def more_streams() -> NoReturn:
+    """Raises MasterRejected for a file of more streams than anybody counted."""
+    reject("too-many-streams", f"The file holds more than {MAX_STREAMS} streams; at most {MAX_STREAMS} are read.")
+
+
 def size(width: int, height: int) -> None:
-    """Refuse a picture no encoder takes."""
+    """Refuse a picture no encoder takes; sides of 0 are of one that not even a decoder does."""
+    if not width or not height:
+        reject("absurd", f"The picture has an absurd size; each side must be {MIN_SIDE} to {MAX_SIDE} pixels.")
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
         reject("absurd", f"The picture is {width}x{height}; each side must be {MIN_SIDE} to {MAX_SIDE} pixels.")
 
