@@ -8,31 +8,47 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from billiard import process as pool
 from celery import signals
 from celery.worker import state
 
-from farm import gpu
+from farm import gpu, heartbeat, tasks
 from farm.app import create_app
 from farm.engine import Engine, find
-from shared import jobs, log, private
+from shared import log, private
 from shared.errors import Misconfigured
 from shared.settings import FarmSettings, load
 
 #: Seconds that work in hand gets to stop, and between two looks whether it has.
-LEAVE_S, LOOK_S = 1.7, 0.1
+LEAVE_S, LOOK_S = 8.0, 0.1
 
 
 class _State:
-    """What the readiness answer knows."""
+    """What is known of this worker: for the readiness answer, and for what control says of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: FarmSettings, engine: Engine) -> None:
+        self._settings, self._engine = settings, engine
         self.up, self.stopping = False, False
+        self._consumer: Any = None
+        self._resting = False
 
-    def on_ready(self, **_: Any) -> None:
-        self.up = True
+    def on_ready(self, sender: Any, **_: Any) -> None:
+        self.up, self._consumer = True, sender
+        told = (self._settings, self._engine, self.obey)
+        threading.Thread(target=heartbeat.beat, args=told, name="heartbeat", daemon=True).start()
+
+    def obey(self, told: str, running: Sequence[str]) -> None:
+        """Rest, work on, or leave, as control says. Tickets go to others meanwhile."""
+        if bool(told) != self._resting:
+            self._resting = bool(told)
+            change = self._consumer.cancel_task_queue if told else self._consumer.add_task_queue
+            for queue in tasks.queues(self._engine):
+                self._consumer.call_soon(change, queue)
+        if told == "drain" and not running and not self.stopping:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_stop(self, **_: Any) -> None:
         """The worker got SIGTERM: pass it on, so that what is in work stops now."""
@@ -49,7 +65,7 @@ class _State:
 
 
 def _leave() -> None:
-    """Go as soon as nothing is in work and its tickets are given back: Celery's own farewell takes two seconds more."""
+    """Go as soon as nothing is in work: Celery's own farewell takes two seconds more."""
     until = time.monotonic() + LEAVE_S
     while state.active_requests and time.monotonic() < until:
         time.sleep(LOOK_S)
@@ -77,19 +93,18 @@ def main() -> int:
 
 
 def _serve(settings: FarmSettings, engine: Engine) -> int:
-    health = _State()
+    health = _State(settings, engine)
     signals.worker_ready.connect(health.on_ready, weak=False)
     signals.worker_shutting_down.connect(health.on_stop, weak=False)
     stop = private.start(settings, ready=health.why_not)
-    queues = ",".join(dict.fromkeys((engine.encoder.queue, jobs.CPU_QUEUE)))
-    app = create_app(settings, lambda: engine)
+    app = create_app(settings, lambda: engine, name=heartbeat.name_of(settings))
     try:
         app.worker_main(
             [
                 "--quiet",
                 "worker",
                 "--queues",
-                queues,
+                ",".join(tasks.queues(engine)),
                 "--loglevel",
                 "WARNING",
                 "--without-gossip",

@@ -1,7 +1,7 @@
-"""Celery wiring: the three tasks by the names of shared/jobs.py. A task = decode → plan → run → publish.
+"""Celery wiring: one task, which takes the most wanted piece of work and does it.
 
-Celery only hastens: a ticket may be lost or come twice. Markers in the bucket and leases decide, so a ticket is
-acknowledged after its work, and sent anew when the worker is told to stop.
+Celery only hastens: a ticket carries nothing, and may be lost or come twice. Needs and leases in Redis say who makes
+what (shared/need.py), markers in the bucket what is made.
 """
 
 from __future__ import annotations
@@ -11,28 +11,24 @@ import ctypes
 import signal
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-import msgspec
 from celery import Celery, signals
 from celery.app.task import Task
 from celery.worker.request import Request
-from kombu.exceptions import OperationalError
+from kombu import Queue
 
 from farm import tasks
 from farm.engine import Engine
 from shared import jobs
-from shared.log import get
 from shared.metrics import FARM_CHUNKS, FARM_SECONDS
 from shared.settings import FarmSettings
 
-#: Seconds after which Redis hands a ticket out again; a lease then shows whether it is still in work.
+#: Seconds after which a Redis broker hands a ticket out again; it then finds nothing or something to take.
 VISIBILITY_S = 3600
 _PR_SET_PDEATHSIG = 1
-_TICKETS: dict[str, type[jobs.Ticket]] = {
-    jobs.PROBE: jobs.ProbeTicket,
-    jobs.CHUNK: jobs.ChunkTicket,
-    jobs.FINALISE: jobs.FinaliseTicket,
-}
+#: Schemes of brokers that speak AMQP.
+_AMQP = ("amqp", "pyamqp")
 
 
 class CountingRequest(Request):
@@ -44,7 +40,7 @@ class CountingRequest(Request):
 
         def on_success(self: Request, failed__retval__runtime: tuple[bool, Any, float], **kwargs: Any) -> Any:
             failed, outcome, seconds = failed__retval__runtime
-            if not failed:
+            if not failed and str(outcome).strip("'") != "idle":
                 FARM_CHUNKS.labels(str(outcome).strip("'")).inc()
                 FARM_SECONDS.observe(seconds)
             return theirs(self, failed__retval__runtime, **kwargs)
@@ -52,17 +48,20 @@ class CountingRequest(Request):
         setattr(cls, "on_success", on_success)  # noqa: B010 - a method replaced on purpose
 
 
-def create_app(settings: FarmSettings, engine: Callable[[], Engine]) -> Celery:
-    """The Celery app; `engine` gives what the worker's start found. Connects to nothing yet."""
+def create_app(settings: FarmSettings, engine: Callable[[], Engine], *, name: str = "farm") -> Celery:
+    """The Celery app of the worker `name`; `engine` gives what its start found. Connects to nothing yet."""
     app = Celery("farm", broker=settings.broker, set_as_current=False, task_cls="farm.app:CountedTask")
+    is_amqp = urlsplit(settings.broker).scheme.startswith(_AMQP)
     app.conf.update(
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": VISIBILITY_S},
-        task_acks_late=True,
+        broker_transport_options={} if is_amqp else {"visibility_timeout": VISIBILITY_S},
+        # RabbitMQ closes a channel whose ticket is not acknowledged for half an hour.
+        task_acks_late=not is_amqp,
         task_default_queue=jobs.CPU_QUEUE,
         task_ignore_result=True,
-        task_reject_on_worker_lost=True,
+        task_queues=[Queue(queue, routing_key=queue, queue_arguments=jobs.QUEUE_ARGUMENTS) for queue in jobs.QUEUES],
+        task_reject_on_worker_lost=not is_amqp,
         task_serializer="json",
         accept_content=["json"],
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -72,8 +71,11 @@ def create_app(settings: FarmSettings, engine: Callable[[], Engine]) -> Celery:
         worker_prefetch_multiplier=1,
         worker_redirect_stdouts=False,
     )
-    for name, kind in _TICKETS.items():
-        app.task(name=name, bind=True)(_body(settings, engine, kind))
+
+    def work(self: Task[Any, Any]) -> str:
+        return asyncio.run(_work(settings, engine(), name))
+
+    app.task(name=jobs.WORK, bind=True)(work)
     signals.worker_process_init.connect(_on_child, weak=False)
     return app
 
@@ -84,47 +86,39 @@ class CountedTask(Task[Any, Any]):
     Request = "farm.app:CountingRequest"
 
 
-def _body(
-    settings: FarmSettings, engine: Callable[[], Engine], kind: type[jobs.Ticket]
-) -> Callable[[Task[Any, Any], dict[str, Any]], str]:
-    def task(self: Task[Any, Any], ticket: dict[str, Any]) -> str:
-        outcome = asyncio.run(_perform(settings, engine(), msgspec.convert(ticket, kind)))
-        if outcome == "stopped":
-            _give_back(self, ticket)
-        return outcome
+class _Told:
+    """Whether this pool process was told to end: it then takes nothing more."""
 
-    return task
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def on_term(self, *_: object) -> None:
+        self.is_set = True
 
 
-def _give_back(task: Task[Any, Any], ticket: dict[str, Any]) -> None:
-    """Send the ticket anew: a worker that leaves has no time for Celery's own way of handing it back."""
-    queue = (task.request.delivery_info or {}).get("routing_key", jobs.CPU_QUEUE)
-    try:
-        task.app.send_task(task.name, kwargs={"ticket": ticket}, queue=queue, retry=False)
-    except OperationalError as error:
-        get("farm").warning("ticket not given back", why=str(error))
+_TOLD = _Told()
 
 
-async def _perform(settings: FarmSettings, engine: Engine, ticket: jobs.Ticket) -> str:
-    """SIGTERM ends the work politely; the ticket then goes back to the queue."""
+async def _work(settings: FarmSettings, engine: Engine, name: str) -> tasks.Outcome:
+    """SIGTERM ends the work politely; the piece may then be taken by another at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    told = asyncio.Event()
 
     def on_term() -> None:
-        told.set()
+        _TOLD.on_term()
         stop.set()
 
     loop.add_signal_handler(signal.SIGTERM, on_term)
     try:
+        if _TOLD.is_set:
+            return "idle"
         async with tasks.floor(settings, engine) as on:
-            outcome = await tasks.perform(ticket, on, stop)
+            return await tasks.next_work(on, name, stop)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return "stopped" if outcome == "again" and told.is_set() else outcome
+        signal.signal(signal.SIGTERM, _TOLD.on_term)
 
 
 def _on_child(**_: Any) -> None:
     """A pool process dies with the worker, and SIGTERM means something to it only while it works."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _TOLD.on_term)

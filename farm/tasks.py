@@ -1,9 +1,10 @@
-"""The three tasks of the farm: probe, chunk, finalise. Each may come twice, anywhere, and gives the same result."""
+"""The work of the farm: probe, chunk, finalise. Each may come twice, anywhere, and gives the same result."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,50 +12,68 @@ from typing import Literal
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from farm import chunks, early, prober, publish
+from farm.encoders import encoder
+from farm.encoders.failures import why_replan
+from farm.encoders.x264 import X264
 from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
-from farm.lease import leased, watch_cancel
+from farm.lease import Lease, watch_cancel
 from farm.making import Making
 from farm.masters import Masters, sha256_of
 from farm.plan import Order, Plan, Recipe
 from farm.planning import plan
 from farm.publish import JSON_TYPE
 from farm.report import ProgressFeed, connect, send
-from shared.errors import EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped
+from shared.errors import EncodeFailed, Final, MasterRejected, NotFound, Retryable
 from shared.jobs import (
+    CPU_QUEUE,
     FINAL_CHUNK,
     PROBE_CHUNK,
+    SOUND_CHUNK,
+    STORYBOARD_CHUNK,
     ChunkDone,
     ChunkTicket,
     Failed,
     FinaliseTicket,
     Finished,
+    GivenBack,
+    Message,
+    PieceFacts,
     Planned,
     ProbeTicket,
     Ready,
     RenditionPlan,
+    Replan,
     Started,
     Ticket,
 )
 from shared.log import get
+from shared.need import BULK, FIRST, NORMAL, Needs, score
 from shared.settings import FarmSettings
 from shared.storage import Bucket, names, open_bucket
 from shared.tasks import end
 
-#: How a task ended. `elsewhere`: another worker has it. `again`: stopped or something outside failed, nobody's fault.
-Outcome = Literal["done", "elsewhere", "refused", "failed", "again", "cancelled"]
+#: How a task ended. `idle`: nothing is there to be taken. `elsewhere`: another worker has it. `again`: stopped, or
+#: something outside failed, nobody's fault.
+Outcome = Literal["done", "idle", "elsewhere", "refused", "failed", "again", "cancelled"]
+#: Seconds a worker that found nothing waits before it looks at the next ticket: one that is cordoned, or has too little
+#: memory for what is wanted, would else use up the tickets of the others.
+IDLE_S = 0.1
 
 
 class Floor(msgspec.Struct, frozen=True):
-    """What a task works with."""
+    """What a task works with. `memory_bytes`: what one piece of work may take."""
 
     settings: FarmSettings
     engine: Engine
     bucket: Bucket
     redis: Redis
+    needs: Needs
     masters: Masters
+    memory_bytes: int = 1 << 62
 
 
 @contextlib.asynccontextmanager
@@ -62,42 +81,71 @@ async def floor(settings: FarmSettings, engine: Engine) -> AsyncIterator[Floor]:
     """Connections for one task."""
     bucket, redis = open_bucket(settings), connect(settings.events)
     masters = Masters(settings.scratch_dir.absolute() / "masters", settings.masters_quota_bytes)
+    needs = Needs(redis, lease_s=settings.lease_s)
     try:
-        yield Floor(settings, engine, bucket, redis, masters)
+        yield Floor(settings, engine, bucket, redis, needs, masters, memory_bytes(settings))
     finally:
         await bucket.close()
         await redis.aclose()
 
 
-async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event) -> Outcome:
-    """Do what the ticket says unless another does; every failure becomes an outcome and, where it counts, a message."""
-    work, chunk = _work(ticket)
-    cancelled = asyncio.Event()
-    async with leased(on.redis, work, on.settings.lease_s) as ours:
-        if not ours:
-            return "elsewhere"
-        watching = asyncio.create_task(_stop_when_cancelled(on.redis, ticket.job, stop=stop, cancelled=cancelled))
-        try:
-            await _do(ticket, on, stop)
-            return "done"
-        except Exception as error:
-            return "cancelled" if cancelled.is_set() else await _failed(on, error, job=ticket.job, chunk=chunk)
-        finally:
-            await end(watching)
+async def next_work(on: Floor, name: str, stop: asyncio.Event) -> Outcome:
+    """Take the most wanted piece for the worker `name`, and do it."""
+    owner = f"{name}/{secrets.token_hex(8)}"
+    try:
+        taken = await on.needs.take(owner, queues(on.engine), memory_bytes=on.memory_bytes)
+    except (RedisError, OSError) as error:
+        get("farm").warning("no work asked for", why=str(error))
+        return "again"
+    if taken is None:
+        await asyncio.sleep(IDLE_S)
+        return "idle"
+    return await perform(taken.ticket, on, stop, lease=Lease(on.needs, owner, taken, lease_s=on.settings.lease_s))
 
 
-async def _stop_when_cancelled(redis: Redis, job: str, *, stop: asyncio.Event, cancelled: asyncio.Event) -> None:
-    await watch_cancel(redis, job, cancelled)
-    stop.set()
+async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event, *, lease: Lease | None = None) -> Outcome:
+    """Do what the ticket says; every failure becomes an outcome and, where it counts, a message."""
+    cancelled, message = asyncio.Event(), None
+    watching = [asyncio.create_task(watch_cancel(on.redis, ticket.job, cancelled=cancelled, stop=stop))]
+    if lease is not None:
+        watching.append(asyncio.create_task(lease.keep(stop)))
+    outcome: Outcome = "done"
+    try:
+        await _do(ticket, on, stop)
+    except Exception as error:
+        outcome, message = ("cancelled", None) if cancelled.is_set() else _judged(ticket, error)
+    finally:
+        await end(*watching)
+    if lease is not None and outcome != "done" and not await lease.look():
+        return "elsewhere"  # whatever went wrong here, another is at it
+    return await _told(on, lease, outcome=outcome, message=message)
 
 
-def _work(ticket: Ticket) -> tuple[str, str]:
-    """The name of the lease, and the chunk that messages name."""
-    if isinstance(ticket, ProbeTicket):
-        return f"probe:{ticket.job}", PROBE_CHUNK
-    if isinstance(ticket, ChunkTicket):
-        return f"{ticket.version}:{ticket.chunk}", ticket.chunk
-    return f"final:{ticket.version}", FINAL_CHUNK
+async def _told(on: Floor, lease: Lease | None, *, outcome: Outcome, message: Message | None) -> Outcome:
+    """Let go of the work, and send what is to be told of it.
+
+    What counts is told after, since control offers the piece again at once; what does not, before another begins.
+    """
+    if isinstance(message, GivenBack):
+        await send(on.redis, message)
+    if lease is not None:
+        await lease.release("back" if outcome == "again" else "done")
+    if message is not None and not isinstance(message, GivenBack):
+        await send(on.redis, message)
+    return outcome
+
+
+def queues(engine: Engine) -> tuple[str, ...]:
+    """The queues whose work this machine can do."""
+    return tuple(dict.fromkeys((engine.encoder.queue, CPU_QUEUE)))
+
+
+def memory_bytes(settings: FarmSettings) -> int:
+    """What one piece of work may take: the setting, or this machine's memory shared among those at once."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # a container may have less; "max" is no number
+        whole = min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return settings.memory_bytes or whole // settings.concurrency
 
 
 async def _do(ticket: Ticket, on: Floor, stop: asyncio.Event) -> None:
@@ -109,23 +157,34 @@ async def _do(ticket: Ticket, on: Floor, stop: asyncio.Event) -> None:
         await _finalise(ticket, on)
 
 
-async def _failed(on: Floor, error: Exception, *, job: str, chunk: str) -> Outcome:
-    """Failures of the input are told and counted; those of something outside are not: the reaper sends again."""
-    logger = get("farm").bind(job=job, chunk=chunk)
-    if isinstance(error, Stopped) or (isinstance(error, Retryable) and not isinstance(error, EncodeFailed)):
+def _named(ticket: Ticket) -> tuple[str, str]:
+    """The chunk and the version that messages name."""
+    if isinstance(ticket, ProbeTicket):
+        return PROBE_CHUNK, ""
+    return ticket.chunk if isinstance(ticket, ChunkTicket) else FINAL_CHUNK, ticket.version
+
+
+def _judged(ticket: Ticket, error: Exception) -> tuple[Outcome, Message]:
+    """Failures of the input count to three, workers that are lost to twenty; what is nobody's fault does not count."""
+    chunk, version = _named(ticket)
+    logger = get("farm").bind(job=ticket.job, chunk=chunk)
+    if isinstance(error, EncodeFailed) and (why := why_replan(error)) is not None:
+        logger.warning("to be planned anew", why=why)
+        return "failed", Replan(ticket.job, version, X264.name, why)
+    if isinstance(error, Retryable) and not isinstance(error, EncodeFailed):
         logger.warning("not done", why=str(error))
-        return "again"
+        return "again", GivenBack(ticket.job, chunk, version)
     if isinstance(error, Final):
         logger.info("refused", code=error.code, words=str(error))
-        await send(on.redis, Failed(job, chunk, error.code, str(error), final=True))
-        return "refused"
+        return "refused", Failed(ticket.job, chunk, error.code, str(error), final=True, version=version)
     if isinstance(error, EncodeFailed | NotFound):
-        logger.warning("attempt failed", code=error.code, why=str(error), lines=error.details.get("lines"))
-        await send(on.redis, Failed(job, chunk, error.code, f"Transcoding failed: {error}."))
-        return "failed"
+        lost = bool(error.details.get("lost"))
+        logger.warning("attempt failed", code=error.code, why=str(error), lost=lost, lines=error.details.get("lines"))
+        words = f"Transcoding failed: {error}."
+        return "failed", Failed(ticket.job, chunk, error.code, words, lost=lost, version=version)
     logger.error("attempt broke", exc_info=error)
-    await send(on.redis, Failed(job, chunk, "internal", "Something in the farm broke while it worked on this file."))
-    return "failed"
+    words = "Something in the farm broke while it worked on this file."
+    return "failed", Failed(ticket.job, chunk, "internal", words, version=version)
 
 
 @contextlib.asynccontextmanager
@@ -144,18 +203,20 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
         await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
-    made = plan(info, Recipe(ticket.title, sha256, on.engine.encoder.name, on.engine.build, sound_only))
+    chosen = ticket.encoder or on.engine.encoder.name
+    recipe = Recipe(ticket.title, sha256, chosen, on.engine.build, sound_only, mode=ticket.mode)
+    made = plan(info, msgspec.structs.replace(recipe, loudness=ticket.loudness))
     version = made.version
     order = msgspec.json.encode(Order(made, ticket.master))
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
     edition, ceilings = await early.publish(on.bucket, made, job=ticket.job)
-    told = _planned(ticket.job, made, on.engine)
+    told = _planned(ticket.job, made)
     await send(on.redis, msgspec.structs.replace(told, edition=edition, ceilings=ceilings))
     if (done := await publish.ready(on.bucket, ticket.title, version)) is not None:
         await send(on.redis, _ready(ticket.job, done))
 
 
-def _planned(job: str, made: Plan, engine: Engine) -> Planned:
+def _planned(job: str, made: Plan) -> Planned:
     pictures = made.video.renditions if made.video else ()
     return Planned(
         job=job,
@@ -169,8 +230,25 @@ def _planned(job: str, made: Plan, engine: Engine) -> Planned:
             RenditionPlan(made.sound.name),
         ),
         chunks=made.chunks,
-        queue=engine.encoder.queue,
+        queue=encoder(made.encoder).queue,
+        pieces=tuple(_facts(made, chunk, position) for position, chunk in enumerate(made.chunks)),
+        encoder=made.encoder,
+        memory_bytes=made.memory_bytes,
+        has_storyboard=made.storyboard is not None,
     )
+
+
+def _facts(made: Plan, chunk: str, position: int) -> PieceFacts:
+    """How much of the title a chunk makes, and how much it is wanted. Sound costs about a tenth of the picture."""
+    piece = next((piece for piece in made.pieces if piece.name == chunk), None)
+    if piece is not None:
+        first = piece is made.pieces[0]
+        return PieceFacts(
+            chunk, float(piece.frames / made.picture.grid.rate), score(FIRST if first else NORMAL, position)
+        )
+    if chunk == SOUND_CHUNK:
+        return PieceFacts(chunk, made.duration_s / 10, score(FIRST, position))
+    return PieceFacts(chunk, 1.0, score(BULK if chunk == STORYBOARD_CHUNK else NORMAL, position))
 
 
 def _ready(job: str, done: Finished) -> Ready:
@@ -183,13 +261,13 @@ async def _chunk(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> None:
         won = await _made(ticket, on, stop)
     if await publish.ready(on.bucket, ticket.title, ticket.version) is None:
         await publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version)
-    await send(on.redis, ChunkDone(ticket.job, ticket.chunk))
+    await send(on.redis, ChunkDone(ticket.job, ticket.chunk, ticket.version))
 
 
 async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.Marker:
     order = await publish.order(on.bucket, ticket.version)
     attempt = secrets.token_hex(8)
-    await send(on.redis, Started(ticket.job, ticket.chunk, attempt))
+    await send(on.redis, Started(ticket.job, ticket.chunk, attempt, ticket.version))
     feed = ProgressFeed(on.redis, ticket.job, ticket.chunk, chunks.names_of(order.plan, ticket.chunk))
     writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
     async with _master(on, order.master, order.plan.master_sha256) as master:

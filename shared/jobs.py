@@ -1,4 +1,4 @@
-"""Work for the farm: Celery task names, their tickets, and the messages farm workers send back.
+"""Work for the farm: its queues, the tickets that say what to do, and the messages farm workers send back.
 
 Truth is elsewhere: the job row in Postgres, and "chunk done" is its marker in the bucket. Tickets and messages only
 hasten things; every one may be lost or come twice.
@@ -10,22 +10,18 @@ from typing import Literal
 
 import msgspec
 
-#: Celery queues and task names. `WORK` carries nothing: whoever gets it takes the most wanted piece (shared/need.py).
+#: Celery's queues, and the one task. It carries nothing: whoever gets it takes the most wanted piece (shared/need.py).
 CPU_QUEUE, GPU_QUEUE = "cpu", "gpu"
 QUEUES = (CPU_QUEUE, GPU_QUEUE)
 WORK = "farm.work"
-PROBE, CHUNK, FINALISE = "farm.probe", "farm.chunk", "farm.finalise"
+#: How both sides declare the queues: RabbitMQ refuses a queue declared in two ways, Redis does not look at this.
+QUEUE_ARGUMENTS = {"x-queue-type": "quorum"}
 #: Names of pieces of work besides the picture's chunks "0", "1", …: the look at the master, the whole sound, stills,
 #: the pictures along the seek bar, and the last step.
 PROBE_CHUNK, FINAL_CHUNK = "probe", "final"
 SOUND_CHUNK, POSTER_CHUNK, STORYBOARD_CHUNK = "sound", "poster", "storyboard"
 #: Failures of the input and lost workers that end a job.
 MAX_INPUT_FAILURES, MAX_LOST_WORKERS = 3, 20
-
-
-def lease_key(work: str) -> str:
-    """Redis key of the lease on one piece of work (`probe:<job>`, `<version>:<chunk>`, `final:<version>`)."""
-    return f"farm:lease:{work}"
 
 
 def cancel_key(job: str) -> str:
@@ -150,11 +146,23 @@ class Planned(msgspec.Struct, frozen=True, tag="planned"):
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
-    """A worker began an attempt at a chunk (counted before the start, so a lost worker is known)."""
+    """A worker began an attempt at a chunk (counted before the start, so a lost worker is known).
+
+    `version`, here and below: the plan it belongs to; empty for the probe, which has none yet.
+    """
 
     job: str
     chunk: str
     attempt: str
+    version: str = ""
+
+
+class GivenBack(msgspec.Struct, frozen=True, tag="given_back"):
+    """An attempt ended before its time, and not by its own fault: it does not count."""
+
+    job: str
+    chunk: str
+    version: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -171,6 +179,7 @@ class ChunkDone(msgspec.Struct, frozen=True, tag="chunk_done"):
 
     job: str
     chunk: str
+    version: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -185,6 +194,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     words: str
     final: bool = False
     lost: bool = False
+    version: str = ""
 
 
 class Replan(msgspec.Struct, frozen=True, tag="replan"):
@@ -218,4 +228,4 @@ class Ready(Finished, frozen=True, kw_only=True, tag="ready"):
     job: str
 
 
-Message = Planned | Started | Progress | ChunkDone | Failed | Ready | Replan
+Message = Planned | Started | GivenBack | Progress | ChunkDone | Failed | Ready | Replan

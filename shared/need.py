@@ -200,6 +200,11 @@ class Needs:
         now = seconds * 1000 + micros // 1000
         return {work: end is not None and end > now for work, end in zip(works, ends, strict=True)}
 
+    async def owners(self) -> dict[str, str]:
+        """All work that is leased, and its owner each (`<worker>/<anything>`)."""
+        found = await self._redis.hgetall(OWNERS)
+        return {_text(work): _text(owner).partition(" ")[0] for work, owner in found.items()}
+
     async def load(self) -> Load:
         """What waits and what is in work."""
         jobs = {_text(plan): _text(line).split() for plan, line in (await self._redis.hgetall(JOBS)).items()}

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from gateway.control.db import Connection
-from shared import jobs
 from shared.events import TYPES, Envelope, Push
 from shared.ids import new_id
+from shared.need import Offer
 
 EVENT, TASK, PUSH = "event", "task", "push"
 
@@ -55,11 +55,16 @@ insert into audit (actor, action, object, before, after, place) values ($1, $2, 
 #: First key of the advisory locks of revocations (worker/turns.py has the others).
 LOCK = 7310
 
-TASKS: dict[type[Any], str] = {
-    jobs.ProbeTicket: jobs.PROBE,
-    jobs.ChunkTicket: jobs.CHUNK,
-    jobs.FinaliseTicket: jobs.FINALISE,
-}
+#: Types of rows of topic task.
+OFFER, WITHDRAWAL = "farm.offer", "farm.withdrawal"
+
+
+class Withdrawal(msgspec.Struct, frozen=True):
+    """Nothing of a plan is to be made any more. `is_over`: viewers need not wait for it. `stop`: whose workers stop."""
+
+    plan: str
+    is_over: bool = False
+    stop: str = ""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -82,11 +87,13 @@ class Outbox:
             raise ValueError(f"the event type {type} is not listed in shared/events.py")
         await self._add(EVENT, type, subject, data=data)
 
-    async def enqueue(self, ticket: jobs.Ticket, *, queue: str = jobs.CPU_QUEUE) -> None:
-        """Send a ticket to the farm."""
-        await self._add(
-            TASK, TASKS[type(ticket)], ticket.job, data={"queue": queue, "ticket": msgspec.to_builtins(ticket)}
-        )
+    async def offer(self, offer: Offer) -> None:
+        """Let the farm take pieces of a plan."""
+        await self._add(TASK, OFFER, offer.plan, data=msgspec.to_builtins(offer))
+
+    async def withdraw(self, withdrawal: Withdrawal) -> None:
+        """Take back what was offered of a plan before."""
+        await self._add(TASK, WITHDRAWAL, withdrawal.plan, data=msgspec.to_builtins(withdrawal))
 
     async def push(self, push: Push) -> Push:
         """End what was minted up to `push.iat`, or later if more was minted by then: told to all edges within a second.

@@ -108,7 +108,7 @@ async def wire(
         pool = await stack.enter_async_context(await open_pool(settings.database_url, settings.database_pool))
         redis = await _redis(stack, settings.redis_url)
         events = await _redis(stack, settings.events)
-        broker = await _redis(stack, settings.broker)
+        needs = Needs(events, lease_s=settings.lease_s)
         bucket = open_bucket(settings)
         stack.push_async_callback(bucket.close)
         await bucket.check()
@@ -137,8 +137,8 @@ async def wire(
             mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
             portal=PortalReader(begin, clock),
             upload_locks=upload_locks,
-            leases=RedisLeases(events, broker, lease_s=settings.lease_s),
-            needs=Needs(events, lease_s=settings.lease_s),
+            leases=RedisLeases(events, needs, lease_s=settings.lease_s),
+            needs=needs,
             signer=Signer(secrets, clock),
             cdn=OwnEdge(settings.edge_origin),
             timelines=Timelines(begin, bucket),

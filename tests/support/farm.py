@@ -19,6 +19,7 @@ from farm.engine import Engine
 from farm.plan import ChunkPlan, Order, Plan
 from shared import jobs
 from shared.events import FARM_STREAM
+from shared.need import NORMAL, Offer, score
 from shared.settings import FarmSettings
 from shared.storage import Bucket, names
 from tests.support import media
@@ -50,6 +51,18 @@ class Farm:
 
     async def perform(self, ticket: jobs.Ticket) -> tasks.Outcome:
         return await tasks.perform(ticket, self.on, self.stop)
+
+    async def offer(self, plan: Plan, *chunks: str, job: str = JOB) -> None:
+        """Let chunks of a plan be taken, the first the most wanted."""
+        work: dict[str, jobs.Ticket] = {
+            chunk: jobs.ChunkTicket(job, plan.title, plan.version, chunk) for chunk in chunks
+        }
+        scores = {chunk: score(NORMAL, position) for position, chunk in enumerate(chunks)}
+        await self.on.needs.offer(Offer(plan.version, jobs.CPU_QUEUE, "seller", 0, 1.0, 0, work, scores))
+
+    async def next(self, worker: str = "w") -> tasks.Outcome:
+        """Do what is wanted most."""
+        return await tasks.next_work(self.on, worker, self.stop)
 
     async def whole(self, master: Path, *, kind: str = "video") -> Made:
         """A master through probe, all chunks and finalise."""

@@ -10,8 +10,10 @@ import msgspec
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.jobs import actions as jobs
 from gateway.control.jobs.model import Job, NewJob
+from gateway.control.outbox import OFFER
 from shared import jobs as farm
 from shared.ids import new_id
+from shared.need import Offer
 from tests.support.control import Control, make_seller, register
 
 #: What a plan of `planned_of` says before any of it is made.
@@ -133,6 +135,12 @@ def ready_of(job: str, version: str = "v1", edition: str = "e1") -> farm.Ready:
 
 
 def tickets(rows: list[dict[str, Any]]) -> list[str]:
-    """What outbox rows of topic task ask for: `probe`, `chunk:0`, `finalise`."""
-    kinds = [(row["type"].removeprefix("farm."), msgspec.convert(row["data"], dict)["ticket"]) for row in rows]
-    return [f"{kind}:{ticket['chunk']}" if "chunk" in ticket else kind for kind, ticket in kinds]
+    """What outbox rows of topic task offer, piece by piece: `probe`, `chunk:0`, `finalise`."""
+    offers = [msgspec.convert(row["data"], Offer) for row in rows if row["type"] == OFFER]
+    return [_named(ticket) for offer in offers for ticket in offer.work.values()]
+
+
+def _named(ticket: farm.Ticket) -> str:
+    if isinstance(ticket, farm.ChunkTicket):
+        return f"chunk:{ticket.chunk}"
+    return "probe" if isinstance(ticket, farm.ProbeTicket) else "finalise"

@@ -1,4 +1,4 @@
-"""What Redis knows of running work: leases, tickets that wait, and the word to stop."""
+"""What Redis knows of running work: what is leased, what waits to be taken, and the word to stop."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from collections.abc import Callable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs import cancel_key, lease_key
+from shared.jobs import cancel_key
+from shared.need import Needs
 
 #: Workers find the word to stop this long.
 STOP_S = 3600
 
 
 class RedisLeases:
-    """Leases and queues in Redis. Each answer is None where Redis is away. fails="unknown".
+    """Leases and needs in Redis. Each answer is None where Redis is away. fails="unknown".
 
     A Redis that lost its memory has no lease of work that goes on. So after an error, and when another process
-    answers than before, `held` says None until workers had the time to renew theirs.
+    answers than before, `held` says None until workers had the time to renew theirs, which they do five times a lease.
     """
 
-    def __init__(self, redis: Redis, broker: Redis, *, lease_s: float, clock: Callable[[], float] = time.monotonic):
-        self._redis, self._broker, self._clock = redis, broker, clock
-        self._blind_s, self._blind_until, self._run = 2 * lease_s, 0.0, ""
+    def __init__(self, redis: Redis, needs: Needs, *, lease_s: float, clock: Callable[[], float] = time.monotonic):
+        self._redis, self._needs, self._clock = redis, needs, clock
+        self._blind_s, self._blind_until, self._run = lease_s / 2, 0.0, ""
 
     async def look(self) -> None:
         """Ask which Redis this is; the reaper does it before each round."""
@@ -36,28 +37,32 @@ class RedisLeases:
             self._blind_until = self._clock() + self._blind_s
         self._run = run
 
-    async def held(self, work: str) -> bool | None:
-        """Whether somebody holds the lease; None where nobody can say."""
+    async def held(self, works: Sequence[str]) -> dict[str, bool] | None:
+        """Whether each piece of work is leased or waits to be taken; None where nobody can say."""
         try:
-            if await self._redis.exists(lease_key(work)):
-                return True
+            found = await self._needs.held(works)
         except (RedisError, OSError):
             self._blind_until = self._clock() + self._blind_s
-        return None if self._clock() < self._blind_until else False
+            return None
+        return None if self._clock() < self._blind_until else found
 
-    async def waiting(self, queue: str) -> int | None:
-        """How many tickets wait in a queue (kombu keeps one as a list of that name)."""
+    async def leased(self, works: Sequence[str]) -> dict[str, bool] | None:
+        """Whether somebody works at each piece; None where Redis is away."""
         try:
-            return int(await self._broker.llen(queue))
+            return await self._needs.leased(works)
         except (RedisError, OSError):
             return None
 
-    async def stop(self, jobs: Sequence[str]) -> None:
-        """Set the keys that workers look for."""
+    async def stop(self, jobs: Sequence[str], *, versions: Sequence[str] = ()) -> None:
+        """Set the keys that workers look for, and withdraw versions that will not be made, for those who wait."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for job in jobs:
                     pipe.set(cancel_key(job), b"1", ex=STOP_S)
                 await pipe.execute()
+            for plan in jobs:
+                await self._needs.withdraw(plan)
+            for version in versions:
+                await self._needs.withdraw(version, is_over=True)
         except (RedisError, OSError):
             return

@@ -9,20 +9,33 @@ from typing import Literal, Protocol
 import msgspec
 
 from shared import jobs
-from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS
+from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS, SOUND_CHUNK
 
 State = Literal["queued", "encoding", "finalising", "done", "failed", "cancelled"]
 Shown = Literal["queued", "probing", "encoding", "finalising", "done", "failed", "cancelled"]
 OPEN: frozenset[State] = frozenset({"queued", "encoding", "finalising"})
 OVER: frozenset[Shown] = frozenset({"done", "failed", "cancelled"})
+#: The kind of a job that makes a new edition of a version; the others are the kinds of titles with media.
+EDITION = "edition"
 #: Pieces of work that are no chunk of the plan; they are counted in the same rows.
 PROBE_PIECE, FINAL_PIECE = "probe", "final"
-#: A ticket that waits in a queue is sent again after this long all the same: the queue may be another's.
-PATIENCE = timedelta(minutes=10)
+#: A piece that is neither leased nor waiting is offered again, but not sooner than this after the last offer.
+GRACE = timedelta(seconds=5)
+#: Jobs of one seller that are made like anybody's; the others wait until nobody else wants a worker.
+AT_ONCE = 4
+#: `Job.priority` of those others, and of the first.
+BACKLOG, USUAL = 0, 1
+#: What a viewer needs before the title can be watched while the rest is made.
+OPENING = frozenset({"0", SOUND_CHUNK})
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's row. `seller` is who owns the title: `can` reads it."""
+    """A job's row. `seller` is who owns the title: `can` reads it.
+
+    `kind`: video or audio, or `edition` for a new edition of a version that is whole. `encoder` is the class that the
+    plan must be for, empty for any. `edition` and `ceilings` are those to be watched while it is made, from
+    `playable_at` on.
+    """
 
     id: str
     title: str
@@ -35,11 +48,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = jobs.CPU_QUEUE
     version: str | None = None
     duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
     renditions: list[str] = []
     speed: float = 0.0
     attempts: int = 0
-    ticket_at: datetime | None = None
+    encoder: str = ""
+    priority: int = USUAL
+    memory_bytes: int = 0
+    edition: str | None = None
+    ceilings: list[str] = []
     playable_at: datetime | None = None
+    mode: Literal["fixed", "per-title"] = "fixed"
+    loudness: bool = False
+    ticket_at: datetime | None = None
     last_error: str | None = None
     error_code: str | None = None
     queued_at: datetime
@@ -48,11 +70,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a job: a chunk of its plan (which makes `media_s` of the title), the probe or the last step."""
+    """One piece of a job: a chunk of its plan, the probe or the last step.
+
+    `media_s`: seconds of the title that it makes; `score`: how much it is wanted (shared/need.py).
+    """
 
     job: str
     chunk: str
     media_s: float = 0.0
+    score: float = 0.0
     progress: dict[str, float] = {}
     started: int = 0
     failures: int = 0
@@ -102,6 +128,15 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     upload: str
     master: str
     sha256: str
+    mode: Literal["fixed", "per-title"] = "fixed"
+    loudness: bool = False
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A job that failed or was cancelled, and its version unless another job makes or made that too."""
+
+    job: str
+    version: str | None
 
 
 class Jobs(Protocol):
@@ -113,7 +148,10 @@ class Jobs(Protocol):
     async def latest(self, titles: Sequence[str]) -> list[Job]: ...
     async def open_of(self, title: str) -> list[Job]: ...
     async def open_ids(self) -> list[str]: ...
-    async def stopped_since(self, since: datetime) -> list[str]: ...
+    async def open_count(self, seller: str, *, priority: int) -> int: ...
+    async def first_of_backlog(self, seller: str) -> Job | None: ...
+    async def stopped_since(self, since: datetime) -> list[Stopped]: ...
+    async def subtitles(self, title: str) -> list[jobs.Subtitle]: ...
     async def update(self, id: str, **fields: object) -> None: ...
     async def pieces(self, jobs: Sequence[str]) -> list[Piece]: ...
     async def put_piece(self, piece: Piece) -> None: ...
@@ -123,17 +161,17 @@ class Jobs(Protocol):
 
 
 class Leases(Protocol):
-    """What is known of work that goes on; None means that Redis did not answer."""
+    """What is known of work that goes on, by the names of shared/need.py; None means that Redis did not answer."""
 
-    async def held(self, work: str) -> bool | None:
-        """Whether somebody holds the lease on a piece of work."""
+    async def held(self, works: Sequence[str]) -> dict[str, bool] | None:
+        """Whether each piece of work is leased, or waits to be taken."""
         ...
 
-    async def waiting(self, queue: str) -> int | None:
-        """How many tickets wait in a queue of the broker."""
+    async def leased(self, works: Sequence[str]) -> dict[str, bool] | None:
+        """Whether somebody works at each piece."""
         ...
 
-    async def stop(self, jobs: Sequence[str]) -> None:
+    async def stop(self, jobs: Sequence[str], *, versions: Sequence[str] = ()) -> None:
         """Tell workers that these jobs are over. Said again by the reaper, so a dead Redis is no error here."""
         ...
 
@@ -143,21 +181,9 @@ def planned(pieces: Sequence[Piece]) -> list[Piece]:
     return [piece for piece in pieces if piece.chunk not in (PROBE_PIECE, FINAL_PIECE)]
 
 
-def is_due(piece: Piece, *, now: datetime, lease_s: float, held: bool | None, waiting: int | None) -> bool:
-    """Whether a piece that is not done gets a ticket again.
-
-    Never while its lease is held or nobody can say, and not sooner than two leases after the last ticket. An attempt
-    that began and lost its lease is lost. One that never began may still wait in the queue, so patience is longer
-    while that is not empty.
-    """
-    if held is not False:
-        return False
-    if piece.ticket_at is None:
-        return True
-    age = now - piece.ticket_at
-    if age < timedelta(seconds=2 * lease_s):
-        return False
-    return piece.running > 0 or waiting == 0 or age >= PATIENCE
+def is_due(piece: Piece, *, now: datetime, held: bool | None) -> bool:
+    """Whether a piece that is not done is offered again: nobody has it and it waits nowhere, and that is known."""
+    return held is False and (piece.ticket_at is None or now - piece.ticket_at >= GRACE)
 
 
 def too_often(piece: Piece) -> bool:
@@ -165,20 +191,32 @@ def too_often(piece: Piece) -> bool:
     return piece.failures >= MAX_INPUT_FAILURES or piece.lost >= MAX_LOST_WORKERS
 
 
-def lease_of(job: Job, chunk: str) -> str:
-    """The name of the lease on a piece (shared/jobs.py)."""
-    if chunk == PROBE_PIECE:
-        return f"probe:{job.id}"
-    return f"final:{job.version}" if chunk == FINAL_PIECE else f"{job.version}:{chunk}"
+def is_playable(job: Job, pieces: Sequence[Piece]) -> bool:
+    """Whether the title can be watched from now on while the rest is made."""
+    opening = [piece for piece in planned(pieces) if piece.chunk in OPENING]
+    return bool(job.edition and job.playable_at is None and opening) and all(piece.done_at for piece in opening)
 
 
-def ticket_of(job: Job, chunk: str) -> jobs.Ticket:
-    """The ticket for a piece."""
+def plan_of(job: Job, chunk: str) -> str:
+    """The plan under which a piece is offered: the version, or the job before it has one."""
+    return job.id if chunk == PROBE_PIECE else job.version or job.id
+
+
+def ticket_of(job: Job, chunk: str, subtitles: Sequence[jobs.Subtitle] = ()) -> jobs.Ticket:
+    """The ticket for a piece; the last step lists the `subtitles` that the title has then."""
     if chunk == PROBE_PIECE:
         return jobs.ProbeTicket(
-            job=job.id, title=job.title, upload=job.upload, master=job.master, sha256=job.sha256, kind=job.kind
+            job=job.id,
+            title=job.title,
+            upload=job.upload,
+            master=job.master,
+            sha256=job.sha256,
+            kind=job.kind,
+            encoder=job.encoder,
+            mode=job.mode,
+            loudness=job.loudness,
         )
     version = job.version or ""
     if chunk == FINAL_PIECE:
-        return jobs.FinaliseTicket(job=job.id, title=job.title, version=version)
+        return jobs.FinaliseTicket(job=job.id, title=job.title, version=version, subtitles=tuple(subtitles))
     return jobs.ChunkTicket(job=job.id, title=job.title, version=version, chunk=chunk)

@@ -39,7 +39,12 @@ async def cancel_job(call: Call[None]) -> JobView:
     """Stop a job; what is done of it is kept for a retry."""
     async with call.wiring["begin"]() as unit:
         job = await actions.cancel(
-            call.path("job"), by=call.principal, jobs=unit.jobs, titles=unit.catalogue, clock=call.wiring["clock"]
+            call.path("job"),
+            by=call.principal,
+            jobs=unit.jobs,
+            titles=unit.catalogue,
+            outbox=unit.outbox,
+            clock=call.wiring["clock"],
         )
     await call.wiring["leases"].stop([job.id])
     return await _show(call, job)

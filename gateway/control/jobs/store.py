@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.control.db import Connection
-from gateway.control.jobs.model import PROBE_PIECE, Job, Piece
+from gateway.control.jobs.model import PROBE_PIECE, Job, Piece, Stopped
+from shared.jobs import Subtitle
 
 COLUMNS = """
-select id, title, upload, seller, master, sha256, kind, state, queue, version, duration_s, renditions, speed, attempts,
-       ticket_at, playable_at, last_error, error_code, queued_at, started_at, finished_at
+select id, title, upload, seller, master, sha256, kind, state, queue, version, duration_s, width, height, renditions,
+       speed, attempts, encoder, priority, memory_bytes, edition, ceilings, playable_at, mode, loudness, ticket_at,
+       last_error, error_code, queued_at, started_at, finished_at
 from job
 """
 INSERT = """
-insert into job (id, title, upload, seller, master, sha256, kind, queue, ticket_at, queued_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+insert into job (id, title, upload, seller, master, sha256, kind, queue, ticket_at, queued_at, state, version, priority,
+                 mode, loudness)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 BY_ID = COLUMNS + "where id = $1"
 LOCKED = BY_ID + " for update"
@@ -27,28 +30,49 @@ cross join lateral (
 """
     + COLUMNS
     + """
-    where job.title = wanted.title order by queued_at desc limit 1
+    where job.title = wanted.title and kind <> 'edition' order by queued_at desc limit 1
 ) j
 """
 )
 OPEN_OF = COLUMNS + "where title = $1 and state in ('queued', 'encoding', 'finalising') for update"
 OPEN = "select id from job where state in ('queued', 'encoding', 'finalising') order by queued_at"
-STOPPED = "select id from job where state in ('failed', 'cancelled') and finished_at > $1"
+OPEN_COUNT = """
+select count(*) from job where seller = $1 and priority = $2 and state in ('queued', 'encoding', 'finalising')
+"""
+FIRST_OF_BACKLOG = (
+    COLUMNS
+    + """
+where seller = $1 and priority = 0 and state in ('queued', 'encoding', 'finalising') order by queued_at limit 1
+for update skip locked
+"""
+)
+#: A version is not given up where another job of the same title makes it, or made it.
+STOPPED = """
+select id as job, case when exists (
+    select from job other
+    where other.version = job.version and other.state in ('queued', 'encoding', 'finalising', 'done')
+) then null else version end as version
+from job where state in ('failed', 'cancelled') and finished_at > $1
+"""
+SUBTITLES = """
+select id, language, label, key, sha256, is_default as "default", forced from subtitle
+where title = $1 order by language, forced
+"""
 COUNT = "select state, count(*) from job where state in ('queued', 'encoding', 'finalising') group by state"
 PIECES = """
-select job, chunk, media_s, progress, started, failures, lost, ticket_at, done_at from job_chunk
+select job, chunk, media_s, score, progress, started, failures, lost, ticket_at, done_at from job_chunk
 where job = any($1::text[])
 """
 PUT_PIECE = """
-insert into job_chunk (job, chunk, progress, started, failures, lost, ticket_at, done_at, media_s)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into job_chunk (job, chunk, progress, started, failures, lost, ticket_at, done_at, media_s, score)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (job, chunk) do update set progress = $3, started = $4, failures = $5, lost = $6, ticket_at = $7,
-    done_at = $8, media_s = $9
+    done_at = $8, media_s = $9, score = $10
 """
 DROP_CHUNKS = "delete from job_chunk where job = $1 and chunk <> $2"
 SWEEP_INBOX = "delete from inbox where at < now() - interval '3 days'"
 FIRST_TIME = "insert into inbox (id) values ($1) on conflict do nothing returning id"
-CHANGEABLE = frozenset(Job.__struct_fields__) | {"width", "height"}
+CHANGEABLE = frozenset(Job.__struct_fields__)
 
 
 class JobStore:
@@ -71,6 +95,11 @@ class JobStore:
             job.queue,
             job.ticket_at,
             job.queued_at,
+            job.state,
+            job.version,
+            job.priority,
+            job.mode,
+            job.loudness,
         )
 
     async def by_id(self, id: str, *, lock: bool = False) -> Job | None:
@@ -94,9 +123,22 @@ class JobStore:
         """All jobs that are not over, oldest first."""
         return [row["id"] for row in await self._connection.fetch(OPEN)]
 
-    async def stopped_since(self, since: datetime) -> list[str]:
+    async def open_count(self, seller: str, *, priority: int) -> int:
+        """How many jobs of a seller are not over, of one priority."""
+        return int(await self._connection.fetchval(OPEN_COUNT, seller, priority))
+
+    async def first_of_backlog(self, seller: str) -> Job | None:
+        """The oldest job of a seller that waits behind everybody's, its row held."""
+        row = await self._connection.fetchrow(FIRST_OF_BACKLOG, seller)
+        return Job(**row) if row else None
+
+    async def stopped_since(self, since: datetime) -> list[Stopped]:
         """Jobs that failed or were cancelled since then."""
-        return [row["id"] for row in await self._connection.fetch(STOPPED, since)]
+        return [Stopped(**row) for row in await self._connection.fetch(STOPPED, since)]
+
+    async def subtitles(self, title: str) -> list[Subtitle]:
+        """The subtitles of a title, as the last step lists them."""
+        return [Subtitle(**row) for row in await self._connection.fetch(SUBTITLES, title)]
 
     async def update(self, id: str, **fields: object) -> None:
         """Set columns."""
@@ -114,7 +156,15 @@ class JobStore:
         """Write a piece, new or not."""
         counts = (piece.started, piece.failures, piece.lost)
         await self._connection.execute(
-            PUT_PIECE, piece.job, piece.chunk, piece.progress, *counts, piece.ticket_at, piece.done_at, piece.media_s
+            PUT_PIECE,
+            piece.job,
+            piece.chunk,
+            piece.progress,
+            *counts,
+            piece.ticket_at,
+            piece.done_at,
+            piece.media_s,
+            piece.score,
         )
 
     async def drop_chunks(self, job: str) -> None:

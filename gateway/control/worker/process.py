@@ -16,11 +16,13 @@ from gateway.control.uploads import actions as uploads
 from gateway.control.wiring import Wiring
 from gateway.control.worker import relay, streams
 from gateway.control.worker.broker import Broker
+from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
 from gateway.control.worker.turns import REAP, SWEEP, turn
 from shared import seats
 from shared.events import EDGE_STREAM, FARM_STREAM
-from shared.metrics import JOBS, OUTBOX_WAITING
+from shared.jobs import QUEUES
+from shared.metrics import FARM_RUNNING_S, FARM_WAITING, FARM_WAITING_S, FARM_WORKERS, JOBS, OUTBOX_WAITING
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 
@@ -30,9 +32,10 @@ async def run(wiring: Wiring) -> None:
     begin, redis, events, clock = wiring["begin"], wiring["redis"], wiring["events"], wiring["clock"]
     settings = wiring["settings"]
     consumer = f"{socket.gethostname()}-{os.getpid()}"
+    dispatch = Dispatch(wiring["needs"], events, Broker(settings.broker))
     deliveries: dict[str, relay.Deliver] = {
         EVENT: partial(relay.deliver_events, redis=events),
-        TASK: Broker(settings.broker).deliver,
+        TASK: dispatch.deliver,
         PUSH: partial(relay.deliver_pushes, redis=redis),
     }
     wakes = {topic: asyncio.Event() for topic in deliveries}
@@ -51,6 +54,7 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"read {name}", reader.step, every_s=0))
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
+        group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
         for name, work, every_s in (
             ("reap", reap, settings.reaper_s),
             ("sweep", sweep, SWEEP_S),
@@ -61,7 +65,7 @@ async def run(wiring: Wiring) -> None:
 
 
 async def reap(wiring: Wiring) -> None:
-    """Send lost work again, and tell workers which jobs are over; one worker at a time."""
+    """Offer lost work again, and tell workers which jobs are over; one worker at a time."""
     async with turn(wiring["pool"], REAP) as mine:
         if not mine:
             return
@@ -71,11 +75,11 @@ async def reap(wiring: Wiring) -> None:
             leases=wiring["leases"],
             bucket=wiring["bucket"],
             clock=wiring["clock"],
-            lease_s=wiring["settings"].lease_s,
         )
         async with wiring["begin"]() as unit:
             over = await jobs.stopped(jobs=unit.jobs, clock=wiring["clock"])
-        await wiring["leases"].stop(over)
+        versions = [one.version for one in over if one.version is not None]
+        await wiring["leases"].stop([one.job for one in over], versions=versions)
 
 
 async def sweep(wiring: Wiring) -> None:
@@ -114,6 +118,12 @@ async def set_gauges(wiring: Wiring) -> None:
         counts = await unit.jobs.count_by_state()
     for state in ("queued", "encoding", "finalising"):
         JOBS.labels(state).set(counts.get(state, 0))
+    load, workers = await wiring["needs"].load(), await wiring["needs"].workers()
+    for queue in QUEUES:
+        FARM_WAITING_S.labels(queue).set(load.waiting_s[queue])
+        FARM_RUNNING_S.labels(queue).set(load.running_s[queue])
+        FARM_WAITING.labels(queue).set(load.waiting[queue])
+        FARM_WORKERS.labels(queue).set(sum(queue in worker.queues for worker in workers))
 
 
 def _whole(work: Callable[[Wiring], Awaitable[None]], wiring: Wiring) -> Callable[[], Awaitable[bool]]:

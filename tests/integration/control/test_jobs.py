@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.control.jobs import actions
 from gateway.control.jobs.leases import RedisLeases
 from shared import jobs as farm
-from shared.jobs import ChunkDone, Failed, Message, Progress, Started, lease_key
+from shared.jobs import ChunkDone, Failed, GivenBack, Message, Progress, Replan, Started
+from shared.need import BULK, CLASS, FIRST, LEASES, Needs, Offer, of_plan
 from shared.storage import names
 from tests.support.control import Control, register
 from tests.support.titles import Desk, desk, planned_of, ready_of, say, tickets
@@ -41,12 +42,29 @@ async def reap(control: Control, leases: RedisLeases | None = None) -> int:
         leases=leases or control.wiring["leases"],
         bucket=control.wiring["bucket"],
         clock=control.clock,
-        lease_s=15,
     )
+
+
+async def leased(control: Control, work: str) -> None:
+    """Somebody works at a piece."""
+    seconds, _ = await control.wiring["events"].time()
+    await control.wiring["events"].zadd(LEASES, {work: (seconds + 60) * 1000})
+
+
+async def offers(control: Control) -> list[Offer]:
+    """What was offered, in order."""
+    rows = await control.rows("select data from outbox where type = 'farm.offer' order by seq")
+    return [msgspec.convert(row["data"], Offer) for row in rows]
 
 
 async def put(control: Control, key: str, data: bytes = b"{}") -> None:
     await control.wiring["bucket"].put(key, data)
+
+
+async def withdrawn(control: Control) -> list[tuple[str, bool, str]]:
+    """What was taken back, in order: the plan, whether viewers need not wait, whose workers stop."""
+    rows = await control.rows("select data from outbox where type = 'farm.withdrawal' order by seq")
+    return [tuple(row["data"][name] for name in ("plan", "is_over", "stop")) for row in rows]
 
 
 async def test_queue_makes_the_title_processing_and_sends_a_probe(control: Control, seller: Desk) -> None:
@@ -151,6 +169,7 @@ async def test_job_fails_when_a_chunk_failed_three_times(control: Control, selle
     shown = await seller.ask("GET", f"jobs/{job}")
     assert (shown["state"], shown["last_error"]) == ("failed", "The decoder gave up. It was tried 3 times.")
     assert (await sent(control)).count("chunk:0") == 3
+    assert await withdrawn(control) == [(job, False, ""), (job, False, job), ("v1", True, "")]
 
 
 async def test_published_title_keeps_its_edition_when_a_new_master_fails(control: Control, seller: Desk) -> None:
@@ -186,15 +205,15 @@ async def test_retry_makes_a_new_job_of_the_same_master(control: Control, seller
     await seller.ask("POST", f"jobs/{job}/retry", 409)
 
 
-async def test_reaper_sends_again_what_was_lost_and_only_that(control: Control, seller: Desk) -> None:
+async def test_reaper_offers_again_what_was_lost_and_only_that(control: Control, seller: Desk) -> None:
     _, job = await begun(seller)
     await say(control, planned_of(job))
     for chunk in ("0", "sound"):
         await say(control, Started(job=job, chunk=chunk, attempt="a"))
-    await control.wiring["redis"].set(lease_key("v1:sound"), "w", ex=60)
+    await leased(control, "v1 sound")
     await put(control, names.done("v1", "poster"))
-    control.clock.advance(29)
-    assert await reap(control) == 0, "tickets are young"
+    control.clock.advance(4)
+    assert await reap(control) == 0, "the offer is young"
     control.clock.advance(2)
     assert await reap(control) == 1
     assert (await sent(control))[-1] == "chunk:0"
@@ -213,21 +232,21 @@ async def test_reaper_waits_when_redis_lost_its_memory(control: Control, seller:
     control.clock.advance(31)
     now = [0.0]
     redis = control.wiring["redis"]
-    leases = RedisLeases(redis, redis, lease_s=15, clock=lambda: now[0])
+    leases = RedisLeases(redis, Needs(redis, lease_s=15), lease_s=15, clock=lambda: now[0])
     await leases.look()
     leases._run = "another"
     await leases.look()
     assert await reap(control, leases) == 0
-    now[0] = 30.0
+    now[0] = 7.5
     assert await reap(control, leases) == 1
 
 
-async def test_reaper_leaves_tickets_that_wait_in_the_queue(control: Control, seller: Desk) -> None:
-    await begun(seller)
-    await control.wiring["redis"].rpush("cpu", "another ticket")
-    control.clock.advance(60)
-    assert await reap(control) == 0
+async def test_reaper_leaves_what_waits_to_be_taken(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await control.wiring["needs"].offer((await offers(control))[0])
     control.clock.advance(600)
+    assert await reap(control) == 0
+    await control.wiring["events"].delete(of_plan(job))
     assert await reap(control) == 1
     assert await sent(control) == ["probe", "probe"]
 
@@ -256,16 +275,132 @@ async def test_job_fails_when_twenty_workers_were_lost(control: Control, seller:
         await say(control, planned_of(job, chunks=(chunk,)))
     for n in range(20):
         await say(control, Started(job=job, chunk=chunk, attempt=f"a{n}"), entry=f"s{n}")
-        control.clock.advance(31)
+        control.clock.advance(6)
         await reap(control)
     shown = await seller.ask("GET", f"jobs/{job}")
     assert shown["state"] == "failed" and shown["last_error"].startswith("The workers that made this title stopped")
     assert shown["attempts"] == 20
 
 
+async def test_lost_workers_and_failures_are_counted_apart(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+
+    async def counted() -> tuple[int, ...]:
+        rows = await control.rows("select started, failures, lost from job_chunk where job = $1 and chunk = '0'", job)
+        return tuple(rows[0].values())
+
+    began = [Started(job=job, chunk="0", attempt=f"a{n}", version="v1") for n in range(6)]
+    await say(control, began[0])
+    await say(control, began[1])
+    assert await counted() == (2, 0, 1), "who began before and was not heard of is lost"
+    await say(control, GivenBack(job=job, chunk="0", version="v1"))
+    assert await counted() == (1, 0, 1), "what was given back does not count"
+    await say(control, began[2])
+    await say(control, Failed(job=job, chunk="0", code="encode-failed", words="Killed.", lost=True, version="v1"))
+    assert await counted() == (2, 0, 2)
+    await say(control, began[3])
+    await say(control, Failed(job=job, chunk="0", code="exit", words="It broke.", version="v1"))
+    assert await counted() == (3, 1, 2)
+    await say(control, Started(job=job, chunk="0", attempt="b", version="v0"))
+    await say(control, Failed(job=job, chunk="0", code="exit", words="It broke.", version="v0"))
+    await say(control, ChunkDone(job=job, chunk="0", version="v0"))
+    assert await counted() == (3, 1, 2), "what an older plan says changes nothing"
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "encoding"
+
+
+async def test_title_can_be_watched_when_its_opening_is_made(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    early = msgspec.structs.replace(planned_of(job), edition="e0", ceilings=("720", "360"))
+    await say(control, early)
+    await say(control, ChunkDone(job=job, chunk="0", version="v1"))
+    assert (await seller.ask("GET", f"titles/{title}"))["ceilings"] == []
+    await say(control, ChunkDone(job=job, chunk="sound", version="v1"))
+    shown = await seller.ask("GET", f"titles/{title}")
+    assert (shown["state"], shown["ceilings"], shown["duration_s"]) == ("processing", ["720", "360"], 10.0)
+    rows = await control.rows("select version, edition, making from title where id = $1", title)
+    assert rows == [{"version": "v1", "edition": "e0", "making": True}]
+    events = await control.events("transcode.playable")
+    assert [event["data"] for event in events] == [{"job": job, "title": title, "version": "v1", "edition": "e0"}]
+    await say(control, ChunkDone(job=job, chunk="poster", version="v1"))
+    await say(control, ready_of(job))
+    rows = await control.rows("select state, edition, making from title where id = $1", title)
+    assert rows == [{"state": "ready", "edition": "e1", "making": False}]
+
+
+async def test_cancelled_job_leaves_nothing_to_be_taken(control: Control, seller: Desk) -> None:
+    title, job = await begun(seller)
+    await say(control, msgspec.structs.replace(planned_of(job), edition="e0", ceilings=("720",)))
+    for chunk in ("0", "sound"):
+        await say(control, ChunkDone(job=job, chunk=chunk, version="v1"))
+    await seller.ask("POST", f"jobs/{job}/cancel")
+    assert (await withdrawn(control))[-2:] == [(job, False, job), ("v1", True, "")]
+    rows = await control.rows("select state, edition, making from title where id = $1", title)
+    assert rows == [{"state": "draft", "edition": None, "making": False}]
+
+
+async def test_version_is_not_given_up_when_a_newer_job_makes_it(control: Control, seller: Desk) -> None:
+    title, old = await begun(seller)
+    await say(control, planned_of(old))
+    await seller.ask("POST", f"jobs/{old}/cancel")
+    async with control.wiring["begin"]() as unit:
+        over = await actions.stopped(jobs=unit.jobs, clock=control.clock)
+    assert [(one.job, one.version) for one in over] == [(old, "v1")]
+    await say(control, planned_of((await seller.queue(title)).id))
+    async with control.wiring["begin"]() as unit:
+        over = await actions.stopped(jobs=unit.jobs, clock=control.clock)
+    assert [(one.job, one.version) for one in over] == [(old, None)]
+
+
+@pytest.mark.parametrize("told", ["replan", "failures"])
+async def test_job_is_planned_anew_when_its_encoder_is_of_no_use(control: Control, seller: Desk, told: str) -> None:
+    title, job = await begun(seller)
+    plan = msgspec.structs.replace(planned_of(job), queue="gpu", encoder="nvenc", edition="e0", ceilings=("720",))
+    await say(control, plan)
+    for chunk in ("sound", "0"):
+        await say(control, ChunkDone(job=job, chunk=chunk, version="v1"))
+    if told == "replan":
+        await say(control, Replan(job=job, version="v0", encoder="x264", why="an older plan"))
+        await say(control, Replan(job=job, version="v1", encoder="x264", why="the card died"))
+        await say(control, Replan(job=job, version="v1", encoder="x264", why="the card died"))
+    else:
+        for n in range(3):
+            await say(control, Failed(job=job, chunk="poster", code="exit", words="No.", version="v1"), entry=f"f{n}")
+    await say(control, plan)
+    (probe,) = (await offers(control))[-1].work.values()
+    assert isinstance(probe, farm.ProbeTicket) and probe.encoder == "x264"
+    shown = await seller.ask("GET", f"jobs/{job}")
+    assert (shown["state"], (await offers(control))[-1].queue) == ("queued", "cpu")
+    assert ("v1", False, "") in await withdrawn(control), "whoever watches what is made of it plays on"
+    rows = await control.rows("select version, edition, making from title where id = $1", title)
+    assert rows == [{"version": "v1", "edition": "e0", "making": True}]
+    anew = msgspec.structs.replace(planned_of(job, "v2"), encoder="x264", edition="e2", ceilings=("720",))
+    await say(control, anew)
+    for chunk in ("0", "sound"):
+        await say(control, ChunkDone(job=job, chunk=chunk, version="v2"))
+    rows = await control.rows("select version, edition, making from title where id = $1", title)
+    assert rows == [{"version": "v2", "edition": "e2", "making": True}]
+    assert [event["data"]["encoder"] for event in await control.events("transcode.replanned")] == ["x264"]
+
+
+async def test_backlog_of_a_seller_waits_and_moves_up(control: Control, seller: Desk) -> None:
+    queued = []
+    for _ in range(6):
+        queued.append(await begun(seller))
+        control.clock.advance(1)
+    classes = [int(offer.scores["probe"] // CLASS) for offer in await offers(control)]
+    assert classes == [FIRST] * 4 + [BULK] * 2
+    await say(control, planned_of(queued[4][1], "v4"))
+    assert {int(value // CLASS) for value in (await offers(control))[-1].scores.values()} == {BULK}
+    await seller.ask("POST", f"jobs/{queued[0][1]}/cancel")
+    last = (await offers(control))[-1]
+    assert last.plan == "v4"
+    assert {chunk: int(value // CLASS) for chunk, value in last.scores.items()} == {"0": 2, "sound": 2, "poster": 1}
+
+
 async def test_job_is_shown_as_probing_when_its_lease_is_held(control: Control, seller: Desk) -> None:
     title, job = await begun(seller)
-    await control.wiring["redis"].set(lease_key(f"probe:{job}"), "w", ex=60)
+    await leased(control, f"{job} probe")
     assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "probing"
     listed = (await seller.ask("GET", "studio/titles"))["items"]
     assert (listed[0]["id"], listed[0]["job"]["state"], listed[0]["upload"]) == (title, "probing", None)

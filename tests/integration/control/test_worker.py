@@ -19,14 +19,16 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from gateway.control.outbox import EVENT, TASK, Row
+from gateway.control.jobs.model import GRACE
+from gateway.control.outbox import EVENT, Row, Withdrawal
 from gateway.control.worker import process, relay
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.loops import forever
 from gateway.control.worker.streams import GROUP, Reader
 from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
-from shared.jobs import Message, ProbeTicket, Started, cancel_key, lease_key
+from shared.jobs import WORK, ChunkTicket, Message, Started, cancel_key
 from shared.metrics import REGISTRY
+from shared.need import Needs, Offer, WorkerState, of_plan, over
 from shared.settings import ControlSettings, variable
 from tests.support.control import Control, control_settings, make_admin, register, running_control
 from tests.support.ports import free_base
@@ -155,17 +157,54 @@ async def test_revocations_are_written_again_when_redis_lost_them(control: Contr
         assert int(await until(lambda: redis.hget(REVOKED, "sub:sub_1"))) == now
 
 
-async def test_tickets_reach_celerys_queue_when_relayed(control: Control, redis: Redis) -> None:
-    title = await (await desk(control)).title()
-    seller = await desk(control, "other")
+async def test_offers_reach_the_need_and_tickets_the_queue_when_relayed(control: Control, redis: Redis) -> None:
+    seller = await desk(control)
+    jobs = {(await seller.queue((await seller.title())["id"])).id for _ in range(3)}
+
+    async def all_there() -> bool:
+        return await redis.llen("cpu") == 3
+
+    async with working(control):
+        await until(all_there)
+        taken = [await control.wiring["needs"].take(f"w/{n}", ("cpu",), memory_bytes=1 << 40) for n in range(3)]
+        assert {one.ticket.job for one in taken if one} == jobs
+        assert await control.wiring["needs"].take("w/3", ("cpu",), memory_bytes=1 << 40) is None
+        message = msgspec.json.decode(await redis.lindex("cpu", 0))
+        await redis.delete("cpu")
+        await control.wiring["needs"].release("w/0", taken[0].work if taken[0] else "", "back")
+        assert await until(lambda: redis.llen("cpu")) == 1, "as many tickets as pieces wait"
+    assert msgspec.json.decode(base64.b64decode(message["body"]))[:2] == [[], {}]
+    assert message["headers"]["task"] == WORK
+
+
+async def test_work_of_a_dead_worker_may_be_taken_again_within_half_a_second(
+    tmp_path: Path, database_url: str, redis: Redis, redis_url: str, clock: Any
+) -> None:
+    settings = control_settings(tmp_path, database_url=database_url, redis_url=redis_url, lease_s=1)
+    async with running_control(settings, clock) as control:
+        seller = await desk(control)
+        await seller.queue((await seller.title())["id"])
+        async with working(control):
+            await until(lambda: redis.llen("cpu"))
+            taken = await control.wiring["needs"].take("w/0", ("cpu",), memory_bytes=1 << 40)
+            assert taken is not None
+            await redis.delete("cpu")
+            await until(lambda: redis.llen("cpu"))
+            again = await control.wiring["needs"].take("w/1", ("cpu",), memory_bytes=1 << 40)
+            assert again == taken
+            assert not await control.wiring["needs"].renew("w/0", taken.work), "who was dead for too long is told so"
+
+
+async def test_cancelled_job_stops_its_workers_and_is_withdrawn(control: Control, redis: Redis) -> None:
+    seller = await desk(control)
     job = await seller.queue((await seller.title())["id"])
     async with working(control):
-        assert await until(lambda: redis.llen("cpu")) == 1
-    message = msgspec.json.decode(await redis.lindex("cpu", 0))
-    args, kwargs, _ = msgspec.json.decode(base64.b64decode(message["body"]))
-    assert (args, message["headers"]["task"]) == ([], "farm.probe")
-    assert msgspec.convert(kwargs["ticket"], ProbeTicket).job == job.id
-    assert title["state"] == "draft"
+        await farm_says(redis, planned_of(job.id))
+        await until(lambda: redis.exists(of_plan("v1")))
+        await seller.ask("POST", f"jobs/{job.id}/cancel")
+        assert await redis.exists(cancel_key(job.id))
+        await until(lambda: redis.exists(over("v1")))
+        assert not await redis.exists(of_plan("v1"), of_plan(job.id))
 
 
 async def test_other_topics_go_on_when_the_broker_is_down(
@@ -178,15 +217,10 @@ async def test_other_topics_go_on_when_the_broker_is_down(
         await seller.queue((await seller.title())["id"])
         async with working(control):
             await until(lambda: redis.xlen(EVENTS))
-            tasks = "select count(*) as n from outbox where topic = $1 and relayed_at is null"
-            await until(lambda: rows_are(control, tasks, EVENT, 0))
-            assert await rows_are(control, tasks, TASK, 1)
+            assert await until(lambda: control.wiring["needs"].take("w/0", ("cpu",), memory_bytes=1 << 40))
+            await until(lambda: _drained(control))
     with pytest.raises(Exception, match=r"Error|refused"):
-        Broker(dead)._send([])
-
-
-async def rows_are(control: Control, query: str, topic: str, count: int) -> bool:
-    return (await control.rows(query, topic))[0]["n"] == count
+        await Broker(dead).top_up({"cpu": 1})
 
 
 async def test_relay_goes_on_when_valkey_was_killed_and_started_empty(
@@ -203,12 +237,14 @@ async def test_relay_goes_on_when_valkey_was_killed_and_started_empty(
                 server.kill()
                 await emit(control, 5)
                 async with control.wiring["begin"]() as unit:
-                    await unit.outbox.enqueue(ProbeTicket(job=job.id, title="t", upload="u", master="m", sha256="s"))
+                    await unit.outbox.withdraw(Withdrawal("v9", is_over=True))
                     await unit.outbox.push(Push(kind="title", key="t", iat=now))
                 server.start()
                 await redis.connection_pool.disconnect()
                 await until(lambda: _drained(control))
-                assert await redis.llen("cpu") == 1
+                assert await redis.exists(over("v9"))
+                control.clock.advance(GRACE.total_seconds())
+                await until(lambda: redis.llen("cpu"), within_s=30)
                 assert {event.subject for event in await events_of(redis)} >= {f"t{n}" for n in range(5)}
                 assert await redis.hget(REVOKED, "title:t") == str(now).encode()
                 await farm_says(redis, ready_of(job.id))
@@ -323,6 +359,25 @@ async def test_gauges_say_what_waits(control: Control) -> None:
     assert REGISTRY.get_sample_value("usher_outbox_waiting") == await waiting(control)
 
 
+async def test_gauges_say_what_autoscaling_goes_by(control: Control) -> None:
+    needs = control.wiring["needs"]
+    work = {chunk: ChunkTicket("job_1", "ttl_1", "v1", chunk) for chunk in "012"}
+    await needs.offer(Offer("v1", "gpu", "s", 0, 20.0, 0, dict(work), dict.fromkeys(work, 1.0)))
+    await needs.take("w/0", ("gpu", "cpu"), memory_bytes=1)
+    await needs.tell(WorkerState("w", ("gpu", "cpu"), "nvenc", "9"))
+    await process.set_gauges(control.wiring)
+    figures = {
+        name: [REGISTRY.get_sample_value(f"usher_farm_{name}", {"queue": queue}) for queue in ("cpu", "gpu")]
+        for name in ("waiting_media_seconds", "running_media_seconds", "waiting", "workers")
+    }
+    assert figures == {
+        "waiting_media_seconds": [0, 40],
+        "running_media_seconds": [0, 20],
+        "waiting": [0, 2],
+        "workers": [1, 1],
+    }
+
+
 async def test_edges_events_join_all_others_when_they_are_listed(control: Control, redis: Redis) -> None:
     good = Envelope("evt_1", "playback.start", control.clock.now(), "sid", {"sid": "sid"})
     bad = Envelope("evt_2", "playback.unheard", control.clock.now(), "sid", {})
@@ -376,8 +431,12 @@ async def test_leases_are_looked_for_where_the_farm_takes_them(
     others = redis_url.rpartition("/")[0] + "/1"
     settings = control_settings(tmp_path, database_url=database_url, redis_url=redis_url, events_url=others)
     async with running_control(settings, clock) as control, Redis.from_url(others) as farm:
-        await farm.set(lease_key("v1/0"), b"a worker", px=15_000)
-        assert await control.wiring["leases"].held("v1/0")
+        needs = Needs(farm, lease_s=15)
+        ticket = ChunkTicket("job_1", "ttl_1", "v1", "0")
+        await needs.offer(Offer("v1", "cpu", "s", 0, 1.0, 0, {"0": ticket}, {"0": 1.0}))
+        taken = await needs.take("w/0", ("cpu",), memory_bytes=1)
+        assert taken is not None
+        assert await control.wiring["leases"].leased([taken.work]) == {taken.work: True}
         await control.wiring["leases"].stop(["job_1"])
         assert await farm.exists(cancel_key("job_1"))
         await farm.flushdb()

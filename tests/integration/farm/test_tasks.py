@@ -16,10 +16,10 @@ import pytest
 from redis.asyncio import Redis
 
 from farm import prober, publish
-from farm.lease import Lease
 from farm.masters import Masters
 from farm.plan import Plan
 from shared import jobs
+from shared.need import LEASES, Offer
 from shared.storage import ObjectInfo, names
 from shared.storage.files import FolderBucket
 from tests.support import farm as farms
@@ -92,16 +92,32 @@ async def test_a_ticket_for_a_finished_chunk_only_says_so(farm: Farm) -> None:
     assert (kinds["Started", "sound"], kinds["ChunkDone", "sound"]) == (1, 2)
 
 
-async def test_work_that_another_holds_is_left_to_it(farm: Farm) -> None:
+async def test_the_most_wanted_piece_is_taken_and_let_go_of_when_it_is_done(farm: Farm) -> None:
     plan = await planned(farm)
-    held = Lease(farm.on.redis, f"{plan.version}:0", 30)
-    assert await held.take()
+    await farm.offer(plan, "sound", "poster")
 
-    assert await farm.chunk(plan, "0") == "elsewhere"
+    assert [await farm.next() for _ in range(3)] == ["done", "done", "idle"]
 
-    await held.release()
-    assert await farm.chunk(plan, "0") == "done"
-    assert await farm.on.redis.keys("farm:lease:*") == []
+    done = [message.chunk for message in await farm.messages() if isinstance(message, jobs.ChunkDone)]
+    assert done == ["sound", "poster"]
+    assert await farm.on.needs.owners() == {}
+
+
+async def test_a_cordoned_worker_takes_nothing(farm: Farm) -> None:
+    plan = await planned(farm)
+    await farm.offer(plan, "sound")
+    await farm.on.needs.cordon("w", "cordon")
+
+    assert await farm.next("w") == "idle"
+    assert await farm.next("other") == "done"
+
+
+async def test_work_that_needs_more_memory_than_there_is_is_left_to_others(farm: Farm) -> None:
+    plan = await planned(farm)
+    ticket: dict[str, jobs.Ticket] = {"sound": jobs.ChunkTicket(JOB, TITLE, plan.version, "sound")}
+    await farm.on.needs.offer(Offer(plan.version, "cpu", "s", 1 << 62, 1.0, 0, ticket, {"sound": 1.0}))
+
+    assert await farm.next() == "idle"
 
 
 async def test_finalise_twice_changes_nothing_and_says_ready_again(farm: Farm) -> None:
@@ -126,7 +142,7 @@ async def test_finalise_before_all_markers_are_there_publishes_nothing(farm: Far
     last = (await farm.messages())[-1]
     assert isinstance(last, jobs.Failed)
     assert (last.chunk, last.code, last.final) == ("final", "chunks-missing", False)
-    assert not [key for key in await farm.keys("v/") if key.endswith(("m3u8", "ready.json"))]
+    assert not [key for key in await farm.keys("v/") if key.endswith("ready.json")]
 
 
 async def test_finalise_copies_what_a_dead_worker_left_out(farm: Farm) -> None:
@@ -207,10 +223,8 @@ async def test_a_killed_ffmpeg_is_a_failure_that_is_not_final(tmp_path: Path, re
 
         last = (await farm.messages())[-1]
         assert isinstance(last, jobs.Failed)
-        assert (last.chunk, last.code, last.final) == ("0", "encode-failed", False)
+        assert (last.chunk, last.final) == ("0", False)
         assert "SIGKILL" in last.words
-        assert await farm.keys("v/") == [names.outline(plan.title, plan.version)]
-        assert await farm.on.redis.keys("farm:lease:*") == []
         assert list((tmp_path / "scratch" / "chunks").iterdir()) == []
 
 
@@ -225,20 +239,44 @@ async def test_a_hanging_ffmpeg_is_told_as_stalled(tmp_path: Path, redis_url: st
         assert (last.code, last.final) == ("stalled", False)
 
 
-async def test_a_lease_lives_as_long_as_the_work(tmp_path: Path, redis_url: str) -> None:
+async def test_a_lease_lives_as_long_as_the_work_and_goes_back_when_it_is_stopped(
+    tmp_path: Path, redis_url: str
+) -> None:
     ffmpeg = fake(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
     async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg, lease_s=1) as farm:
         plan = await planned(farm)
-        working = asyncio.create_task(farm.chunk(plan, "0"))
+        await farm.offer(plan, "0")
+        working = asyncio.create_task(farm.next())
         await until_there(tmp_path / "pid")
         began = time.monotonic()
         while time.monotonic() - began < 2.5:
-            assert await farm.on.redis.exists(jobs.lease_key(f"{plan.version}:0"))
+            assert await farm.on.needs.reclaim() == []
+            assert await farm.on.needs.leased([f"{plan.version} 0"]) == {f"{plan.version} 0": True}
             await asyncio.sleep(0.1)
         farm.stop.set()
 
         assert await working == "again"
-        assert not await farm.on.redis.exists(jobs.lease_key(f"{plan.version}:0"))
+        assert isinstance((await farm.messages())[-1], jobs.GivenBack)
+        assert await farm.on.needs.owners() == {}
+        assert await farm.on.needs.take("x/1", ("cpu",), memory_bytes=1 << 40) is not None
+
+
+async def test_who_lost_the_lease_stops_and_says_nothing(tmp_path: Path, redis_url: str) -> None:
+    ffmpeg = fake(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg, lease_s=1) as farm:
+        plan = await planned(farm)
+        await farm.offer(plan, "0")
+        working = asyncio.create_task(farm.next())
+        await until_there(tmp_path / "pid")
+        work = f"{plan.version} 0"
+        await farm.on.redis.zadd(LEASES, {work: 1})
+        assert await farm.on.needs.reclaim() == [work]
+        assert await farm.on.needs.take("other/1", ("cpu",), memory_bytes=1 << 40) is not None
+
+        assert await asyncio.wait_for(working, 10) == "elsewhere"
+        assert await farm.on.needs.owners() == {work: "other/1"}
+        told = [message for message in await farm.messages() if isinstance(message, jobs.Failed | jobs.GivenBack)]
+        assert told == []
 
 
 async def test_the_cancel_key_stops_the_work(tmp_path: Path, redis_url: str) -> None:
@@ -249,7 +287,7 @@ async def test_the_cancel_key_stops_the_work(tmp_path: Path, redis_url: str) -> 
         await until_there(tmp_path / "pid")
         await farm.on.redis.set(jobs.cancel_key(JOB), "1")
 
-        assert await asyncio.wait_for(working, 10) == "cancelled"
+        assert await asyncio.wait_for(working, 2) == "cancelled"
         assert not [message for message in await farm.messages() if isinstance(message, jobs.Failed)]
 
 

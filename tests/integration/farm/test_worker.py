@@ -1,4 +1,4 @@
-"""`python -m farm` as it is run: tickets by Celery, messages by Redis, SIGTERM and SIGKILL."""
+"""`python -m farm` as it is run: tickets by Celery, work and messages by Redis, SIGTERM and SIGKILL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from shared import jobs
 from shared.events import FARM_STREAM
+from shared.need import NORMAL, Needs, Offer, WorkerState, score
 from shared.storage import names
 from shared.storage.files import FolderBucket
 from tests.support import media
@@ -36,6 +37,7 @@ class Worker:
         self.process: asyncio.subprocess.Process | None = None
         self._folder, self._url = folder, redis_url
         self._celery = Celery(broker=redis_url, set_as_current=False)
+        self.needs = Needs(redis, lease_s=2)
 
     async def start(self, **settings: str) -> asyncio.subprocess.Process:
         environ = {
@@ -57,10 +59,19 @@ class Worker:
     def close(self) -> None:
         self._celery.close()
 
-    def send(self, name: str, ticket: object) -> None:
-        kwargs = {"ticket": msgspec.to_builtins(ticket)}
+    async def offer(self, plan: str, work: dict[str, jobs.Ticket]) -> None:
+        """Let pieces be taken, and send as many tickets."""
+        scores = {chunk: score(NORMAL, position) for position, chunk in enumerate(work)}
+        await self.needs.offer(Offer(plan, jobs.CPU_QUEUE, "seller", 0, 1.0, 0, work, scores))
+        self.hasten(len(work))
+
+    async def chunks(self, version: str, *chunks: str) -> None:
+        await self.offer(version, {chunk: jobs.ChunkTicket(JOB, TITLE, version, chunk) for chunk in chunks})
+
+    def hasten(self, tickets: int = 1) -> None:
         with self._celery.connection_for_write() as connection:
-            self._celery.send_task(name, kwargs=kwargs, queue=jobs.CPU_QUEUE, connection=connection)
+            for _ in range(tickets):
+                self._celery.send_task(jobs.WORK, queue=jobs.CPU_QUEUE, connection=connection)
 
     async def wait_for(self, kind: type[jobs.Message], count: int = 1) -> list[jobs.Message]:
         """Messages of a kind, once there are so many."""
@@ -75,7 +86,7 @@ class Worker:
 
     async def planned(self, master: Path) -> jobs.Planned:
         await self.bucket.put_file(MASTER, master)
-        self.send(jobs.PROBE, jobs.ProbeTicket(JOB, TITLE, "upl_1", MASTER, ""))
+        await self.offer(JOB, {"probe": jobs.ProbeTicket(JOB, TITLE, "upl_1", MASTER, "")})
         (found,) = await self.wait_for(jobs.Planned)
         assert isinstance(found, jobs.Planned)
         return found
@@ -129,10 +140,10 @@ async def test_tickets_make_a_title_and_outcomes_are_counted(tmp_path: Path, red
     async with worker(tmp_path, redis, redis_url) as farm:
         await farm.start()
         plan = await farm.planned(media.plain())
-        for chunk in plan.chunks:
-            farm.send(jobs.CHUNK, jobs.ChunkTicket(JOB, TITLE, plan.version, chunk))
+        await farm.chunks(plan.version, *plan.chunks)
         await farm.wait_for(jobs.ChunkDone, len(plan.chunks))
-        farm.send(jobs.FINALISE, jobs.FinaliseTicket(JOB, TITLE, plan.version))
+        await farm.offer(plan.version, {"final": jobs.FinaliseTicket(JOB, TITLE, plan.version)})
+        farm.hasten(3)
         (ready,) = await farm.wait_for(jobs.Ready)
 
         assert isinstance(ready, jobs.Ready)
@@ -141,31 +152,32 @@ async def test_tickets_make_a_title_and_outcomes_are_counted(tmp_path: Path, red
         await until(lambda: 'usher_farm_chunks_total{outcome="done"} 5.0' in farm.ask("/metrics"))
 
 
-async def test_sigterm_stops_ffmpeg_frees_the_lease_and_gives_the_ticket_back(
+async def test_sigterm_stops_ffmpeg_and_gives_the_work_back(tmp_path: Path, redis: Redis, redis_url: str) -> None:
+    async with worker(tmp_path, redis, redis_url) as farm:
+        process = await farm.start(USHER_FFMPEG=endless(tmp_path))
+        plan = await farm.planned(media.plain())
+        await farm.chunks(plan.version, "0")
+        await until(lambda: pids(tmp_path))
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert not Path(f"/proc/{pids(tmp_path)[0]}").exists()
+        assert await farm.needs.leased([f"{plan.version} 0"]) == {f"{plan.version} 0": False}
+        assert await farm.needs.held([f"{plan.version} 0"]) == {f"{plan.version} 0": True}
+        assert len(await farm.wait_for(jobs.GivenBack)) == 1
+        farm.hasten()
+        await farm.start()
+        await farm.wait_for(jobs.ChunkDone)
+
+
+async def test_sigkill_leaves_no_process_and_work_that_may_be_taken(
     tmp_path: Path, redis: Redis, redis_url: str
 ) -> None:
     async with worker(tmp_path, redis, redis_url) as farm:
         process = await farm.start(USHER_FFMPEG=endless(tmp_path))
         plan = await farm.planned(media.plain())
-        farm.send(jobs.CHUNK, jobs.ChunkTicket(JOB, TITLE, plan.version, "0"))
-        await until(lambda: pids(tmp_path))
-
-        process.send_signal(signal.SIGTERM)
-
-        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
-        assert not Path(f"/proc/{pids(tmp_path)[0]}").exists()
-        assert await redis.keys("farm:lease:*") == []
-        assert await redis.llen(jobs.CPU_QUEUE) == 1
-        await farm.start()
-        await farm.wait_for(jobs.ChunkDone)
-
-
-async def test_sigkill_leaves_no_process_and_a_lease_that_ends(tmp_path: Path, redis: Redis, redis_url: str) -> None:
-    async with worker(tmp_path, redis, redis_url) as farm:
-        process = await farm.start(USHER_FFMPEG=endless(tmp_path))
-        plan = await farm.planned(media.plain())
-        ticket = jobs.ChunkTicket(JOB, TITLE, plan.version, "0")
-        farm.send(jobs.CHUNK, ticket)
+        await farm.chunks(plan.version, "0")
         await until(lambda: pids(tmp_path))
 
         process.kill()
@@ -173,13 +185,40 @@ async def test_sigkill_leaves_no_process_and_a_lease_that_ends(tmp_path: Path, r
 
         await until(lambda: not Path(f"/proc/{pids(tmp_path)[0]}").exists())
         end = time.monotonic() + DEADLINE_S
-        while await redis.keys("farm:lease:*"):
+        while f"{plan.version} 0" not in await farm.needs.reclaim():
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
+        farm.hasten()
         await farm.start()
-        farm.send(jobs.CHUNK, ticket)
         await farm.wait_for(jobs.ChunkDone)
         assert len([key async for key in farm.bucket.list_prefix(f"work/{plan.version}/0/done")]) == 1
+
+
+async def heard(farm: Worker, condition: Callable[[WorkerState], bool]) -> WorkerState:
+    """What the only worker tells of itself, once that is so."""
+    end = time.monotonic() + DEADLINE_S
+    while not ((states := await farm.needs.workers()) and condition(states[0])):
+        assert time.monotonic() < end, states
+        await asyncio.sleep(0.05)
+    return states[0]
+
+
+async def test_a_worker_tells_how_it_does_and_leaves_when_it_is_drained(
+    tmp_path: Path, redis: Redis, redis_url: str
+) -> None:
+    async with worker(tmp_path, redis, redis_url) as farm:
+        process = await farm.start(USHER_FFMPEG=endless(tmp_path), USHER_WORKER_NAME="mill-1")
+        plan = await farm.planned(media.plain())
+        await farm.chunks(plan.version, "0")
+        state = await heard(farm, lambda state: state.running == (f"{plan.version} 0",))
+        assert (state.name, state.queues, state.encoder) == ("mill-1", ("cpu",), "x264")
+
+        await farm.needs.cordon("mill-1", "drain")
+        await heard(farm, lambda state: state.cordoned == "drain")
+        assert process.returncode is None, "it leaves when nothing is in work"
+        await redis.set(jobs.cancel_key(JOB), 1)
+
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
 
 
 async def test_a_wrong_setting_stops_the_start_in_words(tmp_path: Path, redis: Redis, redis_url: str) -> None:

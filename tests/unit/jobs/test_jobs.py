@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.jobs.model import PATIENCE, Job, Piece, is_due, too_often
+from gateway.control.jobs.model import Job, Piece, is_due, is_playable, too_often
 from gateway.control.jobs.progress import merge_progress, view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -113,23 +113,34 @@ def test_progress_is_whole_when_all_chunks_are_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("started", "age_s", "held", "waiting", "due"),
+    ("age_s", "held", "due"),
     [
-        (1, 31, False, 0, True),  # an attempt that lost its lease
-        (1, 31, True, 0, False),  # one that goes on
-        (1, 31, None, None, False),  # nobody can say
-        (1, 29, False, 0, False),  # a ticket too young
-        (0, 31, False, 0, True),  # a ticket that is in no queue
-        (0, 31, False, 3, False),  # one that may be in the queue
-        (0, 31, False, None, False),
-        (0, PATIENCE.total_seconds(), False, 3, True),  # for too long
+        (6, False, True),  # nobody has it and it waits nowhere
+        (6, True, False),  # it is in work, or waits
+        (6, None, False),  # nobody can say
+        (4, False, False),  # its offer may be on the way
     ],
 )
-def test_piece_gets_a_ticket_again_when_it_is_lost(
-    started: int, age_s: float, held: bool | None, waiting: int | None, due: bool
+def test_piece_is_offered_again_when_it_is_lost(age_s: float, held: bool | None, due: bool) -> None:
+    one = piece("0", started=1, ticket_at=NOW - timedelta(seconds=age_s))
+    assert is_due(one, now=NOW, held=held) == due
+    assert is_due(piece("0"), now=NOW, held=held) == (held is False)
+
+
+@pytest.mark.parametrize(
+    ("done", "edition", "playable"),
+    [(("0", "sound"), "e1", True), (("0",), "e1", False), (("0", "sound"), None, False)],
+)
+def test_title_can_be_watched_when_its_opening_is_there(
+    done: tuple[str, ...], edition: str | None, playable: bool
 ) -> None:
-    one = piece("0", started=started, ticket_at=NOW - timedelta(seconds=age_s))
-    assert is_due(one, now=NOW, lease_s=15, held=held, waiting=waiting) == due
+    pieces = [piece(name, done_at=NOW if name in done else None) for name in ("0", "1", "sound", "poster")]
+    assert is_playable(job(edition=edition), pieces) == playable
+    assert not is_playable(job(edition=edition, playable_at=NOW), pieces)
+
+
+def test_sound_alone_can_be_watched_when_its_sound_is_there() -> None:
+    assert is_playable(job(edition="e1"), [piece("sound", done_at=NOW), piece("poster")])
 
 
 def test_piece_is_given_up_when_counts_are_full() -> None:

@@ -1,8 +1,19 @@
-"""What is done with jobs: queue, cancel, retry, apply what the farm says, and send again what got lost."""
+"""What is done with jobs: queue, cancel, retry, apply what the farm says, and offer again what got lost."""
 
 from gateway.control.jobs.actions.commands import cancel, find, queue, retry
 from gateway.control.jobs.actions.messages import apply
 from gateway.control.jobs.actions.reaper import reap, stopped
 from gateway.control.jobs.actions.views import latest, of_title, show
 
-__all__ = ["apply", "cancel", "find", "latest", "of_title", "queue", "reap", "retry", "show", "stopped"]
+__all__ = [
+    "apply",
+    "cancel",
+    "find",
+    "latest",
+    "of_title",
+    "queue",
+    "reap",
+    "retry",
+    "show",
+    "stopped",
+]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, Titles
+from gateway.control.jobs.actions.offers import advance, offer, priority_of, withdraw
 from gateway.control.jobs.actions.steps import again
 from gateway.control.jobs.model import (
+    EDITION,
     OPEN,
     PROBE_PIECE,
     Job,
     Jobs,
     NewJob,
     Piece,
-    ticket_of,
 )
 from gateway.control.outbox import Outbox
 from shared.clock import Clock
@@ -29,13 +32,13 @@ async def queue(new: NewJob, *, jobs: Jobs, titles: Titles, outbox: Outbox, cloc
     An older job of the title that is not done yet is cancelled: the newest master counts.
     """
     title = await catalogue.begin_processing(new.title, titles=titles)
-    for older in await jobs.open_of(title.id):
-        await jobs.update(older.id, state="cancelled", finished_at=clock.now())
+    await _replace_open(title.id, jobs=jobs, outbox=outbox, clock=clock)
+    await catalogue.end_making(title.id, titles)
     job = _fresh(new, title, clock)
+    job = msgspec.structs.replace(job, priority=await priority_of(job.seller, jobs=jobs))
     await jobs.insert(job)
-    await jobs.put_piece(Piece(job=job.id, chunk=PROBE_PIECE, ticket_at=clock.now()))
     await outbox.emit("transcode.queued", job.id, job=job.id, title=title.id)
-    await outbox.enqueue(ticket_of(job, PROBE_PIECE))
+    await offer(job, [Piece(job=job.id, chunk=PROBE_PIECE)], jobs=jobs, outbox=outbox, clock=clock)
     return job
 
 
@@ -48,13 +51,16 @@ async def find(id: str, permission: str, *, by: Principal, jobs: Jobs, lock: boo
     return job
 
 
-async def cancel(id: str, *, by: Principal, jobs: Jobs, titles: Titles, clock: Clock) -> Job:
+async def cancel(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> Job:
     """Stop a job; what is done of it is kept for a retry. Raises Conflict when it is over."""
     job = await find(id, "job:write", by=by, jobs=jobs, lock=True)
     if job.state not in OPEN:
         raise Conflict(f"This job is {job.state} already.", state=job.state)
     await jobs.update(job.id, state="cancelled", finished_at=clock.now())
-    await catalogue.end_processing(job.title, titles=titles)
+    if job.kind != EDITION:
+        await catalogue.end_processing(job.title, titles=titles)
+    await withdraw(job, outbox=outbox, is_over=True)
+    await advance(job.seller, jobs=jobs, outbox=outbox, clock=clock)
     return await again(job, jobs)
 
 
@@ -66,8 +72,15 @@ async def retry(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: O
     await catalogue.check_uploadable(job.title, by=by, titles=titles)
     if await jobs.open_of(job.title):
         raise Conflict("A newer job of this title is under way.")
-    new = NewJob(title=job.title, upload=job.upload, master=job.master, sha256=job.sha256)
+    facts = {name: getattr(job, name) for name in NewJob.__struct_fields__}
+    new = NewJob(**facts)
     return await queue(new, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+
+
+async def _replace_open(title: str, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
+    for older in await jobs.open_of(title):
+        await jobs.update(older.id, state="cancelled", finished_at=clock.now())
+        await withdraw(older, outbox=outbox, is_over=True)
 
 
 def _fresh(new: NewJob, title: Title, clock: Clock) -> Job:
@@ -79,6 +92,8 @@ def _fresh(new: NewJob, title: Title, clock: Clock) -> Job:
         master=new.master,
         sha256=new.sha256,
         kind="audio" if title.kind == "audio" else "video",
+        mode=new.mode,
+        loudness=new.loudness,
         ticket_at=clock.now(),
         queued_at=clock.now(),
     )

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from gateway.control.catalogue.model import Titles
-from gateway.control.jobs.actions.steps import again, fail, mark_done, on_ready, send
+from gateway.control.jobs.actions.offers import offer, withdraw
+from gateway.control.jobs.actions.steps import LOST, again, fail, mark_done, on_ready, replan
 from gateway.control.jobs.model import (
     FINAL_PIECE,
     OPEN,
+    OPENING,
     PROBE_PIECE,
     Job,
     Jobs,
@@ -21,6 +23,13 @@ from gateway.control.jobs.progress import merge_progress
 from gateway.control.outbox import Outbox
 from shared import jobs as farm
 from shared.clock import Clock
+from shared.metrics import FARM_LOST, FARM_REFUSED
+from shared.need import FIRST, NORMAL, score
+
+#: Messages that count; they do so once, however often they come.
+COUNTED = farm.Started | farm.GivenBack | farm.Failed
+#: The encoder that is of use everywhere.
+FALLBACK = "x264"
 
 
 async def apply(
@@ -28,56 +37,86 @@ async def apply(
 ) -> None:
     """Take in what the farm says. Any message may come twice, late, or never; `entry` names one delivery's origin.
 
-    Only Started and Failed count; they are counted once per `entry`.
+    What belongs to an older plan of the job changes nothing.
     """
     job = await jobs.by_id(message.job, lock=True)
     if job is None or job.state not in OPEN:
         return
-    if isinstance(message, farm.Started | farm.Failed) and entry and not await jobs.first_time(entry):
+    if isinstance(message, COUNTED) and entry and not await jobs.first_time(entry):
+        return
+    if isinstance(message, COUNTED | farm.ChunkDone) and message.version not in ("", job.version):
         return
     stores: dict[str, Any] = {"jobs": jobs, "titles": titles, "outbox": outbox, "clock": clock}
     match message:
         case farm.Planned():
             await _on_planned(job, message, jobs=jobs, outbox=outbox, clock=clock)
         case farm.Started():
-            await _on_started(job, message, jobs=jobs)
+            await _on_started(job, message, **stores)
+        case farm.GivenBack():
+            await _on_given_back(job, message, jobs=jobs)
         case farm.Progress():
             await _on_progress(job, message, jobs=jobs)
         case farm.ChunkDone():
-            await mark_done(job, {message.chunk}, jobs=jobs, outbox=outbox, clock=clock)
+            await mark_done(job, {message.chunk}, **stores)
         case farm.Failed():
             await _on_failed(job, message, **stores)
         case farm.Ready():
             await on_ready(job, message, **stores)
+        case farm.Replan() if (message.version, job.state) == (job.version, "encoding"):
+            await replan(job, message.encoder, jobs=jobs, outbox=outbox, clock=clock)
 
 
 async def _on_planned(job: Job, plan: farm.Planned, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
     if job.version == plan.version or job.state == "finalising":
         return
-    facts = {"version": plan.version, "duration_s": plan.duration_s, "width": plan.width, "height": plan.height}
-    renditions = [rendition.name for rendition in plan.renditions]
+    if job.state == "queued" and job.encoder and plan.encoder not in ("", job.encoder):
+        return  # the plan that was given up, told once more
+    facts = ("version", "duration_s", "width", "height", "queue", "encoder", "memory_bytes", "edition")
     await jobs.update(
         job.id,
-        **facts,
-        renditions=renditions,
-        queue=plan.queue,
+        **{name: getattr(plan, name) for name in facts},
+        ceilings=list(plan.ceilings),
+        renditions=[rendition.name for rendition in plan.renditions],
         state="encoding",
         started_at=job.started_at or clock.now(),
     )
+    await withdraw(job, outbox=outbox)
     await jobs.drop_chunks(job.id)
-    planned_job = await again(job, jobs)
-    for chunk in plan.chunks:
-        await send(planned_job, Piece(job=job.id, chunk=chunk), jobs=jobs, outbox=outbox, clock=clock)
+    pieces = [Piece(job=job.id, chunk=found.chunk, media_s=found.media_s, score=found.score) for found in _pieces(plan)]
+    await offer(await again(job, jobs), pieces, jobs=jobs, outbox=outbox, clock=clock)
     if job.version is None:
         await outbox.emit("transcode.started", job.id, job=job.id, title=job.title, version=plan.version)
 
 
-async def _on_started(job: Job, message: farm.Started, *, jobs: Jobs) -> None:
+def _pieces(plan: farm.Planned) -> tuple[farm.PieceFacts, ...]:
+    """The chunks of a plan as the queue sees them; a plan that does not say how much they are wanted has usual ones."""
+    each_s = plan.duration_s / max(1, len(plan.chunks))
+    return plan.pieces or tuple(
+        farm.PieceFacts(chunk, each_s, score(FIRST if chunk in OPENING else NORMAL, position))
+        for position, chunk in enumerate(plan.chunks)
+    )
+
+
+async def _on_started(
+    job: Job, message: farm.Started, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock
+) -> None:
     piece = await _piece(job, message.chunk, jobs)
     if piece is None or piece.done_at is not None:
         return
-    await jobs.put_piece(msgspec.structs.replace(piece, started=piece.started + 1))
-    await jobs.update(job.id, attempts=max(job.attempts, piece.started + 1))
+    # One attempt at a time: whoever began before and was not heard of since is lost.
+    lost = max(piece.running, 0)
+    FARM_LOST.labels("vanished").inc(lost)
+    piece = msgspec.structs.replace(piece, started=piece.started + 1, lost=piece.lost + lost)
+    await jobs.put_piece(piece)
+    await jobs.update(job.id, attempts=max(job.attempts, piece.started))
+    if too_often(piece):
+        await fail(job, LOST, "workers-lost", jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+
+
+async def _on_given_back(job: Job, message: farm.GivenBack, *, jobs: Jobs) -> None:
+    piece = await _piece(job, message.chunk, jobs)
+    if piece is not None and piece.done_at is None and piece.running > 0:
+        await jobs.put_piece(msgspec.structs.replace(piece, started=piece.started - 1))
 
 
 async def _on_progress(job: Job, message: farm.Progress, *, jobs: Jobs) -> None:
@@ -94,19 +133,29 @@ async def _on_failed(
 ) -> None:
     piece = await _piece(job, message.chunk, jobs)
     if message.final:
+        FARM_REFUSED.labels(message.code).inc()
         await fail(job, message.words, message.code, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
         return
     if piece is None or piece.done_at is not None:
         return
-    # The reaper may have taken this attempt for lost in the moment before its message came.
-    lost = piece.lost - 1 if piece.running <= 0 < piece.lost else piece.lost
-    piece = msgspec.structs.replace(piece, failures=piece.failures + 1, lost=lost)
+    piece = _counted(piece, message)
     await jobs.put_piece(piece)
-    if too_often(piece):
-        words = f"{message.words} It was tried {piece.failures} times."
-        await fail(job, words, message.code, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+    if not too_often(piece):
+        await offer(job, [piece], jobs=jobs, outbox=outbox, clock=clock)
+    elif job.queue == farm.GPU_QUEUE and job.state == "encoding":
+        await replan(job, FALLBACK, jobs=jobs, outbox=outbox, clock=clock)
     else:
-        await send(job, piece, jobs=jobs, outbox=outbox, clock=clock)
+        words = LOST if message.lost else f"{message.words} It was tried {piece.failures} times."
+        await fail(job, words, message.code, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+
+
+def _counted(piece: Piece, message: farm.Failed) -> Piece:
+    # The attempt may have been taken for lost in the moment before its message came.
+    lost = piece.lost - 1 if piece.running <= 0 < piece.lost else piece.lost
+    if message.lost:
+        FARM_LOST.labels(message.code).inc()
+        return msgspec.structs.replace(piece, lost=lost + 1)
+    return msgspec.structs.replace(piece, failures=piece.failures + 1, lost=lost)
 
 
 async def _piece(job: Job, chunk: str, jobs: Jobs) -> Piece | None:

@@ -10,15 +10,17 @@ import msgspec
 
 from gateway.control.catalogue.model import Titles
 from gateway.control.db import Begin
-from gateway.control.jobs.actions.steps import fail, mark_done, missing_of, on_ready, send
+from gateway.control.jobs.actions.offers import missing_of, offer
+from gateway.control.jobs.actions.steps import LOST, fail, mark_done, on_ready
 from gateway.control.jobs.model import (
     OPEN,
     Job,
     Jobs,
     Leases,
     Piece,
+    Stopped,
     is_due,
-    lease_of,
+    plan_of,
     ticket_of,
     too_often,
 )
@@ -26,33 +28,30 @@ from gateway.control.outbox import Outbox
 from shared import jobs as farm
 from shared.clock import Clock
 from shared.errors import NotFound
-from shared.metrics import REENQUEUED
+from shared.metrics import FARM_LOST, REENQUEUED
+from shared.need import work_of
 from shared.storage import Bucket, names
 
-LOST = (
-    "The workers that made this title stopped again and again before they were done. Try again; if it stays so, the "
-    "master may need more memory than a worker has."
-)
 #: Workers are told of a stopped job this long.
 STOP_S = 3600
 
 
-async def reap(*, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock, lease_s: float) -> int:
-    """Compare the rows of open jobs with markers and leases; send again what is lost. Returns how many tickets."""
+async def reap(*, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock) -> int:
+    """Compare the rows of open jobs with markers and leases; offer again what is lost. Returns how many pieces."""
     async with begin() as stores:
         ids = await stores.jobs.open_ids()
     sent = 0
     for id in ids:
-        sent += await _reap_one(id, begin=begin, leases=leases, bucket=bucket, clock=clock, lease_s=lease_s)
+        sent += await _reap_one(id, begin=begin, leases=leases, bucket=bucket, clock=clock)
     return sent
 
 
-async def stopped(*, jobs: Jobs, clock: Clock) -> list[str]:
+async def stopped(*, jobs: Jobs, clock: Clock) -> list[Stopped]:
     """Jobs that failed or were cancelled lately: workers that still make a chunk of one are to stop."""
     return await jobs.stopped_since(clock.now() - timedelta(seconds=STOP_S))
 
 
-async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock, lease_s: float) -> int:
+async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock) -> int:
     async with begin() as stores:
         job = await stores.jobs.by_id(id)
         pieces = await stores.jobs.pieces([id])
@@ -61,28 +60,33 @@ async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucke
     # Leases before markers: a worker writes its marker before it gives the lease back, so work that ended between
     # the two looks is seen as done and never as lost.
     missing = missing_of(job, pieces)
-    held = {chunk: await leases.held(lease_of(job, chunk)) for chunk in missing}
-    waiting = await leases.waiting(job.queue)
+    works = {chunk: work_of(plan_of(job, chunk), chunk) for chunk in missing}
+    held = await leases.held(list(works.values())) or {}
     ready = await _ready_of(job, bucket)
     marked = await _marked(job, missing, bucket)
     due = {
         chunk
         for chunk, piece in missing.items()
-        if chunk not in marked and is_due(piece, now=clock.now(), lease_s=lease_s, held=held[chunk], waiting=waiting)
+        if chunk not in marked and is_due(piece, now=clock.now(), held=held.get(works[chunk]))
     }
     if ready is None and not marked and not due:
         return 0
     async with begin() as stores:
-        ports: dict[str, Any] = {"jobs": stores.jobs, "outbox": stores.outbox, "clock": clock}
+        ports: dict[str, Any] = {
+            "jobs": stores.jobs,
+            "titles": stores.catalogue,
+            "outbox": stores.outbox,
+            "clock": clock,
+        }
         current = await stores.jobs.by_id(id, lock=True)
         if current is None or (current.state, current.version) != (job.state, job.version):
             return 0  # a message was faster; the next look sees what it left
         if ready is not None:
-            await on_ready(current, ready, titles=stores.catalogue, **ports)
+            await on_ready(current, ready, **ports)
             return 0
         if marked and await mark_done(current, marked, **ports):
             return 0
-        return await _send_again(current, due, titles=stores.catalogue, **ports)
+        return await _offer_again(current, due, **ports)
 
 
 async def _marked(job: Job, missing: dict[str, Piece], bucket: Bucket) -> set[str]:
@@ -106,14 +110,18 @@ async def _ready_of(job: Job, bucket: Bucket) -> farm.Ready | None:
     return message if (message.version, message.job) == (job.version, job.id) else None
 
 
-async def _send_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> int:
-    pieces = missing_of(job, await jobs.pieces([job.id]))
-    for chunk in sorted(chunks & pieces.keys()):
-        piece = pieces[chunk]
-        piece = msgspec.structs.replace(piece, lost=piece.lost + max(piece.running, 0))
+async def _offer_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> int:
+    missing = missing_of(job, await jobs.pieces([job.id]))
+    pieces = []
+    for chunk in sorted(chunks & missing.keys()):
+        lost = max(missing[chunk].running, 0)
+        FARM_LOST.labels("vanished").inc(lost)
+        piece = msgspec.structs.replace(missing[chunk], lost=missing[chunk].lost + lost)
         if too_often(piece):
             await fail(job, LOST, "workers-lost", jobs=jobs, titles=titles, outbox=outbox, clock=clock)
             return 0
-        await send(job, piece, jobs=jobs, outbox=outbox, clock=clock)
+        pieces.append(piece)
         REENQUEUED.labels(type(ticket_of(job, chunk)).__name__).inc()
-    return len(chunks & pieces.keys())
+    if pieces:
+        await offer(job, pieces, jobs=jobs, outbox=outbox, clock=clock)
+    return len(pieces)

@@ -1,26 +1,23 @@
-"""What moves a job on, whoever found out that it may: the rows, and what is sent after."""
+"""What moves a job on, whoever found out that it may: the rows, and what is offered after."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import msgspec
 
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Titles
-from gateway.control.jobs.model import (
-    FINAL_PIECE,
-    PROBE_PIECE,
-    Job,
-    Jobs,
-    Piece,
-    planned,
-    ticket_of,
-)
+from gateway.control.jobs.actions.offers import advance, missing_of, offer, withdraw
+from gateway.control.jobs.model import EDITION, FINAL_PIECE, PROBE_PIECE, Job, Jobs, Piece, is_playable
 from gateway.control.outbox import Outbox
 from shared import jobs as farm
 from shared.clock import Clock
 from shared.errors import NotFound
+from shared.metrics import FARM_REPLANS
+
+LOST = (
+    "The workers that made this title stopped again and again before they were done. Try again; if it stays so, the "
+    "master may need more memory than a worker has."
+)
 
 
 async def again(job: Job, jobs: Jobs) -> Job:
@@ -31,33 +28,38 @@ async def again(job: Job, jobs: Jobs) -> Job:
     return stored
 
 
-def missing_of(job: Job, pieces: Sequence[Piece]) -> dict[str, Piece]:
-    """The pieces that a job waits for in its state."""
-    if job.state == "encoding":
-        return {piece.chunk: piece for piece in planned(pieces) if piece.done_at is None}
-    name = PROBE_PIECE if job.state == "queued" else FINAL_PIECE
-    found = next((piece for piece in pieces if piece.chunk == name), None)
-    return {name: found or Piece(job=job.id, chunk=name, ticket_at=job.ticket_at)}
-
-
-async def send(job: Job, piece: Piece, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
-    """Write a piece and send its ticket."""
-    await jobs.put_piece(msgspec.structs.replace(piece, ticket_at=clock.now()))
-    await outbox.enqueue(ticket_of(job, piece.chunk), queue=job.queue)
-
-
-async def mark_done(job: Job, chunks: set[str], *, jobs: Jobs, outbox: Outbox, clock: Clock) -> bool:
+async def mark_done(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> bool:
     """Note which markers exist; the last one starts the last step, once: the job's row is held. Whether it did."""
     if job.state != "encoding":
         return False
     open_before = missing_of(job, await jobs.pieces([job.id]))
     for chunk in chunks & open_before.keys():
         await jobs.put_piece(msgspec.structs.replace(open_before[chunk], done_at=clock.now()))
+    if is_playable(job, await jobs.pieces([job.id])):
+        await _become_playable(job, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
     if open_before.keys() - chunks:
         return False
     await jobs.update(job.id, state="finalising")
-    await send(job, Piece(job=job.id, chunk=FINAL_PIECE), jobs=jobs, outbox=outbox, clock=clock)
+    last = [Piece(job=job.id, chunk=FINAL_PIECE)]
+    await offer(await again(job, jobs), last, jobs=jobs, outbox=outbox, clock=clock)
     return True
+
+
+async def _become_playable(job: Job, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> None:
+    await jobs.update(job.id, playable_at=clock.now())
+    version, edition = job.version or "", job.edition or ""
+    await catalogue.become_playable(
+        job.title,
+        version=version,
+        edition=edition,
+        ceilings=job.ceilings,
+        duration_s=job.duration_s or 0.0,
+        width=job.width or 0,
+        height=job.height or 0,
+        titles=titles,
+    )
+    ids = {"job": job.id, "title": job.title, "version": version, "edition": edition}
+    await outbox.emit("transcode.playable", job.id, **ids)
 
 
 async def on_ready(job: Job, message: farm.Ready, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> None:
@@ -69,12 +71,30 @@ async def on_ready(job: Job, message: farm.Ready, *, jobs: Jobs, titles: Titles,
     now = clock.now()
     await jobs.update(job.id, **facts, state="done", started_at=job.started_at or now, finished_at=now)
     await catalogue.become_ready(job.title, message, titles=titles)
+    await withdraw(job, outbox=outbox)
     ids = {"job": job.id, "title": job.title, "version": message.version, "edition": message.edition}
     await outbox.emit("transcode.completed", job.id, **ids)
+    await advance(job.seller, jobs=jobs, outbox=outbox, clock=clock)
 
 
 async def fail(job: Job, words: str, code: str, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> None:
     """End a job that cannot be done, with words for who uploaded."""
     await jobs.update(job.id, state="failed", last_error=words, error_code=code, speed=0.0, finished_at=clock.now())
-    await catalogue.end_processing(job.title, titles=titles)
+    if job.kind != EDITION:
+        await catalogue.end_processing(job.title, titles=titles)
+    await withdraw(job, outbox=outbox, is_over=True)
     await outbox.emit("transcode.failed", job.id, job=job.id, title=job.title, code=code)
+    await advance(job.seller, jobs=jobs, outbox=outbox, clock=clock)
+
+
+async def replan(job: Job, encoder: str, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
+    """Plan a job anew for another encoder. What is made of the old version stays to be watched."""
+    await withdraw(job, outbox=outbox)
+    fresh = {"state": "queued", "encoder": encoder, "queue": farm.CPU_QUEUE, "speed": 0.0, "playable_at": None}
+    await jobs.update(job.id, **fresh, edition=None, ceilings=[])
+    await jobs.drop_chunks(job.id)
+    probe = [Piece(job=job.id, chunk=PROBE_PIECE)]
+    await offer(await again(job, jobs), probe, jobs=jobs, outbox=outbox, clock=clock)
+    ids = {"job": job.id, "title": job.title, "version": job.version, "encoder": encoder}
+    await outbox.emit("transcode.replanned", job.id, **ids)
+    FARM_REPLANS.inc()

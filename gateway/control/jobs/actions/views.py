@@ -14,15 +14,18 @@ from gateway.control.jobs.model import (
     JobView,
     Leases,
     Piece,
-    lease_of,
+    plan_of,
 )
 from gateway.control.jobs.progress import view
+from shared.need import work_of
 
 
 async def show(found: Sequence[Job], pieces: Sequence[Piece], *, leases: Leases) -> list[JobView]:
     """Jobs as people see them."""
-    held = {j.id: bool(await leases.held(lease_of(j, PROBE_PIECE))) for j in found if j.state == "queued"}
-    return [view(j, [p for p in pieces if p.job == j.id], probing=held.get(j.id, False)) for j in found]
+    probes = {j.id: work_of(plan_of(j, PROBE_PIECE), PROBE_PIECE) for j in found if j.state == "queued"}
+    held = await leases.leased(list(probes.values())) or {} if probes else {}
+    probing = {id for id, work in probes.items() if held.get(work)}
+    return [view(j, [p for p in pieces if p.job == j.id], probing=j.id in probing) for j in found]
 
 
 async def latest(titles: Sequence[str], *, jobs: Jobs) -> tuple[list[Job], list[Piece]]:
