@@ -42,14 +42,14 @@ async def find(settings: FarmSettings) -> Engine:
     """The ffmpeg (setting, PATH if new enough, imageio-ffmpeg's) and encoder of this machine. Raises Misconfigured."""
     settings.scratch_dir.mkdir(parents=True, exist_ok=True)
     folder = settings.scratch_dir.absolute()
-    path, build = await _ffmpeg(settings.ffmpeg, folder)
+    path, build = await program(settings.ffmpeg, folder)
     if settings.encoder == "auto":
         found = await best(path, folder, cards=bool(gpu.cards()))
     elif await works(path, encoder(settings.encoder), folder):
         found = encoder(settings.encoder)
     else:
         raise Misconfigured(f"USHER_ENCODER is {settings.encoder}, but {path} cannot encode with it here")
-    return Engine(path, build, found, await _cap(path, found, settings))
+    return Engine(path, build, found, await sessions_cap(path, found, settings))
 
 
 async def best(path: str, folder: Path, *, cards: bool) -> Encoder:
@@ -59,20 +59,20 @@ async def best(path: str, folder: Path, *, cards: bool) -> Encoder:
     """
     limits = _CARD if cards else _BLIND
     for name in ("nvenc", *(("hybrid",) if cards else ())):
-        if await works(path, encoder(name), folder, limits):
+        if await works(path, encoder(name), folder, limits=limits):
             return encoder(name)
     return encoder("x264")
 
 
-async def works(path: str, candidate: Encoder, folder: Path, limits: run.Limits = _LOOK) -> bool:
+async def works(path: str, candidate: Encoder, folder: Path, *, limits: run.Limits = _LOOK) -> bool:
     """Whether one second can be encoded: lists of encoders say nothing about the machine."""
-    why = await why_not(path, candidate, folder, limits)
+    why = await why_not(path, candidate, folder, limits=limits)
     if why is not None:
         get("farm").info("encoder not usable", encoder=candidate.name, why=why)
     return why is None
 
 
-async def why_not(path: str, candidate: Encoder, folder: Path, limits: run.Limits = _LOOK) -> str | None:
+async def why_not(path: str, candidate: Encoder, folder: Path, *, limits: run.Limits = _LOOK) -> str | None:
     """Why a class cannot be used here, in ffmpeg's first words; None where it can."""
     try:
         await run.run(command.proof(path, candidate, _options(candidate)), folder, limits)
@@ -84,17 +84,17 @@ async def why_not(path: str, candidate: Encoder, folder: Path, limits: run.Limit
     return None
 
 
-async def _cap(path: str, found: Encoder, settings: FarmSettings) -> int:
+async def sessions_cap(path: str, found: Encoder, settings: FarmSettings) -> int:
     """The NVENC sessions that chunks may hold at once on this machine."""
     if not found.on_card:
         return 0
     if settings.nvenc_sessions:
         return settings.nvenc_sessions
-    opens = partial(_opens, path, found, settings.scratch_dir.absolute())
+    opens = partial(_opens, path=path, found=found, folder=settings.scratch_dir.absolute())
     return await slots.learnt(slots.folder_of(settings), opens)
 
 
-async def _opens(path: str, found: Encoder, folder: Path, count: int) -> bool:
+async def _opens(count: int, *, path: str, found: Encoder, folder: Path) -> bool:
     try:
         await run.run(command.sessions(path, _options(found), count), folder, _LOOK)
     except (EncodeFailed, OSError):
@@ -106,7 +106,8 @@ def _options(candidate: Encoder) -> dict[str, str | int]:
     return candidate.options(_PROOF, grid(Fraction(25)))
 
 
-async def _ffmpeg(named: str, folder: Path) -> tuple[str, str]:
+async def program(named: str, folder: Path) -> tuple[str, str]:
+    """The ffmpeg to run and its build: `named`, else PATH's if new enough, else the wheel's. Raises Misconfigured."""
     if named:
         return named, await _build(named, folder)
     if on_path := shutil.which("ffmpeg"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from farm import boxes, codecs, command, package, run
+from farm import boxes, codecs, command, package, run, slots
 from farm.encoders import encoder
 from farm.grid import video_segments
 from farm.making import Making, ffmpeg, written
@@ -32,7 +32,9 @@ async def make(making: Making, bench: command.Bench, attempt: Attempt) -> Marker
         at = fractions(files, segments=segments, frames=piece.frames, frame=found.frame)
         making.feed.update(at, found.speed)
 
-    await ffmpeg(making, command.video(plan, piece, bench, encoder=encoder(plan.encoder)), bench.folder, tell=tell)
+    argv = command.video(plan, piece, bench, encoder=encoder(plan.encoder))
+    async with slots.on_card(plan, making.settings, cap=making.engine.sessions_cap):
+        await ffmpeg(making, argv, bench.folder, tell=tell)
     tracks = [await _written(making, bench, attempt, rendition) for rendition in picture.renditions]
     return await attempt.win(tracks, piece.frames)
 
@@ -43,7 +45,7 @@ async def _written(making: Making, bench: command.Bench, attempt: Attempt, rendi
     pieces = package.video(bench.folder / f"{rendition.name}.mp4", grid, plan.piece(making.chunk))
     track, init = await written(attempt, rendition.name, pieces, timescale=grid.timescale)
     codec = boxes.codec(init)
-    if not rendition.copied and codec != (planned := codecs.of(rendition, grid.rate)):
+    if codec != (planned := codecs.of(rendition, grid.rate)):
         raise EncodeFailed(f"{rendition.name} came as {codec} instead of {planned}", code="codec-differs")
     if not await attempt.agrees(plan.title, f"{rendition.name}/init.mp4"):
         raise EncodeFailed(f"{rendition.name} does not join what others made of it", code="init-differs", lost=True)

@@ -24,8 +24,8 @@ from shared.errors import EncodeFailed, Stopped
 POLITE_S = 1.0
 #: Seconds between two looks at the watchdogs.
 LOOK_S = 0.2
-#: Lines of stderr kept for the error.
-LAST_LINES = 12
+#: Lines of stderr kept for the error: five encoders that cannot open say some thirty after the cause.
+LAST_LINES = 60
 _LINE_BYTES = 500
 _PR_SET_PDEATHSIG = 1
 #: What ffmpeg may see of our environment: where programs and a GPU driver are.

@@ -8,26 +8,36 @@ from typing import Any, Final
 from farm.encoders.base import Encoder
 from shared.ladder import Rendition
 
-#: Options of the master as an input: what the card decodes stays there. The frame rate filter and the cascade hold
-#: some pictures, for which the decoder's own pool has no room.
-SOURCE: Final[dict[str, Any]] = {"hwaccel": "cuda", "hwaccel_output_format": "cuda", "extra_hw_frames": 8}
+#: Options of an input: the card's device, for uploads too; what the card decodes stays there. The frame rate filter
+#: holds some pictures, for which the decoder's own pool has no room.
+SOURCE: Final[dict[str, Any]] = {
+    "init_hw_device": "cuda",
+    "hwaccel": "cuda",
+    "hwaccel_output_format": "cuda",
+    "extra_hw_frames": 8,
+}
 #: What may be uploaded; the first is a picture that is on the card already.
 _UPLOADED: Final = "cuda|nv12|yuv420p"
+_SCALE: Final[dict[str, Any]] = {"format": "nv12", "interp_algo": "bicubic", "passthrough": 0}
 
 
 def on_card(stream: Any, *, deinterlace: bool) -> Any:
-    """The decoded picture on the card: what the CPU had to decode is uploaded, the rest passes as it is."""
-    stream = stream.filter("format", _UPLOADED).filter("hwupload_cuda")
+    """The decoded picture on the card: what the CPU had to decode is uploaded, the rest passes as it is.
+
+    `hwupload_cuda` would not let it pass.
+    """
+    stream = stream.filter("format", _UPLOADED).filter("hwupload")
     return stream.filter("yadif_cuda", mode="send_frame") if deinterlace else stream
 
 
 def cascade(node: Any, wanted: Sequence[Rendition], encoder: Encoder) -> list[Any]:
-    """Each rendition's picture, scaled from that of the one above, brought back where the CPU encodes it."""
+    """Each rendition's picture, scaled from that of the one above, brought back where the CPU encodes it.
+
+    A picture of the source's own size is copied too: an encoder that looks ahead would keep the decoder's pool empty.
+    """
     scaled = []
     for position, rendition in enumerate(wanted):
-        node = node.filter(
-            "scale_cuda", rendition.width, rendition.height, format="nv12", interp_algo="bicubic"
-        ).filter("setsar", 1)
+        node = node.filter("scale_cuda", rendition.width, rendition.height, **_SCALE).filter("setsar", 1)
         if position == len(wanted) - 1:
             scaled.append(_for_encoder(node, rendition, encoder))
         else:

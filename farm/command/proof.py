@@ -18,12 +18,12 @@ def proof(ffmpeg_path: str, encoder: Encoder, options: Options) -> list[str]:
 
     A class with a card scales on it too.
     """
-    picture = _picture(1)
     if encoder.card:
         small = Rendition("180", 320, 180, crf=23, maxrate_kbps=400)
-        (picture,) = hardware.cascade(hardware.on_card(picture, deinterlace=False), [small], encoder)
+        uploaded = hardware.on_card(_picture(1, **hardware.SOURCE), deinterlace=False)
+        (picture,) = hardware.cascade(uploaded, [small], encoder)
     else:
-        picture = picture.filter("format", "yuv420p")
+        picture = _picture(1).filter("format", "yuv420p")
     return _compiled(ffmpeg_path, ffmpeg.output(picture, "-", format="null", **options))
 
 
@@ -34,8 +34,8 @@ def sessions(ffmpeg_path: str, options: Options, count: int) -> list[str]:
     return _compiled(ffmpeg_path, outputs[0] if count == 1 else ffmpeg.merge_outputs(*outputs))
 
 
-def _picture(seconds: float) -> Any:
-    return ffmpeg.input(f"testsrc2=size=640x360:rate=25:duration={seconds}", format="lavfi")
+def _picture(seconds: float, **options: Any) -> Any:
+    return ffmpeg.input(f"testsrc2=size=640x360:rate=25:duration={seconds}", format="lavfi", **options)
 
 
 def _compiled(ffmpeg_path: str, output: Any) -> list[str]:

@@ -19,4 +19,4 @@ def encoder(name: str) -> Encoder:
         raise Misconfigured(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}") from None
 
 
-__all__ = ["ENCODERS", "Encoder", "encoder"]
+__all__ = ["ENCODERS", "HYBRID", "NVENC", "X264", "Encoder", "encoder"]

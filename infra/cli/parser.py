@@ -63,6 +63,7 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
         help="how often each part is killed; more than one: everything in its long form",
     )
     _add(commands, "doctor", "doctor:run", words="say what is missing and the line that mends it")
+    _add(commands, "gpu-check", "gpu:check", words="say what the cards of this machine do for the farm")
     _add(commands, "docs", "start:docs", words="rewrite the pages of docs/ that are made from the code")
     _add(commands, "prepare", "prepare:prepare", words="make secrets, bucket and schema for a deployment")
     _add(commands, "migrate", "start:migrate", words="bring the database to the newest schema")
