@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def _passes(value: str, how: str, wanted: str) -> bool:
 
 
 class Prometheus:
-    """One server that scrapes one target four times a second."""
+    """One server that scrapes its targets four times a second."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -114,13 +114,16 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(binary: str, folder: Path, *, target: int, rules: Path) -> Iterator[Prometheus]:
-    """A server with its data in `folder`, on the private port `target`, evaluating `rules`."""
+def prometheus(binary: str, folder: Path, *, targets: Mapping[str, int], rules: Path) -> Iterator[Prometheus]:
+    """A server with its data in `folder`, on private ports by job, evaluating `rules`."""
     port = free_port()
     config = {
         "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
         "rule_files": [str(rules)],
-        "scrape_configs": [{"job_name": "edge", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+            for job, target in targets.items()
+        ],
     }
     # JSON is YAML.
     (folder / "prometheus.yml").write_bytes(msgspec.json.encode(config))
