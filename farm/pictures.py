@@ -35,11 +35,11 @@ async def make(making: Making, bench: command.Bench, attempt: Attempt) -> Marker
     argv = command.video(plan, piece, bench, encoder=encoder(plan.encoder))
     async with slots.on_card(plan, making.settings, cap=making.engine.sessions_cap):
         await ffmpeg(making, argv, bench.folder, tell=tell)
-    tracks = [await _written(making, bench, attempt, rendition) for rendition in picture.renditions]
+    tracks = [await _written(making, bench, attempt, rendition=rendition) for rendition in picture.renditions]
     return await attempt.win(tracks, piece.frames)
 
 
-async def _written(making: Making, bench: command.Bench, attempt: Attempt, rendition: Rendition) -> Track:
+async def _written(making: Making, bench: command.Bench, attempt: Attempt, *, rendition: Rendition) -> Track:
     """Cut, check and write one rendition. Raises EncodeFailed where it would not join what others made of the title."""
     plan, grid = making.plan, making.plan.picture.grid
     pieces = package.video(bench.folder / f"{rendition.name}.mp4", grid, plan.piece(making.chunk))
