@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import msgspec
 
 from farm import copying, cuts, soundtracks
+from farm.encoders import encoder
+from farm.encoders.cards import decoding
 from farm.grid import constant_rate, grid
 from farm.media import MediaInfo, Picture
 from farm.plan import ChunkPlan, Plan, Recipe, VideoPlan
 from farm.posters import poster, storyboard
-from shared.ladder import Rung, renditions
+from shared.ladder import renditions
 
 #: Sound that outlasts the picture by more than this holds the last picture; less is cut.
 HOLD_S = 1
@@ -23,10 +26,13 @@ ENCODER_PICTURES, DECODER_PICTURES = 40 + 4 + 8, 16
 ENCODED_PIXEL, DECODED_PIXEL, REST_BYTES = 1.5, 3, 256 << 20
 
 
-def plan(info: MediaInfo, recipe: Recipe) -> Plan:
-    """Decide everything. `info` was accepted by the probe: it has a picture or a sound."""
+def plan(info: MediaInfo, recipe: Recipe, crfs: Mapping[str, int] | None = None) -> Plan:
+    """Decide everything. `info` was accepted by the probe: it has a picture or a sound.
+
+    `crfs`: by rendition, what trials found (farm/pertitle.py); without them the ladder's.
+    """
     picture = None if recipe.sound_only else info.picture
-    video = _video(info, picture, recipe.ladder) if picture else None
+    video = _video(info, picture, recipe, crfs=crfs or {}) if picture else None
     seconds = video.frames / video.grid.rate if video else _span(info.sound.end_s if info.sound else 0.0, info)
     on = video.grid if video else grid(Fraction(25))
     sounds = soundtracks.sounds(info, seconds, on)
@@ -64,20 +70,22 @@ def _span(end_s: float, info: MediaInfo) -> Fraction:
     return Fraction(round(end_s * 1_000_000) - info.origin_us, 1_000_000)
 
 
-def _video(info: MediaInfo, picture: Picture, ladder: tuple[Rung, ...]) -> VideoPlan:
+def _video(info: MediaInfo, picture: Picture, recipe: Recipe, *, crfs: Mapping[str, int]) -> VideoPlan:
     rate = constant_rate(picture.rate, constant=picture.constant)
     frames = _frames(info, picture, rate)
     hold = 0
     if info.sound and (over := _span(info.sound.end_s, info) - frames / rate) > HOLD_S:
         hold = round(over * rate)
+    fitted = renditions(picture.width, picture.height, float(rate), ladder=recipe.ladder)
     made = VideoPlan(
         stream=picture.stream,
         grid=grid(rate),
         frames=frames + hold,
-        renditions=renditions(picture.width, picture.height, float(rate), ladder=ladder),
+        renditions=tuple(msgspec.structs.replace(one, crf=crfs.get(one.name, one.crf)) for one in fitted),
         hold_frames=hold,
         deinterlace=picture.interlaced,
         tonemap=picture.hdr,
+        decode=decoding(encoder(recipe.encoder), picture),
     )
     return msgspec.structs.replace(made, renditions=(copying.top(info, picture, made), *made.renditions[1:]))
 
