@@ -32,6 +32,7 @@ from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
+from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
 from gateway.control.watching.routes import ROUTES as WATCHING
 from gateway.control.wiring import Wiring, wire
@@ -77,6 +78,7 @@ ROUTES: list[Route] = [
     *CATALOGUE,
     *UPLOADS,
     *JOBS,
+    *SUBTITLES,
     *FARMS,
     *SCREENINGS,
     *WATCHING,

@@ -34,6 +34,7 @@ from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
 from gateway.control.sellers.store import SellerStore
+from gateway.control.subtitles.store import SubtitleStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
@@ -60,6 +61,7 @@ class Unit:
         self.catalogue = TitleStore(connection)
         self.uploads = UploadStore(connection)
         self.jobs = JobStore(connection)
+        self.subtitles = SubtitleStore(connection)
         self.entitlements = EntitlementStore(connection)
         self.farms = FarmStore(connection)
         self.flags = FlagStore(connection)

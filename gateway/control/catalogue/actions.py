@@ -269,6 +269,13 @@ async def become_ready(id: str, made: Finished, *, titles: Titles) -> None:
     await titles.update(id, fields)
 
 
+async def show_edition(id: str, made: Finished, *, titles: Titles) -> None:
+    """Another edition of the version that plays; one of a version that plays no more changes nothing."""
+    title = await _held(id, titles)
+    if title.version == made.version and not title.making:
+        await titles.update(id, {"edition": made.edition, "ceilings": list(made.ceilings)})
+
+
 def _draft(new: NewTitle, *, seller: str, currency: str, at: datetime) -> Title:
     return Title(
         id=new_id("ttl"),

@@ -7,6 +7,7 @@ import msgspec
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, Titles
+from gateway.control.jobs.actions.editions import queue_edition
 from gateway.control.jobs.actions.offers import advance, offer, priority_of, withdraw
 from gateway.control.jobs.actions.steps import again
 from gateway.control.jobs.model import (
@@ -69,12 +70,22 @@ async def retry(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: O
     job = await find(id, "job:write", by=by, jobs=jobs, lock=True)
     if job.state not in ("failed", "cancelled"):
         raise Conflict(f"Only a job that failed or was cancelled is tried again; this one is {job.state}.")
+    if job.kind == EDITION:
+        return await _edition_again(job, by=by, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
     await catalogue.check_uploadable(job.title, by=by, titles=titles)
     if await jobs.open_of(job.title):
         raise Conflict("A newer job of this title is under way.")
     facts = {name: getattr(job, name) for name in NewJob.__struct_fields__}
     new = NewJob(**facts)
     return await queue(new, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+
+
+async def _edition_again(job: Job, *, by: Principal, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> Job:
+    title = await catalogue.to_change(job.title, "title:write", by=by, titles=titles)
+    made = await queue_edition(title, jobs=jobs, outbox=outbox, clock=clock)
+    if made is None:
+        raise Conflict("No whole version of this title plays now; its next edition will have the subtitles.")
+    return made
 
 
 async def _replace_open(title: str, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:

@@ -70,7 +70,10 @@ async def on_ready(job: Job, message: farm.Ready, *, jobs: Jobs, titles: Titles,
     facts |= {"width": message.width, "height": message.height}
     now = clock.now()
     await jobs.update(job.id, **facts, state="done", started_at=job.started_at or now, finished_at=now)
-    await catalogue.become_ready(job.title, message, titles=titles)
+    if job.kind == EDITION:
+        await catalogue.show_edition(job.title, message, titles=titles)
+    else:
+        await catalogue.become_ready(job.title, message, titles=titles)
     await withdraw(job, outbox=outbox)
     ids = {"job": job.id, "title": job.title, "version": message.version, "edition": message.edition}
     await outbox.emit("transcode.completed", job.id, **ids)
