@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError
 
-from farm import gpu, tasks
+from farm import gpu, scratch, tasks
 from farm.engine import Engine
 from farm.report import SPEEDS, connect
 from shared.log import get
-from shared.metrics import FARM_SESSIONS_CAP, FARM_SPEED
+from shared.metrics import FARM_SCRATCH, FARM_SESSIONS_CAP, FARM_SPEED
 from shared.need import Needs, WorkerState
 from shared.settings import FarmSettings
 
@@ -60,6 +60,7 @@ async def _beat(settings: FarmSettings, engine: Engine, obey: Callable[[str, Seq
             told = await state(needs, name, engine, since=since)
             await needs.tell(told)
             obey(await needs.cordoned(name), told.running)
+            FARM_SCRATCH.set(await asyncio.to_thread(scratch.used_bytes, settings))
         except (RedisError, OSError) as error:
             get("farm").warning("not told how it goes", why=str(error))
         await asyncio.sleep(EVERY_S)
