@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 from redis.exceptions import RedisError
 
 from gateway.control.auth import Principal, require
@@ -40,8 +41,9 @@ SILENT = "The farm's Redis does not answer: its workers cannot be seen. What the
 async def status(*, by: Principal, needs: Needs, farms: FarmRows) -> FarmView:
     """Workers, and what waits and runs. Raises Forbidden, Unavailable where Redis is away."""
     require(by, OPERATE)
-    states, load = await _heard(needs)
-    plans = sorted({work.partition(" ")[0] for state in states for work in state.running})
+    heard = await _heard(needs)
+    states, load = heard.states, heard.load
+    plans = sorted({work.partition(" ")[0] for work in heard.at})
     owners = by_plan(await farms.owners(plans)) if plans else {}
     workers = []
     for state in states:
@@ -56,13 +58,13 @@ async def status(*, by: Principal, needs: Needs, farms: FarmRows) -> FarmView:
                 gpus=[
                     GpuView(**{name: getattr(gpu, name) for name in GpuView.__struct_fields__}) for gpu in state.gpus
                 ],
-                running=[work_view(work, owners) for work in state.running],
+                running=[work_view(work, owners) for work, name in sorted(heard.at.items()) if name == state.name],
             )
         )
     return FarmView(
         queues=[_queue(queue, states, load) for queue in QUEUES],
         workers=workers,
-        speed=round(sum(state.speed for state in states if state.running), 3),
+        speed=round(sum(state.speed for state in states), 3),
     )
 
 
@@ -80,10 +82,9 @@ async def show(id: str, *, by: Principal, needs: Needs, farms: FarmRows, pieces:
     if line is None:
         raise NotFound("There is no such job.")
     try:
-        states, is_live = await needs.workers(), True
+        at, is_live = await _at_work(needs), True
     except (RedisError, OSError):
-        states, is_live = [], False
-    at = {work: state.name for state in states for work in state.running}
+        at, is_live = {}, False
     found = sorted(await pieces.pieces([id]), key=wished)
     return JobPieces(
         job=line, pieces=[piece_view(piece, _worker(at, line, piece.chunk)) for piece in found], is_live=is_live
@@ -96,8 +97,8 @@ async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Nee
     Raises Forbidden, NotFound for a worker that is to rest and was not heard of lately, Unavailable.
     """
     require(by, OPERATE)
-    states, _ = await _heard(needs)
-    if order.state != "open" and name not in {state.name for state in states}:
+    heard = await _heard(needs)
+    if order.state != "open" and name not in {state.name for state in heard.states}:
         raise NotFound(f"No worker {name} was heard of lately.")
     await outbox.audit(by.id, OPERATE, name, after={"state": order.state}, place=place)
     try:
@@ -107,11 +108,24 @@ async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Nee
     return Marked(name=name, state=order.state)
 
 
-async def _heard(needs: Needs) -> tuple[list[WorkerState], Load]:
+class _Heard(msgspec.Struct, frozen=True):
+    """What Redis knows of the farm: its workers, what waits and runs, and which worker is at which work."""
+
+    states: list[WorkerState]
+    load: Load
+    at: dict[str, str]
+
+
+async def _heard(needs: Needs) -> _Heard:
     try:
-        return await needs.workers(), await needs.load()
+        return _Heard(await needs.workers(), await needs.load(), await _at_work(needs))
     except (RedisError, OSError) as error:
         raise Unavailable(SILENT) from error
+
+
+async def _at_work(needs: Needs) -> dict[str, str]:
+    """The worker at each piece of work, by the leases of this moment."""
+    return {work: owner.partition("/")[0] for work, owner in (await needs.owners()).items()}
 
 
 def _standing(state: WorkerState) -> Standing:

@@ -55,7 +55,7 @@ async def under_way(control: Control, seller: Desk, needs: Needs) -> tuple[str, 
     await needs.offer(Offer("v1", "cpu", seller.seller["id"], 0, 20.0, 1, tickets, scores))
     taken = await needs.take("w1/1", ["cpu"], memory_bytes=1 << 40)
     assert taken is not None and taken.work == "v1 0"
-    await needs.tell(worker(running=("v1 0",), speed=2.5))
+    await needs.tell(worker(speed=2.5))
     return title, job.id
 
 
@@ -78,7 +78,10 @@ async def test_farm_is_told_by_worker_and_by_queue(
 
 
 async def test_work_whose_job_is_gone_is_still_shown(admin: httpx2.AsyncClient, needs: Needs) -> None:
-    await needs.tell(worker(running=("v0 sound",)))
+    work: dict[str, farm.Ticket] = {"sound": farm.ChunkTicket("job_0", "ttl_0", "v0", "sound")}
+    await needs.offer(Offer("v0", "cpu", "s", 0, 20.0, 1, work, {"sound": score(2)}))
+    assert await needs.take("w1/1", ["cpu"], memory_bytes=1) is not None
+    await needs.tell(worker())
     told = (await admin.get("/v1/farm")).json()
     assert told["workers"][0]["running"] == [{"chunk": "sound", "job": "", "title": "", "name": ""}]
 

@@ -29,7 +29,7 @@ from tests.support.stack import Running, running_stack, usher
 
 CARD = GpuState(index=0, name="NVIDIA L4", memory_free_bytes=20 << 30, encoder_percent=40, celsius=61)
 WORKERS = (
-    WorkerState("east", ("cpu",), "x264", "n9.0.2", running=("ver1 0",), speed=2.5),
+    WorkerState("east", ("cpu",), "x264", "n9.0.2", speed=2.5),
     WorkerState("west", ("gpu", "cpu"), "nvenc", "n9.0.2", gpus=(CARD,), sessions=4, sessions_cap=8),
 )
 JOB = "job_0123456789abcdef0123456789abcdef"
