@@ -103,7 +103,7 @@ def _look(container: InputContainer, master: Master, *, sound_only: bool) -> Med
     if video is not None:
         refusals.size(video.codec_context.width, video.codec_context.height)
     shown = times(container, [*([video] if video else []), *audios], size=master.size, tracks=master.tracks)
-    picture = _picture(container, video, master, shown[video.index]) if video else None
+    picture = _picture(container, video, shown[video.index], master=master) if video else None
     sounds = _sounds(audios, shown)
     sound = next((one for one in sounds if one.default), sounds[0] if sounds else None)
     if picture is None and sound is None:
@@ -138,7 +138,7 @@ def _video_stream(container: InputContainer) -> VideoStream | None:
     return next((s for s in container.streams.video if not _is_cover(s)), None)
 
 
-def _picture(container: InputContainer, stream: VideoStream, master: Master, shown: Times) -> Picture:
+def _picture(container: InputContainer, stream: VideoStream, shown: Times, *, master: Master) -> Picture:
     context, tick = stream.codec_context, stream.time_base
     if not shown.starts or tick is None:
         refusals.reject("no-frames", "There is a video stream, but not one picture in it.")

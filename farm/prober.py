@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 from pathlib import Path
 
 import msgspec
 
-from farm import run
+from farm import run, warm
 from farm.media import MediaInfo
 from farm.probe import probe
 from shared.errors import EncodeFailed, MasterRejected
@@ -19,6 +20,17 @@ LIMITS = run.Limits(deadline_s=900, stall_s=900, memory_bytes=4 << 30, file_byte
 #: The repository's root goes in by hand: the process sees nothing of our environment.
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from farm.prober import main; main()"
 _ROOT = str(Path(__file__).resolve().parents[1])
+#: Processes that wait for the next master: as many as were ever asked at once.
+_WAITING: list[warm.Warm] = []
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What the process is told: the master, where to write the finding, and what it may use."""
+
+    path: str
+    result: str
+    sound_only: bool
+    limits: run.Limits
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -38,7 +50,7 @@ async def look(
     """
     result = folder / f"probe-{secrets.token_hex(8)}.json"
     try:
-        await run.run(_argv(path, result, sound_only=sound_only), folder, limits, stop=stop)
+        await _done(_task(path, result, sound_only=sound_only, limits=limits), folder, limits=limits, stop=stop)
         found = msgspec.json.decode(await asyncio.to_thread(result.read_bytes), type=Finding)
     except EncodeFailed as error:
         words = f"the file could not be examined ({error})"
@@ -50,15 +62,37 @@ async def look(
     return found.info
 
 
-def _argv(path: Path, result: Path, *, sound_only: bool) -> list[str]:
-    return [sys.executable, "-c", _BOOT, _ROOT, str(path.absolute()), str(result.absolute()), str(int(sound_only))]
+def _task(path: Path, result: Path, *, sound_only: bool, limits: run.Limits) -> bytes:
+    return msgspec.json.encode(Task(str(path.absolute()), str(result.absolute()), sound_only, limits))
+
+
+async def _done(task: bytes, folder: Path, *, limits: run.Limits, stop: asyncio.Event | None) -> None:
+    """Have a process that waits do the task, a new one where none does; it waits again unless it failed."""
+    while _WAITING and not _WAITING[-1].is_ready:
+        _WAITING.pop().end()
+    process = _WAITING.pop() if _WAITING else warm.Warm([sys.executable, "-c", _BOOT, _ROOT], folder)
+    try:
+        await process.do(task, deadline_s=limits.deadline_s, stop=stop)
+    except BaseException:
+        process.end()
+        raise
+    _WAITING.append(process)
 
 
 def main() -> None:
-    """`MASTER RESULT SOUND_ONLY`: probe and write the finding."""
-    master, result, sound_only = sys.argv[1:]
+    """The process: a child looks at each master that is asked for."""
+    os.chdir("/")
+    warm.serve(_limits, _write)
+
+
+def _limits(task: bytes) -> run.Limits:
+    return msgspec.json.decode(task, type=Task).limits
+
+
+def _write(task: bytes) -> None:
+    wanted = msgspec.json.decode(task, type=Task)
     try:
-        finding = Finding(probe(Path(master), sound_only=sound_only == "1"))
+        finding = Finding(probe(Path(wanted.path), sound_only=wanted.sound_only))
     except MasterRejected as error:
         finding = Finding(code=error.code, words=str(error))
-    Path(result).write_bytes(msgspec.json.encode(finding))
+    Path(wanted.result).write_bytes(msgspec.json.encode(finding))

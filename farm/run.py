@@ -71,12 +71,12 @@ async def run(
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=folder,
-        env={name: environ[name] for name in _KEPT if name in environ} | {"LC_ALL": "C", "HOME": str(folder)},
+        env=bare(folder, environ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=_confinement(limits),
+        preexec_fn=confinement(limits),
     )
     watch = _Watch(limits, on_progress)
     readers = [asyncio.create_task(watch.read(process.stdout)), asyncio.create_task(watch.keep(process.stderr))]
@@ -91,7 +91,7 @@ async def run(
             watch.check()
         await asyncio.wait(readers, timeout=LOOK_S)
         if process.returncode:
-            raise _failure(process.returncode, watch.last)
+            raise failure(process.returncode, watch.last)
         return list(watch.last)
     except EncodeFailed as error:
         error.details["lines"] = list(watch.last)
@@ -163,7 +163,8 @@ async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
         yield rest.decode("utf-8", "replace")
 
 
-def _failure(code: int, last: deque[str]) -> EncodeFailed:
+def failure(code: int, last: Sequence[str] = ()) -> EncodeFailed:
+    """What a process that ended with `code` means; `last`: its last words."""
     if code == -signal.SIGKILL:
         return EncodeFailed("ffmpeg was ended by SIGKILL", code="killed", lost=True)
     if code < 0:
@@ -186,7 +187,12 @@ def _signal(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _confinement(limits: Limits) -> Callable[[], None]:
+def bare(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a process that reads hostile files and lives in `folder`."""
+    return {name: environ[name] for name in _KEPT if name in environ} | {"LC_ALL": "C", "HOME": str(folder)}
+
+
+def confinement(limits: Limits) -> Callable[[], None]:
     """What the child does between fork and exec; the library is loaded before, since a fork may not."""
     prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
     bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, limits.files)]

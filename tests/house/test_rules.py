@@ -21,8 +21,8 @@ PERSONAL = {"email", "mail", "name", "username", "address", "ip", "phone", "pass
 SQL = re.compile(r"\b(select\s.+\sfrom|insert\s+into|update\s+\w+\s+set|delete\s+from)\b", re.IGNORECASE | re.DOTALL)
 #: Where SQL may stand besides a feature's store.py.
 SQL_HOMES = {"gateway/control/outbox.py", "infra/migrate.py", "infra/stack/postgres.py"}
-#: The only modules that start processes.
-STARTERS = {"farm/run.py"}
+#: The only modules that start processes: ffmpeg, and the probe.
+STARTERS = {"farm/run.py", "farm/warm.py"}
 STARTS = re.compile(r"(subprocess\.(run|Popen|check)|create_subprocess|os\.(system|exec|spawn|fork|popen))")
 #: Machine paths and registry hosts, spelt so that this file does not hold them itself.
 LEAKS = re.compile(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,16 @@ from tests.support import media
 
 HANGS = "import time; time.sleep(600)"
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+#: The real process, but what looks at the master does this.
+BOOT = prober._BOOT.replace(
+    "main()", "import farm.prober as p, os, signal, time; p.probe = lambda *_, **__: {}; main()"
+)
+
+
+@pytest.fixture
+def none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process waits yet."""
+    monkeypatch.setattr(prober, "_WAITING", [])
 
 
 async def test_process_finds_what_the_probe_finds(tmp_path: Path) -> None:
@@ -31,14 +43,18 @@ async def test_refusal_comes_back_with_code_and_words(tmp_path: Path) -> None:
     assert (there.value.code, str(there.value)) == (here.value.code, str(here.value))
 
 
-async def test_process_that_dies_is_a_failure_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_process_that_dies_is_a_failure_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, none_waiting: None
+) -> None:
     monkeypatch.setattr(prober, "_BOOT", DIES)
     with pytest.raises(EncodeFailed, match=r"could not be examined .*SIGSEGV"):
         await prober.look(media.plain(), tmp_path, sound_only=False)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_process_that_hangs_is_ended_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_process_that_hangs_is_ended_at_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, none_waiting: None
+) -> None:
     monkeypatch.setattr(prober, "_BOOT", HANGS)
     limits = msgspec.structs.replace(prober.LIMITS, deadline_s=0.5)
     with pytest.raises(EncodeFailed) as late:
@@ -46,9 +62,50 @@ async def test_process_that_hangs_is_ended_at_its_deadline(tmp_path: Path, monke
     assert late.value.code == "deadline"
 
 
-async def test_process_ends_when_the_worker_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_process_ends_when_the_worker_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, none_waiting: None
+) -> None:
     monkeypatch.setattr(prober, "_BOOT", HANGS)
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(Stopped):
         await prober.look(media.plain(), tmp_path, sound_only=False, stop=stop)
+
+
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGSEGV)", "time.sleep(600)", "b''.decode(1)"])
+async def test_the_process_that_forks_survives_or_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, none_waiting: None, how: str
+) -> None:
+    monkeypatch.setattr(prober, "_BOOT", BOOT.format(how))
+    limits = msgspec.structs.replace(prober.LIMITS, deadline_s=2)
+    with pytest.raises(EncodeFailed, match="could not be examined"):
+        await prober.look(media.plain(), tmp_path, sound_only=False, limits=limits)
+    monkeypatch.undo()
+    assert (await prober.look(media.plain(), tmp_path, sound_only=False)).demuxer == "mov"
+
+
+async def test_one_process_serves_one_master_after_the_other(tmp_path: Path, none_waiting: None) -> None:
+    await prober.look(media.plain(), tmp_path, sound_only=False)
+    (first,) = prober._WAITING
+    await prober.look(media.plain(), tmp_path, sound_only=False)
+
+    assert [first] == prober._WAITING and first.is_ready
+    first.end()
+
+
+async def test_a_process_that_was_killed_while_it_waited_is_replaced(tmp_path: Path, none_waiting: None) -> None:
+    await prober.look(media.plain(), tmp_path, sound_only=False)
+    (first,) = prober._WAITING
+    os.kill(first._process.pid, signal.SIGKILL)
+    first._process.wait()
+
+    await prober.look(media.plain(), tmp_path, sound_only=False)
+    assert first not in prober._WAITING
+    prober._WAITING[0].end()
+
+
+async def test_memory_is_bounded_for_the_one_master(tmp_path: Path, none_waiting: None) -> None:
+    little = msgspec.structs.replace(prober.LIMITS, memory_bytes=1 << 20)
+    with pytest.raises(EncodeFailed, match="could not be examined"):
+        await prober.look(media.plain(), tmp_path, sound_only=False, limits=little)
+    await prober.look(media.plain(), tmp_path, sound_only=False)
