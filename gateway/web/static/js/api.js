@@ -47,15 +47,16 @@ export async function problemOf(response) {
   return new Problem(response.status, body ?? {}, Number(response.headers.get("Retry-After")) || 0);
 }
 
-/** Call `/v1/<path>`; resolves to the decoded answer, or null for 204. Rejects with a Problem. */
+/** Call `/v1/<path>` with a body that is JSON, or a file as it is; resolves to the decoded answer, or null for 204. Rejects with a Problem. */
 export async function api(method, path, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  const isFile = body instanceof Blob;
+  const headers = body === undefined ? {} : { "Content-Type": isFile ? "text/plain" : "application/json" };
   let response;
   try {
     response = await fetch(`/v1/${path}`, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || isFile ? body : JSON.stringify(body),
       credentials: "same-origin",
     });
   } catch {
