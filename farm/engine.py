@@ -114,12 +114,18 @@ async def program(named: str, folder: Path) -> tuple[str, str]:
         build = await _build(on_path, folder)
         if new_enough(build):
             return on_path, build
+    if (found := wheel()) is None:
+        raise Misconfigured("there is no ffmpeg >= 5.1: set USHER_FFMPEG or install imageio-ffmpeg")
+    return found, await _build(found, folder)
+
+
+def wheel() -> str | None:
+    """imageio-ffmpeg's ffmpeg, which has libvmaf; None where that is not installed."""
     try:
         import imageio_ffmpeg  # part of the embedded extra alone
     except ImportError:
-        raise Misconfigured("there is no ffmpeg >= 5.1: set USHER_FFMPEG or install imageio-ffmpeg") from None
-    wheel = str(imageio_ffmpeg.get_ffmpeg_exe())
-    return wheel, await _build(wheel, folder)
+        return None
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def build_named(output: Iterable[str]) -> str | None:

@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from farm import chunks, early, prober, publish
+from farm import chunks, early, pertitle, prober, publish
 from farm.encoders import encoder
 from farm.encoders.failures import why_replan
 from farm.encoders.x264 import X264
@@ -203,9 +203,13 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
         await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
-    chosen = ticket.encoder or on.engine.encoder.name
-    recipe = Recipe(ticket.title, sha256, chosen, on.engine.build, sound_only, mode=ticket.mode)
-    made = plan(info, msgspec.structs.replace(recipe, loudness=ticket.loudness))
+        chosen = ticket.encoder or on.engine.encoder.name
+        recipe = Recipe(ticket.title, sha256, chosen, on.engine.build, sound_only, mode=ticket.mode)
+        recipe = msgspec.structs.replace(recipe, loudness=ticket.loudness)
+        made = plan(info, recipe)
+        if ticket.mode == "per-title":
+            trials = pertitle.Trials(on.engine.ffmpeg, on.settings, stop)
+            made = plan(info, recipe, await pertitle.crfs(made, path, trials))
     version = made.version
     order = msgspec.json.encode(Order(made, ticket.master))
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
