@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
+from redis.asyncio import Redis
 
-from shared.jobs import CPU_QUEUE, GPU_QUEUE
+from gateway.control.worker.broker import Broker
+from shared.events import FARM_STREAM
+from shared.jobs import (
+    CPU_QUEUE,
+    GPU_QUEUE,
+    PROBE_CHUNK,
+    ChunkTicket,
+    Message,
+    Planned,
+    ProbeTicket,
+    Progress,
+    Ticket,
+)
+from shared.need import FIRST, Needs, Offer, score, work_of
 from shared.settings import FarmSettings, is_secret, load, variable
-from tests.support import keda, pods, promql
+from shared.storage.s3 import S3Bucket
+from tests.support import keda, media, pods, promql
 from tests.support.pods import Pod, Resource, built, environment, one, template
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, moto
-from tests.support.valkey import Valkey
 
+Value = TypeVar("Value")
+MASTER = "masters/ttl_1/upl_1"
 SECRETS = {"redis-url": "redis://redis:6379/0", "s3-access-key": ACCESS_KEY, "s3-secret-key": SECRET_KEY}
 OLDEST, NEWEST = "1.30", "1.37"
 #: What is no setting of ours: which parts of the driver the container runtime lets in.
@@ -41,7 +60,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-async def pod(part: list[Resource], tmp_path: Path, objects: S3Server, valkey_server: Valkey, redis_url: str) -> Any:
+async def pod(part: list[Resource], tmp_path: Path, objects: S3Server, redis_url: str) -> AsyncIterator[Pod]:
     """A worker's pod, running."""
     await objects.make_bucket(environment(part, SECRETS)["USHER_BUCKET"].removeprefix("s3://"))
     replaced = {"USHER_REDIS_URL": redis_url, "USHER_S3_ENDPOINT": objects.endpoint}
@@ -186,9 +205,74 @@ def test_small_has_no_scaler_and_one_worker(tools: Path) -> None:
     assert one(part, "Deployment")["spec"].get("replicas", 1) == 1
 
 
-def test_pod_works_and_leaves_as_its_manifest_says(pod: Pod) -> None:
+def test_pod_leaves_in_time_without_a_hook(part: list[Resource]) -> None:
+    # Nobody is sent to a worker, so there is nothing to look away from first.
+    assert template(part)["terminationGracePeriodSeconds"] >= 2 * HAND_BACK_S
+    assert "lifecycle" not in template(part)["containers"][0]
+
+
+async def test_pod_works_and_gives_its_work_back_when_it_is_told_to_go(
+    pod: Pod, objects: S3Server, redis: Redis
+) -> None:
     assert pod.probe("livenessProbe") == 200
-    assert b"usher_farm_chunk_seconds" in pod.get("/metrics", port="private")[1]
-    assert pod.spec["terminationGracePeriodSeconds"] >= 2 * HAND_BACK_S
-    assert "lifecycle" not in pod.container
-    assert pod.stop() == 0
+    needs, bucket = Needs(redis, lease_s=15), bucket_of(pod, objects)
+    try:
+        await bucket.put_file(MASTER, media.master("minute.mp4", *media.picture("640x360", seconds=60), *media.H264))
+        await offer(pod, needs, "job_1", PROBE_CHUNK, ProbeTicket("job_1", "ttl_1", "upl_1", MASTER, ""))
+        version = await planned(pod, redis)
+        await offer(pod, needs, version, "1", ChunkTicket("job_1", "ttl_1", version, "1"))
+        owner = await pod_until(pod, lambda: holder(needs, work_of(version, "1")))
+        assert owner.partition("/")[0] == pods.POD
+        await pod_until(pod, lambda: began(redis))
+        pod.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(pod.process.wait, HAND_BACK_S) == 0
+        assert await needs.leased([work_of(version, "1")]) == {work_of(version, "1"): False}
+        assert await needs.held([work_of(version, "1")]) == {work_of(version, "1"): True}
+        assert list((pod.mounted("/scratch") / "chunks").iterdir()) == []
+    finally:
+        await bucket.close()
+
+
+def bucket_of(pod: Pod, objects: S3Server) -> S3Bucket:
+    name = pod.environ["USHER_BUCKET"].removeprefix("s3://")
+    return S3Bucket(
+        name, endpoint=objects.endpoint, region=objects.region, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+    )
+
+
+async def offer(pod: Pod, needs: Needs, plan: str, chunk: str, ticket: Ticket) -> None:
+    """Let a piece be taken, as control does."""
+    await needs.offer(Offer(plan, CPU_QUEUE, "slr_1", 0, 20.0, 1, {chunk: ticket}, {chunk: score(FIRST)}))
+    await Broker(pod.environ["USHER_REDIS_URL"]).top_up({CPU_QUEUE: 1})
+
+
+async def planned(pod: Pod, redis: Redis) -> str:
+    """The version, once the probe has told of it."""
+
+    async def told() -> str | None:
+        return next((each.version for each in await messages(redis) if isinstance(each, Planned)), None)
+
+    return await pod_until(pod, told)
+
+
+async def holder(needs: Needs, work: str) -> str | None:
+    return (await needs.owners()).get(work)
+
+
+async def began(redis: Redis) -> bool | None:
+    """Whether ffmpeg has told how far it is."""
+    return True if any(isinstance(each, Progress) for each in await messages(redis)) else None
+
+
+async def messages(redis: Redis) -> list[Message]:
+    return [msgspec.json.decode(fields[b"e"], type=Message) for _, fields in await redis.xrange(FARM_STREAM)]
+
+
+async def pod_until(pod: Pod, ask: Callable[[], Awaitable[Value | None]]) -> Value:
+    """The answer, once there is one, while the pod runs."""
+    deadline = asyncio.get_running_loop().time() + pods.START_WITHIN_S
+    while (value := await ask()) is None:
+        assert pod.process.poll() is None, (pod.folder / "pod.log").read_text()
+        assert asyncio.get_running_loop().time() < deadline, (pod.folder / "pod.log").read_text()
+        await asyncio.sleep(0.05)
+    return value
