@@ -13,12 +13,16 @@ _HEAD = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
 
 
 def segments(text: bytes, *, duration_s: float) -> list[bytes]:
-    """A file as uploaded, in pieces that cover a title of `duration_s`; a cue over a border stands in both.
+    """A file as uploaded, in pieces that cover a title of `duration_s`; a cue over a border stands in both pieces.
+
+    Cues that begin after the title's end are left out.
 
     Raises what `shared.subtitles.parse` raises.
     """
     pieces: list[list[Cue]] = [[] for _ in _lengths(duration_s)]
     for cue in parse(text):
+        if cue.start_ms >= duration_s * 1000:
+            continue
         last = (cue.end_ms - 1) // (PIECE_S * 1000)
         for number in range(cue.start_ms // (PIECE_S * 1000), min(last + 1, len(pieces))):
             pieces[number].append(cue)

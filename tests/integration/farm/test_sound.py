@@ -115,6 +115,24 @@ async def test_every_language_is_heard_by_its_own_name(farm: Farm) -> None:
     assert len({track.ticks for track in marker.tracks}) == 1
 
 
+async def test_a_player_finds_every_sound_with_its_language_and_channels(farm: Farm, tmp_path: Path) -> None:
+    tones = "|".join(f"0.1*sin(2*PI*{hertz}*t)" for hertz in ALL)
+    master = media.master(
+        "both.mkv",
+        *media.picture("160x90", seconds=4),
+        *("-f", "lavfi", "-i", f"aevalsrc='{tones}':c=5.1:s=48000:d=4", *media.tone(4, rate=48000)),
+        *("-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:a", "pcm_s16le", *media.H264),
+        *("-metadata:s:a:0", "language=fre", "-metadata:s:a:1", "language=spa"),
+    )
+    made = await farm.whole(master)
+    playlist = tmp_path / "bucket" / names.multivariant(made.plan.title, made.ready.edition, made.ready.ceilings[0])
+
+    with av.open(str(playlist), "r") as container:
+        found = {(one.metadata.get("language"), one.channels) for one in container.streams.audio}
+    assert found == {("fr", 2), ("fr", 6), ("es", 2)}
+    assert made.ready.languages == ("fr", "es")
+
+
 async def test_all_sounds_begin_and_end_together_however_late_theirs_do(farm: Farm) -> None:
     late = ("-itsoffset", "1.5", *media.tone(1, rate=48000))
     master = media.master(
