@@ -67,7 +67,11 @@ class Stage:
     @property
     def redis_url(self) -> str:
         """The Valkey as an edge sees it."""
-        return self._plan.redis_url("edge")
+        return self.redis_of("edge")
+
+    def redis_of(self, app: str) -> str:
+        """The Valkey as a process of Usher sees it."""
+        return self._plan.redis_url(app)
 
     def port(self, offset: int) -> int:
         """One of the stage's ports; the edges take those from 20 on."""
