@@ -85,10 +85,11 @@ async def show(id: str, *, by: Principal, needs: Needs, farms: FarmRows, pieces:
         at, is_live = await _at_work(needs), True
     except (RedisError, OSError):
         at, is_live = {}, False
-    found = sorted(await pieces.pieces([id]), key=wished)
-    return JobPieces(
-        job=line, pieces=[piece_view(piece, _worker(at, line, piece.chunk)) for piece in found], is_live=is_live
-    )
+    views = [
+        piece_view(piece, _worker(at, line, piece.chunk), has_plan=line.version is not None)
+        for piece in sorted(await pieces.pieces([id]), key=wished)
+    ]
+    return JobPieces(job=line, pieces=views, is_live=is_live)
 
 
 async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Needs, outbox: Outbox) -> Marked:

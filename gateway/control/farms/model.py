@@ -174,13 +174,14 @@ def by_plan(owners: Sequence[Owner]) -> dict[str, Owner]:
     return {plan: owner for owner in owners for plan in (owner.version, owner.id) if plan}
 
 
-def piece_view(piece: Piece, worker: str) -> PieceView:
-    """A piece as it stands."""
+def piece_view(piece: Piece, worker: str, *, has_plan: bool) -> PieceView:
+    """A piece as it stands. The probe has no marker: that there is a plan says that it is done."""
+    is_done = piece.done_at is not None or (piece.chunk == PROBE_CHUNK and has_plan and not worker)
     fractions = piece.progress.values()
-    progress = 1.0 if piece.done_at else sum(fractions) / len(fractions) if fractions else 0.0
+    progress = 1.0 if is_done else sum(fractions) / len(fractions) if fractions else 0.0
     return PieceView(
         chunk=piece.chunk,
-        state="done" if piece.done_at else "running" if worker or piece.running > 0 else "waiting",
+        state="done" if is_done else "running" if worker or piece.running > 0 else "waiting",
         progress=round(progress, 4),
         started=piece.started,
         failures=piece.failures,

@@ -107,6 +107,7 @@ async def test_job_is_shown_piece_by_piece_with_who_is_at_it(
     control: Control, seller: Desk, admin: httpx2.AsyncClient, needs: Needs
 ) -> None:
     _, job = await under_way(control, seller, needs)
+    await say(control, farm.Started(job, "probe", "a0"), "1-0")
     await say(control, farm.Started(job, "0", "a1"), "1-1")
     await say(control, farm.Progress(job, "0", {"720": 0.5, "360": 0.5}))
     await say(control, farm.ChunkDone(job, "sound"))
@@ -116,6 +117,7 @@ async def test_job_is_shown_piece_by_piece_with_who_is_at_it(
     assert (pieces["0"]["state"], pieces["0"]["progress"], pieces["0"]["worker"]) == ("running", 0.5, "w1")
     assert (pieces["sound"]["state"], pieces["sound"]["progress"], pieces["sound"]["worker"]) == ("done", 1.0, "")
     assert (pieces["1"]["state"], pieces["1"]["worker"], told["is_live"]) == ("waiting", "", True)
+    assert (pieces["probe"]["state"], pieces["probe"]["progress"]) == ("done", 1.0)
 
 
 async def test_worker_is_told_to_rest_to_leave_and_to_work_on(
