@@ -6,8 +6,10 @@ makes the farm read something else. Frames are counted in the file's index, or b
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -31,6 +33,8 @@ LEAD_S = 0.2
 OFF_GRID_S = 0.00101
 #: Of all places where decoding may start, the first of each such stretch is told.
 KEYS_EVERY_S = 0.5
+#: An MP4's index tells what libav would else decode some pictures for; one is decoded here, later.
+_UNDECODED = {"skip_frame": "all"}
 _HDR_TRANSFERS = frozenset({16, 18})
 _INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
 _UNNAMED = frozenset({"SoundHandler", "VideoHandler", "Core Media Audio"})
@@ -61,18 +65,24 @@ def probe(path: Path, *, sound_only: bool = False) -> MediaInfo:
 
 def _opened(master: Master) -> InputContainer:
     """The file as libav reads it, which stops at one stream more than is taken."""
-    options = {"protocol_whitelist": "file", "max_streams": str(refusals.MAX_STREAMS + 1)}
+    most = refusals.MAX_STREAMS + 1
+    options: dict[str, Any] = {
+        "format": master.demuxer,
+        "container_options": {"protocol_whitelist": "file", "max_streams": str(most)},
+        **({"stream_options": [_UNDECODED] * most} if master.demuxer == "mov" else {}),
+    }
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as said:
-            return av.open(
-                f"file:{master.path}", format=master.demuxer, container_options=options, metadata_errors="replace"
-            )
+            opened: InputContainer = av.open(f"file:{master.path}", metadata_errors="replace", **options)
+            return opened
     except av.FFmpegError:
         if any("max_streams" in words for *_, words in said):
             refusals.more_streams()
         raise
+    except ValueError:  # options for streams, and not one stream
+        refusals.no_media()
     finally:
         av.logging.set_level(level)
 
@@ -99,7 +109,7 @@ def _look(container: InputContainer, master: Master, *, sound_only: bool) -> Med
     video = None if sound_only else _video_stream(container)
     audios = [stream for stream in container.streams.audio if stream.codec_context is not None]
     if video is None and not audios:
-        refusals.reject("no-sound" if sound_only else "no-media", "There is no picture and no sound in this file.")
+        refusals.no_media(sound_only=sound_only)
     if video is not None:
         refusals.size(video.codec_context.width, video.codec_context.height)
     shown = times(container, [*([video] if video else []), *audios], size=master.size, tracks=master.tracks)
@@ -185,16 +195,18 @@ def _pixel_shape(stream: VideoStream, frame: VideoFrame) -> Fraction:
 
 
 def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    stream.codec_context.thread_type = "NONE"
+    """The first picture that can be decoded, without those that are decoded after it and shown before."""
+    context = stream.codec_context
+    context.thread_type = "NONE"
     for count, packet in enumerate(container.demux(stream)):
-        try:
-            if frames := packet.decode():
+        with suppress(av.FFmpegError):
+            if frames := packet.decode() or (packet.is_keyframe and context.decode(None)):
                 return frames[0]
-        except av.FFmpegError:
-            continue
+            if packet.is_keyframe:
+                context.flush_buffers()
         if count > FIRST_PICTURE_PACKETS:
             break
-    raise MasterRejected(f"The picture ({stream.codec_context.name}) cannot be decoded.", code="undecodable")
+    raise MasterRejected(f"The picture ({context.name}) cannot be decoded.", code="undecodable")
 
 
 def _pace(stream: VideoStream, shown: Times, tick: Fraction) -> tuple[Fraction, bool]:

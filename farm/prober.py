@@ -79,6 +79,11 @@ async def _done(task: bytes, folder: Path, *, limits: run.Limits, stop: asyncio.
     _WAITING.append(process)
 
 
+def waiting() -> tuple[warm.Warm, ...]:
+    """The processes that wait for a master now."""
+    return tuple(_WAITING)
+
+
 def main() -> None:
     """The process: a child looks at each master that is asked for."""
     os.chdir("/")

@@ -36,6 +36,11 @@ def more_streams() -> NoReturn:
     reject("too-many-streams", f"The file holds more than {MAX_STREAMS} streams; at most {MAX_STREAMS} are read.")
 
 
+def no_media(*, sound_only: bool = False) -> NoReturn:
+    """Raises MasterRejected for a file with nothing to see or, for `sound_only`, to hear."""
+    reject("no-sound" if sound_only else "no-media", "There is no picture and no sound in this file.")
+
+
 def size(width: int, height: int) -> None:
     """Refuse a picture no encoder takes; sides of 0 are of one that not even a decoder does."""
     if not width or not height:

@@ -45,6 +45,11 @@ class Warm:
         atexit.register(self.end)
 
     @property
+    def pid(self) -> int:
+        """Of the process, and of its group."""
+        return self._process.pid
+
+    @property
     def is_ready(self) -> bool:
         """Whether it still waits."""
         return self._process.poll() is None
