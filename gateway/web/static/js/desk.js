@@ -98,8 +98,8 @@ async function waitingUpload(title) {
 
 function zone(title, waiting, content, { signal, reload }) {
   const words = waiting ? "Drop the same file to go on" : title.duration_s ? "Drop a file to replace it" : "Drop the file here";
-  const take = (file) => {
-    const transfer = new Transfer(title.id, file);
+  const take = (file, options) => {
+    const transfer = new Transfer(title.id, file, options);
     transfer.start();
     showTransfer(content, transfer, { signal, reload });
   };

@@ -79,10 +79,10 @@ async function showTitles() {
   const titles = await all("studio/titles?limit=50");
   const problem = h("div", { role: "alert" });
   const seller = sellerChoice();
-  const zone = drop("Drop a video or sound file here", async (file) => {
+  const zone = drop("Drop a video or sound file here", async (file, options) => {
     problem.replaceChildren();
     try {
-      await begin(file, seller.value);
+      await begin(file, options, seller.value);
     } catch (error) {
       problem.replaceChildren(notice("bad", error.message));
     }
@@ -106,11 +106,11 @@ function nothingYet() {
   return h("div", { class: "empty" }, icon("film"), h("h3", {}, "No titles yet"), h("p", {}, "Drop your first file above. It stays a draft that only you see until you publish it."));
 }
 
-async function begin(file, seller) {
+async function begin(file, options, seller) {
   const kind = file.type.startsWith("audio/") ? "audio" : "video";
   const name = file.name.replace(/\.[^.]*$/, "").replace(/[_.]+/g, " ").trim() || "Untitled";
   const title = await api("POST", "titles", { seller, name: name.slice(0, 200), kind });
-  new Transfer(title.id, file).start();
+  new Transfer(title.id, file, options).start();
   go(`/studio/${title.id}`);
 }
 

@@ -4,9 +4,10 @@ import { percent, remaining, size } from "./words.js";
 
 const TYPES = "video/*,audio/*,.mkv,.mov,.mp4,.webm,.avi,.ts,.mts,.m2ts,.mxf,.mp3,.m4a,.wav,.flac,.ogg,.opus";
 
-/** A drop zone that also opens the file picker; `take(file)` gets the file. */
+/** A drop zone that also opens the file picker; `take(file, options)` gets the file and what is to be done with it. */
 export function drop(words, take, { small = false, label = "Choose a file" } = {}) {
   const input = h("input", { type: "file", accept: TYPES, hidden: true });
+  const { element: choices, chosen } = wishes();
   const button = h("button", { class: "button button-main", type: "button", onclick: () => input.click() }, label);
   const zone = h(
     "div",
@@ -16,18 +17,33 @@ export function drop(words, take, { small = false, label = "Choose a file" } = {
     small ? null : h("p", { class: "muted" }, "It stays a draft that only you see until you publish it."),
     input,
     button,
+    choices,
   );
   input.addEventListener("change", () => {
-    if (input.files.length) take(input.files[0]);
+    if (input.files.length) take(input.files[0], chosen());
     input.value = "";
   });
   zone.addEventListener("dragover", () => zone.classList.add("over"));
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (event) => {
     zone.classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0], chosen());
   });
   return zone;
+}
+
+/** What a seller may wish for the making of a file, and a function that says what is wished now. */
+function wishes() {
+  const loudness = h("input", { type: "checkbox" });
+  const rates = h("input", { type: "checkbox" });
+  const element = h(
+    "details",
+    { class: "wishes" },
+    h("summary", {}, "Options"),
+    h("label", { class: "check" }, loudness, "Bring the loudness to that of other titles (−16 LUFS)"),
+    h("label", { class: "check" }, rates, "Try out which bitrates suit this film: smaller streams, a little later"),
+  );
+  return { element, chosen: () => ({ ...(loudness.checked && { loudness: "even" }), ...(rates.checked && { mode: "per-title" }) }) };
 }
 
 /** A transfer with its bar and buttons; follows it until `signal` aborts. */

@@ -21,7 +21,8 @@ addEventListener("beforeunload", (event) => {
 
 /** One file on its way. Fires `change` whenever `state` (sending, paused, done, failed) or `sent` moves. */
 export class Transfer extends EventTarget {
-  constructor(title, file) {
+  /** `options` go into the upload's metadata: `mode`, `loudness`. */
+  constructor(title, file, options = {}) {
     super();
     this.title = title;
     this.file = file;
@@ -36,7 +37,7 @@ export class Transfer extends EventTarget {
     this.upload = new Upload(file, {
       endpoint: "/v1/uploads",
       retryDelays: DELAYS,
-      metadata: { title, filename: file.name, filetype: file.type || "application/octet-stream" },
+      metadata: { title, filename: file.name, filetype: file.type || "application/octet-stream", ...options },
       fingerprint: async () => `usher:${title}:${file.name}:${file.size}:${file.lastModified}`,
       removeFingerprintOnSuccess: true,
       onShouldRetry: (error) => this.#retries(error.originalResponse?.getStatus() ?? 0),
