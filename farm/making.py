@@ -56,12 +56,14 @@ async def ffmpeg(making: Making, argv: list[str], folder: Path, *, tell: run.OnP
         await end(sending)
 
 
-async def written(attempt: Attempt, name: str, pieces: Iterator[Piece], *, timescale: int) -> tuple[Track, bytes]:
-    """Write a rendition's pieces, the init first; the track they are, and the init."""
+async def written(
+    attempt: Attempt, name: str, pieces: Iterator[Piece], *, timescale: int, adopting: str = ""
+) -> tuple[Track, bytes]:
+    """Write a rendition's pieces, the init first; the track they are, and the init. `adopting`: see `Attempt.write`."""
     first = next(pieces)
     init = first.data
-    await attempt.write(name, [first])
-    segments = await attempt.write(name, pieces)
+    await attempt.write(name, [first], adopting=adopting)
+    segments = await attempt.write(name, pieces, adopting=adopting)
     sizes = tuple(attempt.size(f"{name}/{segment.name}") for segment in segments)
     return Track(name, "", timescale, tuple(segment.ticks for segment in segments), sizes), init
 

@@ -66,15 +66,21 @@ class Attempt:
         self._bucket, self._version, self._chunk, self._attempt = bucket, version, chunk, attempt
         self._made: dict[str, Made] = {}
 
-    async def write(self, folder: str, pieces: Iterable[Piece], content_type: str = MP4_TYPE) -> list[Piece]:
-        """Write each piece under `folder` ("" for the version's own); gives them back without their bytes."""
+    async def write(
+        self, folder: str, pieces: Iterable[Piece], content_type: str = MP4_TYPE, *, adopting: str = ""
+    ) -> list[Piece]:
+        """Write each piece under `folder` ("" for the version's own); gives them back without their bytes.
+
+        `adopting`: the title whose version gets them at once, see `adopt`.
+        """
         seen = []
 
         async def put(piece: Piece) -> None:
             name = f"{folder}/{piece.name}" if folder else piece.name
-            self._made[name] = Made(name, len(piece.data), hashlib.sha256(piece.data).hexdigest())
             seen.append(msgspec.structs.replace(piece, data=b""))
-            await self._bucket.put(f"{self._prefix}/{name}", piece.data, content_type=content_type)
+            data = await self.adopt(adopting, name, piece.data) if adopting else piece.data
+            self._made[name] = Made(name, len(data), hashlib.sha256(data).hexdigest())
+            await self._bucket.put(f"{self._prefix}/{name}", data, content_type=content_type)
 
         await each(pieces, put)
         return seen
@@ -90,6 +96,16 @@ class Attempt:
             return ours
         theirs = await marker(self._bucket, self._version, self._chunk)
         return theirs or ours
+
+    async def adopt(self, title: str, name: str, data: bytes, *, content_type: str = MP4_TYPE) -> bytes:
+        """Publish an object before there is a marker, unless it is published: what lies there then, and stays.
+
+        Another attempt may have published it, by another build of the encoder with other bytes: those count.
+        """
+        key = f"{names.version_prefix(title, self._version)}{name}"
+        if await self._bucket.put_if_absent(key, data, content_type=content_type):
+            return data
+        return await self._bucket.get(key)
 
     async def agrees(self, title: str, name: str) -> bool:
         """Whether an object this attempt wrote is the same as the published one of that name, if there is one."""
