@@ -15,7 +15,7 @@ from shared.jobs import SOUND_CHUNK
 
 async def rows(stage: Stage) -> list[Row]:
     """CPU of all chunks of the picture, the first of 8 s among them, and VMAF."""
-    master = await stage.film(Film(seconds=stage.seconds(68, quick=16), gop_s=3))
+    master = await stage.film(Film(seconds=stage.seconds(68, quick=16), gop_s=3, kbps=5000))
     plan = await made.planned(master)
     one = made.whole(plan)
     found = await stage.interleaved(

@@ -12,7 +12,7 @@ from benchmarks.report import Row
 
 async def rows(stage: Stage) -> list[Row]:
     """CPU of the whole ladder with its sound, and VMAF."""
-    master = await stage.film(Film(seconds=stage.seconds(24, quick=2)))
+    master = await stage.film(Film(seconds=stage.seconds(24, quick=2), kbps=5000))
     plan = made.whole(await made.planned(master))
     commands = plain.a_rung_each(stage, plan, master)
     stage.theirs("Ladder of four", *commands)

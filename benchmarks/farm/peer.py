@@ -18,7 +18,7 @@ RUNGS = tuple(rung for rung in LADDER if rung.height <= 480)
 
 async def rows(stage: Stage) -> list[Row]:
     """CPU, bytes and VMAF of three rungs."""
-    master = await stage.film(Film(seconds=stage.seconds(24, quick=4)))
+    master = await stage.film(Film(seconds=stage.seconds(24, quick=4), kbps=5000))
     plan = made.whole(await made.planned(master, ladder=RUNGS))
     commands = _commands(stage, plan, master)
     stage.theirs("Three rungs, the usual way", *commands)
@@ -63,7 +63,7 @@ def _commands(stage: Stage, plan: Plan, master: Path) -> list[list[str]]:
     scales = (f"[p{at}]scale={rung.width}:{rung.height}[v{at}]" for at, rung in enumerate(rungs))
     graph = ";".join((f"[0:v:0]split={len(rungs)}{parts}", *scales))
     maps = [word for at in range(len(rungs)) for word in ("-map", f"[v{at}]", "-map", "0:a:0")]
-    coding = [word for at, rung in enumerate(rungs) for word in plain.x264(rung, f":v:{at}")]
+    coding = [word for at, rung in enumerate(rungs) for word in plain.x264(rung, f":{at}")]
     return [
         [stage.ffmpeg, *quiet, "-i", str(master), "-c", "copy", "-movflags", "+faststart", "fast.mp4"],
         [

@@ -28,11 +28,11 @@ def a_rung_each(stage: Stage, plan: Plan, master: Path) -> list[list[str]]:
 
 
 def x264(rung: Rendition, stream: str = "") -> list[str]:
-    """Our own encoder's quality and rates; `stream`: of which output, such as `:0`."""
+    """Our own encoder's quality and rates; `stream`: which of the output's pictures, such as `:0`."""
     return [
-        *(f"-c:v{stream}", "libx264", f"-preset{stream}", "veryfast", f"-profile:v{stream}", "high"),
-        *(f"-crf{stream}", str(rung.crf), f"-maxrate{stream}", f"{rung.maxrate_kbps}k"),
-        *(f"-bufsize{stream}", f"{rung.bufsize_kbits}k"),
+        *(f"-c:v{stream}", "libx264", f"-preset:v{stream}", "veryfast", f"-profile:v{stream}", "high"),
+        *(f"-crf:v{stream}", str(rung.crf), f"-maxrate:v{stream}", f"{rung.maxrate_kbps}k"),
+        *(f"-bufsize:v{stream}", f"{rung.bufsize_kbits}k"),
     ]
 
 

@@ -20,6 +20,8 @@ MOVFLAGS = "+frag_keyframe+empty_moov+default_base_moof"
 LOST_TAIL_S = 2
 #: A keyframe's time in microseconds may have been rounded down.
 ROUNDED_US = 1
+#: A picture that is scaled again loses less by a sharper cubic: as good as from the source, in fewer bytes.
+_SHARPER = {"param0": 0, "param1": 0.75}
 #: What players must not see of a master: its tags (places, names), and chapters, which would become a track.
 _BARE = {"map_metadata": -1, "map_chapters": -1}
 
@@ -111,7 +113,7 @@ def _cascade(node: Any, wanted: Sequence[Rendition]) -> list[Any]:
     scaled = []
     for position, rendition in enumerate(wanted):
         node = (
-            node.filter("scale", rendition.width, rendition.height, flags="bicubic")
+            node.filter("scale", rendition.width, rendition.height, flags="bicubic", **(_SHARPER if position else {}))
             .filter("setsar", 1)
             .filter("format", "yuv420p")
         )

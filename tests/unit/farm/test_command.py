@@ -38,7 +38,7 @@ def test_x264_makes_all_renditions_from_one_decode() -> None:
         "[0:0]setpts=round(PTS-0.500000/TB)[s0];[s0]fps=fps=30000/1001:start_time=0[s1];"
         "[s1]tpad=stop_duration=2.000:stop_mode=clone[s2];[s2]trim=end_frame=300[s3];"
         "[s3]scale=640:360:flags=bicubic[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6];[s6]split=2[s7][s8];"
-        "[s8]scale=426:240:flags=bicubic[s9];[s9]setsar=1[s10];[s10]format=yuv420p[s11]"
+        "[s8]scale=426:240:flags=bicubic:param0=0:param1=0.75[s9];[s9]setsar=1[s10];[s10]format=yuv420p[s11]"
     )
 
     def rendition(label: str, name: str, rates: tuple[str, str, str, str]) -> str:
