@@ -15,6 +15,8 @@ from shared.storage import Bucket
 
 #: Seconds between two tries at a lock that another process holds.
 RETRY_S = 0.1
+#: Code of StoreUnavailable where the bytes that came are not the ones that were uploaded.
+CHECKSUM = "checksum"
 _BLOCK = 1 << 20
 
 
@@ -84,7 +86,8 @@ def sha256_of(path: Path) -> str:
 async def _verify(path: Path, sha256: str) -> None:
     if sha256 and (found := await asyncio.to_thread(sha256_of, path)) != sha256:
         await asyncio.to_thread(path.unlink)
-        raise StoreUnavailable("the master that was fetched has another checksum", expected=sha256, found=found)
+        words = "the master that was fetched has another checksum"
+        raise StoreUnavailable(words, code=CHECKSUM, expected=sha256, found=found)
 
 
 @contextlib.contextmanager

@@ -22,12 +22,12 @@ from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
 from farm.lease import Lease, watch_cancel
 from farm.making import Making
-from farm.masters import Masters, sha256_of
+from farm.masters import CHECKSUM, Masters, sha256_of
 from farm.plan import Order, Plan, Recipe
 from farm.planning import plan
 from farm.publish import JSON_TYPE
 from farm.report import ProgressFeed, connect, send
-from shared.errors import EncodeFailed, Final, MasterRejected, NotFound, Retryable
+from shared.errors import CardBusy, EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped, StoreUnavailable
 from shared.jobs import (
     CPU_QUEUE,
     FINAL_CHUNK,
@@ -56,9 +56,9 @@ from shared.settings import FarmSettings
 from shared.storage import Bucket, names, open_bucket
 from shared.tasks import end
 
-#: How a task ended. `idle`: nothing is there to be taken. `elsewhere`: another worker has it. `again`: stopped, or
-#: something outside failed, nobody's fault.
-Outcome = Literal["done", "idle", "elsewhere", "refused", "failed", "again", "cancelled"]
+#: How a task ended. `idle`: nothing is there to be taken. `elsewhere`: another worker has it. `again`: stopped, another
+#: may go on at once. `later`: something outside failed, nobody's fault; control offers it again in some seconds.
+Outcome = Literal["done", "idle", "elsewhere", "refused", "failed", "again", "later", "cancelled"]
 #: Seconds a worker that found nothing waits before it looks at the next ticket: one that is cordoned, or has too little
 #: memory for what is wanted, would else use up the tickets of the others.
 IDLE_S = 0.1
@@ -96,7 +96,7 @@ async def next_work(on: Floor, name: str, stop: asyncio.Event) -> Outcome:
         taken = await on.needs.take(owner, queues(on.engine), memory_bytes=on.memory_bytes)
     except (RedisError, OSError) as error:
         get("farm").warning("no work asked for", why=str(error))
-        return "again"
+        return "later"
     if taken is None:
         await asyncio.sleep(IDLE_S)
         return "idle"
@@ -173,7 +173,8 @@ def _judged(ticket: Ticket, error: Exception) -> tuple[Outcome, Message]:
         return "failed", Replan(ticket.job, version, X264.name, why)
     if isinstance(error, Retryable) and not isinstance(error, EncodeFailed):
         logger.warning("not done", why=str(error))
-        return "again", GivenBack(ticket.job, chunk, version)
+        outcome: Outcome = "again" if isinstance(error, Stopped | CardBusy) else "later"
+        return outcome, GivenBack(ticket.job, chunk, version)
     if isinstance(error, Final):
         logger.info("refused", code=error.code, words=str(error))
         return "refused", Failed(ticket.job, chunk, error.code, str(error), final=True, version=version)
@@ -194,6 +195,10 @@ async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
             yield path
     except NotFound as error:
         raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
+    except StoreUnavailable as error:
+        if error.code != CHECKSUM:
+            raise
+        raise EncodeFailed(str(error), code=CHECKSUM) from error
 
 
 async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:

@@ -44,7 +44,7 @@ class Desk:
         made = await self.ask("POST", "titles", 201, {"seller": self.seller["id"], "name": "The Long Way", **about})
         return dict(made)
 
-    async def queue(self, title: str) -> Job:
+    async def queue(self, title: str, *, sha256: str = "0" * 64) -> Job:
         """A complete master of the title, as an upload leaves it behind."""
         upload = new_id("upl")
         async with self.control.wiring["begin"]() as unit:
@@ -55,7 +55,7 @@ class Desk:
                 title,
                 self.me["id"],
             )
-            new = NewJob(title=title, upload=upload, master=f"masters/{title}/{upload}", sha256="0" * 64)
+            new = NewJob(title=title, upload=upload, master=f"masters/{title}/{upload}", sha256=sha256)
             return await jobs.queue(
                 new,
                 jobs=unit.jobs,

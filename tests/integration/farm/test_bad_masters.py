@@ -134,6 +134,7 @@ async def test_a_master_that_is_gone_ends_the_job_in_words(farm: Farm) -> None:
 async def test_a_master_with_another_checksum_is_not_taken(farm: Farm) -> None:
     await farm.bucket.put_file("masters/t/u", media.plain())
 
-    assert await farm.perform(jobs.ProbeTicket(JOB, "t", "u", "masters/t/u", "0" * 64)) == "again"
-    assert await farm.messages() == [jobs.GivenBack(JOB, "probe")]
+    assert await farm.perform(jobs.ProbeTicket(JOB, "t", "u", "masters/t/u", "0" * 64)) == "failed"
+    (told,) = await farm.messages()
+    assert isinstance(told, jobs.Failed) and (told.code, told.final, told.lost) == ("checksum", False, False)
     assert await farm.keys("work/") == []

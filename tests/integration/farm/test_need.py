@@ -67,6 +67,15 @@ async def test_classes_go_before_each_other_and_positions_within_a_plan(needs: N
     assert await needs.take("w/1", ("cpu",), memory_bytes=MEMORY) is None
 
 
+async def test_a_higher_class_goes_first_though_its_seller_got_more(needs: Needs) -> None:
+    await needs.offer(offered("a", score(NORMAL), score(NORMAL, 1), seller="much"))
+    await order(needs, 2)
+    await needs.offer(offered("b", score(NORMAL), seller="nothing"))
+    await needs.offer(offered("c", score(FIRST), seller="much"))
+
+    assert await order(needs, 2) == ["c 0", "b 0"]
+
+
 async def test_what_viewers_wait_for_goes_first_and_only_what_is_offered_is_raised(needs: Needs, redis: Redis) -> None:
     await needs.offer(offered("a", *(score(NORMAL, n) for n in range(3))))
     for chunk, now_ms in (("1", 100), ("2", 200), ("9", 300)):

@@ -19,6 +19,7 @@ from farm import prober, publish
 from farm.masters import Masters
 from farm.plan import Plan
 from shared import jobs
+from shared.errors import StoreUnavailable
 from shared.need import LEASES, Offer
 from shared.storage import ObjectInfo, names
 from shared.storage.files import FolderBucket
@@ -260,6 +261,22 @@ async def test_a_lease_lives_as_long_as_the_work_and_goes_back_when_it_is_stoppe
         assert isinstance((await farm.messages())[-1], jobs.GivenBack)
         assert await farm.on.needs.owners() == {}
         assert await farm.on.needs.take("x/1", ("cpu",), memory_bytes=1 << 40) is not None
+
+
+async def test_work_is_left_for_later_and_does_not_count_when_the_bucket_is_away(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = await planned(farm)
+    await farm.offer(plan, "sound")
+
+    async def away(*_: object) -> NoReturn:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(publish, "order", away)
+
+    assert await farm.next() == "later"
+    assert isinstance((await farm.messages())[-1], jobs.GivenBack)
+    assert await farm.on.needs.held([f"{plan.version} sound"]) == {f"{plan.version} sound": False}
 
 
 async def test_who_lost_the_lease_stops_and_says_nothing(tmp_path: Path, redis_url: str) -> None:

@@ -1,0 +1,42 @@
+"""Kills of workers, pool processes, ffmpeg and Redis while titles are made: each becomes ready, and once."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from tests.support import media
+from tests.support.mill import COMPLETED, COUNTS, VICTIMS, Kill, mill, running
+
+#: `make chaos` asks for more rounds: then fifty kills, with leases as long as in production.
+IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
+KILLS = 50 if IS_LONG else 4
+LEASE_S = 15 if IS_LONG else 2
+RESUMED_S = 16.0
+MEDIA_S = 120
+
+
+async def test_every_title_becomes_ready_once_whatever_is_killed(tmp_path: Path, database_url: str) -> None:
+    film = (*media.picture("160x90", seconds=MEDIA_S), *media.tone(MEDIA_S), *media.H264, "-g", "50")
+    master = media.master("long.mp4", *film)
+    draw, kills = random.Random(4), list[Kill]()
+    async with mill(tmp_path, database_url, lease_s=LEASE_S) as farm:
+        titles = {await farm.submit(master, seller=f"studio{number}") for number in range(max(1, KILLS // 4))}
+        async with running(farm):
+            wanted = list(VICTIMS)
+            while len(kills) < KILLS:
+                if (kill := await farm.kill(wanted[0])) is not None:
+                    kills.append(kill)
+                    wanted = [*wanted[1:], draw.choice(VICTIMS)]
+                elif all(row["state"] == "done" for row in await farm.control.rows("select state from job")):
+                    break
+            rows = await farm.over()
+        chunks = await farm.control.rows("select count(*)::int as n from job_chunk where chunk ~ '^[0-9]+$'")
+        assert {row["id"]: row["state"] for row in rows} == dict.fromkeys(titles, "done"), rows
+        assert sorted(row["job"] for row in await farm.control.rows(COMPLETED)) == sorted(titles)
+        assert len(kills) == KILLS
+        assert farm.encodes() <= chunks[0]["n"] + len(kills), kills
+        assert (await farm.control.rows(COUNTS))[0]["failures"] == 0, "no kill is the master's fault"
+        if IS_LONG:
+            assert max(kill.resumed_s for kill in kills) <= RESUMED_S, kills
