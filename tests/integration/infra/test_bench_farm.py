@@ -125,6 +125,21 @@ def test_bench_of_the_farm_refuses_what_it_does_not_know(tmp_path: Path, capsys:
     assert "there is no such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("value", "quick", "status"), [(0.5, False, 0), (0.9, False, 1), (0.9, True, 0)])
+def test_bench_of_the_farm_ends_with_its_object_and_fails_below_a_bar(
+    value: float, quick: bool, status: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def case(on: stage.Stage) -> list[Row]:
+        assert on.rounds == (1 if quick else 2)
+        return [msgspec.structs.replace(HELD, value=value)]
+
+    monkeypatch.setattr(bench, "CASES", {"one": case})
+    options = ["--no-page", "--rounds", "2", *(["--quick"] if quick else [])]
+    assert main(["bench", "farm", *options]) == status
+    done = msgspec.json.decode(capfd.readouterr().out.splitlines()[-1])
+    assert (done["bench"], done["rows"][0]["value"]) == ("bench-farm", value)
+
+
 def test_command_on_the_page_runs_the_same_again(tmp_path: Path) -> None:
     assert bench.command(Options()) == "usher bench farm"
     some = Options(only=tuple(bench.CASES)[:1], rounds=3, clip=tmp_path / "a.mp4")
