@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httpx2
 
+from gateway.control.outbox import OFFER
 from gateway.control.uploads import actions
 from tests.support.control import Control
 
@@ -144,8 +145,8 @@ async def assert_complete(control: Control, client: Client, data: bytes) -> None
     assert [event["data"] for event in completed] == [
         {"upload": stored["id"], "title": client.title, "size_bytes": len(data), "key": key, "sha256": sha256}
     ]
-    tasks = await control.rows("select data from outbox where topic = 'task'")
-    assert [task["data"]["ticket"]["master"] for task in tasks] == [key]
+    offers = await control.rows("select data from outbox where topic = 'task' and type = $1", OFFER)
+    assert [ticket["master"] for offer in offers for ticket in offer["data"]["work"].values()] == [key]
     assert (await control.rows("select state from title where id = $1", client.title))[0]["state"] == "processing"
 
 

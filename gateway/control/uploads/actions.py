@@ -83,6 +83,8 @@ async def create(new: NewUpload, *, by: Principal, stores: Stores, clock: Clock,
         filename=new.filename,
         size_bytes=new.size_bytes,
         announced_sha256=new.sha256,
+        mode=new.mode,
+        loudness=new.loudness,
         created_at=clock.now(),
         expires_at=clock.now() + timedelta(seconds=expiry_s),
     )
@@ -278,7 +280,14 @@ async def _finish(upload: Upload, ports: Ports) -> Upload:
     facts = {"upload": upload.id, "title": upload.title, "size_bytes": upload.size_bytes, "key": upload.key}
     async with ports.begin() as stores:
         if await stores.uploads.complete(upload.id, sha256=sha256, at=ports.clock.now()):
-            new = NewJob(title=upload.title, upload=upload.id, master=upload.key, sha256=sha256)
+            new = NewJob(
+                title=upload.title,
+                upload=upload.id,
+                master=upload.key,
+                sha256=sha256,
+                mode=upload.mode,
+                loudness=upload.loudness,
+            )
             await jobs.queue(new, jobs=stores.jobs, titles=stores.catalogue, outbox=stores.outbox, clock=ports.clock)
             await stores.outbox.emit("upload.completed", upload.id, **facts, sha256=sha256)
     log.get("control").info("upload completed", **facts)

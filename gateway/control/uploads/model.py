@@ -17,11 +17,14 @@ from shared.storage import names
 from shared.storage.base import PART_LAST, PART_MIN_BYTES
 
 State = Literal["open", "completed", "aborted", "expired"]
+Mode = Literal["fixed", "per-title"]
 
 TUS_VERSION = "1.0.0"
 TUS_EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
 #: Algorithms of the checksum extension, best first.
 CHECKSUMS = ("sha256", "sha1")
+#: What `loudness` of Upload-Metadata says: as it is in the master, or brought to -16 LUFS.
+KEPT, EVEN = "kept", "even"
 OFFSET_TYPE = "application/offset+octet-stream"
 #: The container is told from this many first bytes, or from all where a file is smaller.
 SNIFF_BYTES = 4096
@@ -40,7 +43,10 @@ _MIB = 1 << 20
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """An upload's row but for its tail. `seller` is who owns the title: `can` reads it."""
+    """An upload's row but for its tail. `seller` is who owns the title: `can` reads it.
+
+    `mode` and `loudness`: what its job does (`shared.jobs.ProbeTicket`).
+    """
 
     id: str
     title: str
@@ -54,6 +60,8 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     container: str | None = None
     sha256: str | None = None
     announced_sha256: str | None = None
+    mode: Mode = "fixed"
+    loudness: bool = False
     state: State = "open"
     created_at: datetime
     expires_at: datetime
@@ -81,12 +89,14 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewUpload(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client says of a file before it sends it."""
+    """What a client says of a file before it sends it, and how it wants it made."""
 
     title: str
     filename: str
     size_bytes: int
     sha256: str | None = None
+    mode: Mode = "fixed"
+    loudness: bool = False
 
 
 class Checksum(msgspec.Struct, frozen=True):
@@ -152,7 +162,18 @@ def parse_creation(headers: Mapping[str, str], *, limit_bytes: int) -> NewUpload
     filename = check_filename(metadata.get("filename", ""))
     if size_bytes == 0:
         raise Unsupported("This file is empty.", code="empty-file")
-    return NewUpload(title=metadata["title"], filename=filename, size_bytes=size_bytes, sha256=sha256)
+    if metadata.get("mode", "fixed") not in ("fixed", "per-title"):
+        raise bad_header("`mode` of Upload-Metadata is fixed or per-title.")
+    if metadata.get("loudness", KEPT) not in (KEPT, EVEN):
+        raise bad_header(f"`loudness` of Upload-Metadata is {KEPT} or {EVEN}.")
+    return NewUpload(
+        title=metadata["title"],
+        filename=filename,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        mode="per-title" if metadata.get("mode") == "per-title" else "fixed",
+        loudness=metadata.get("loudness") == EVEN,
+    )
 
 
 def parse_metadata(text: str) -> dict[str, str]:
@@ -173,6 +194,7 @@ def parse_metadata(text: str) -> dict[str, str]:
 def metadata_of(upload: Upload) -> str:
     """The Upload-Metadata that began this upload."""
     facts = {"title": upload.title, "filename": upload.filename, "sha256": upload.announced_sha256}
+    facts |= {"mode": upload.mode if upload.mode != "fixed" else None, "loudness": EVEN if upload.loudness else None}
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in facts.items() if value)
 
 

@@ -8,12 +8,13 @@ from gateway.control.db import Connection
 from gateway.control.uploads.model import Progress, State, Upload
 
 INSERT = """
-insert into upload (id, title, principal, filename, size_bytes, announced_sha256, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into upload (id, title, principal, filename, size_bytes, announced_sha256, created_at, expires_at, mode,
+                    loudness)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 BY_ID = """
 select u.id, u.title, t.seller, u.principal, u.filename, u.size_bytes, u.offset_bytes, u.stored_bytes, u.multipart,
-       u.container, u.sha256, u.announced_sha256, u.state, u.created_at, u.expires_at
+       u.container, u.sha256, u.announced_sha256, u.mode, u.loudness, u.state, u.created_at, u.expires_at
 from upload u join title t on t.id = u.title
 where u.id = $1
 """
@@ -46,7 +47,7 @@ class UploadStore:
         """A new upload."""
         values = (upload.id, upload.title, upload.principal, upload.filename, upload.size_bytes)
         rest = (upload.announced_sha256, upload.created_at, upload.expires_at)
-        await self._connection.execute(INSERT, *values, *rest)
+        await self._connection.execute(INSERT, *values, *rest, upload.mode, upload.loudness)
 
     async def by_id(self, id: str) -> Upload | None:
         """An upload."""

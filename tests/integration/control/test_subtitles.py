@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -129,6 +130,22 @@ async def test_a_body_in_another_coding_is_refused(seller: Desk) -> None:
     assert code_of(answer) == (415, "unsupported")
 
 
+async def test_a_body_without_an_end_is_read_no_further_than_a_file_may_be_long(seller: Desk) -> None:
+    title = (await seller.title())["id"]
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while taken < 64 << 20:
+            taken += 1 << 18
+            yield bytes(1 << 18)
+
+    answer = await seller.http.put(f"/v1/titles/{title}/subtitles/en", content=endless())
+
+    assert code_of(answer) == (413, "too-large")
+    assert taken <= 4 << 20
+
+
 async def test_only_who_works_on_the_title_sends_and_sees_files(control: Control, seller: Desk) -> None:
     title = (await seller.ready())["id"]
     await put(seller.http, title, "en")
@@ -236,6 +253,20 @@ async def test_an_edition_that_fails_leaves_the_title_as_it_is_and_is_tried_agai
 
     assert again["state"] == "finalising"
     assert (await last_ticket(control)).job == again["id"]
+
+
+async def test_an_edition_that_fails_beside_a_new_master_leaves_that_in_the_making(
+    control: Control, seller: Desk
+) -> None:
+    title = (await seller.ready())["id"]
+    await seller.queue(title)
+    await put(seller.http, title, "en")
+    (job,) = await editions(control, title)
+
+    await say(control, farm.Failed(job=job["id"], chunk="final", code="x", words="It broke.", final=True))
+
+    assert (await seller.ask("GET", f"jobs/{job['id']}"))["state"] == "failed"
+    assert (await seller.ask("GET", f"titles/{title}"))["state"] == "processing"
 
 
 async def test_a_lost_ticket_is_sent_again_with_the_subtitles(control: Control, seller: Desk) -> None:

@@ -132,6 +132,8 @@ IMPOSSIBLE: list[tuple[str, dict[str, str], int, str]] = [
     ("5000", {"filename": "film.m3u8"}, 415, "extension"),
     ("5000", {"filename": ""}, 400, "bad-header"),
     ("5000", {"title": ""}, 400, "bad-header"),
+    ("5000", {"mode": "best"}, 400, "bad-header"),
+    ("5000", {"loudness": "loud"}, 400, "bad-header"),
     ("5000", {"title": "ttl_" + "0" * 32}, 404, "not-found"),
     ("5000", {"title": "../../x"}, 404, "not-found"),
     ("5000", {"title": "a\0b"}, 404, "not-found"),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.control.outbox import OFFER
 from shared.clock import ManualClock
 from shared.errors import Locked
 from shared.settings import ControlSettings
@@ -47,6 +48,15 @@ async def test_pieces_of_any_size_become_the_master(control: Control, client: Cl
     await client.patch(data[offset:], offset)
     await assert_complete(control, client, data)
     assert folders(control) == []
+
+
+async def test_how_a_master_is_wanted_reaches_its_job(control: Control, client: Client) -> None:
+    data = film(5000)
+    await client.begin(len(data), about={"mode": "per-title", "loudness": "even"}, body=data)
+    assert (await control.rows("select mode, loudness from job")) == [{"mode": "per-title", "loudness": True}]
+    offers = await control.rows("select data from outbox where topic = 'task' and type = $1", OFFER)
+    (probe,) = offers[0]["data"]["work"].values()
+    assert (probe["mode"], probe["loudness"]) == ("per-title", True)
 
 
 async def test_a_file_of_whole_parts_has_no_tail(control: Control, client: Client) -> None:

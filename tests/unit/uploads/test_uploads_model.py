@@ -141,6 +141,9 @@ def test_creation_reads_what_is_announced() -> None:
     new = parse_creation(creation(sha256=sha256.upper(), filetype="video/mp4"), limit_bytes=LIMIT)
     assert (new.title, new.filename, new.size_bytes, new.sha256) == ("ttl_1", "a.mp4", 100, sha256)
     assert parse_creation(creation(str(LIMIT)), limit_bytes=LIMIT).size_bytes == LIMIT
+    assert (new.mode, new.loudness) == ("fixed", False)
+    wanted = parse_creation(creation(mode="per-title", loudness="even"), limit_bytes=LIMIT)
+    assert (wanted.mode, wanted.loudness) == ("per-title", True)
 
 
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 18, "9" * 400, "1" + "0" * 30])
