@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from farm import boxes
+from shared import jobs
 from tests.support import media
+from tests.support.farm import MASTER, Farm
 
 #: Bits flipped in one file.
 FLIPS = 20
@@ -178,3 +180,27 @@ TRICKS = {
 def trick(name: str) -> Path:
     """A file that would lead a careless reader elsewhere."""
     return media.written(f"trick-{'-'.join(name.split())}.mp4", TRICKS[name])
+
+
+async def through(farm: Farm, master: Path) -> str:
+    """A master through the farm, as far as it goes: "ready"; "refused" or "failed" in words, and nothing is ready."""
+    farm.on.masters.drop(MASTER)
+    outcome: str = await farm.probe(master)
+    if outcome == "done":
+        outcome = await _made(farm)
+    if outcome != "ready":
+        last = (await farm.messages())[-1]
+        assert isinstance(last, jobs.Failed) and last.words, last
+    return outcome
+
+
+async def _made(farm: Farm) -> str:
+    plan = await farm.plan()
+    for chunk in plan.chunks:
+        if (outcome := await farm.chunk(plan, chunk)) != "done":
+            break
+    else:
+        outcome = await farm.finalise(plan)
+    ready = [key for key in await farm.keys(f"v/{plan.title}/{plan.version}/") if key.endswith("ready.json")]
+    assert bool(ready) == (outcome == "done")
+    return "ready" if ready else outcome

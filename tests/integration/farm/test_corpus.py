@@ -13,7 +13,7 @@ from farm.media import MediaInfo
 from shared import jobs
 from shared.errors import MasterRejected
 from tests.support import corpus
-from tests.support.farm import MASTER, Farm
+from tests.support.farm import Farm
 
 #: Far below what a worker allows: what takes more is not bounded by rule.
 TIGHT = msgspec.structs.replace(prober.LIMITS, deadline_s=30, memory_bytes=1 << 30)
@@ -84,32 +84,3 @@ async def test_a_wrong_length_in_the_headers_does_not_make_a_longer_title(farm: 
         assert last.final and last.words
     else:
         assert (await farm.plan()).duration_s == pytest.approx(2, abs=0.1)
-
-
-async def test_what_is_taken_of_flipped_bits_is_ready_or_failed_with_words(farm: Farm) -> None:
-    ends = [await through(farm, corpus.flipped("mp4", seed)) for seed in range(5)]
-    ends += [await through(farm, corpus.flipped("mkv", seed)) for seed in range(5)]
-
-    assert set(ends) <= {"refused", "failed", "ready"}
-    assert len(set(ends)) > 1
-    assert await through(farm, corpus.small("mp4")) == "ready"
-
-
-async def through(farm: Farm, master: Path) -> str:
-    """A master through the farm, as far as it goes."""
-    farm.on.masters.drop(MASTER)
-    outcome = await farm.probe(master)
-    if outcome == "done":
-        plan = await farm.plan()
-        for chunk in plan.chunks:
-            outcome = await farm.chunk(plan, chunk)
-            if outcome != "done":
-                break
-        else:
-            outcome = "ready" if await farm.finalise(plan) == "done" else "failed"
-        if outcome != "ready":
-            assert not [key for key in await farm.keys(f"v/{plan.title}/{plan.version}") if key.endswith("ready.json")]
-    if outcome in {"failed", "refused"}:
-        last = (await farm.messages())[-1]
-        assert isinstance(last, jobs.Failed) and last.words
-    return outcome
