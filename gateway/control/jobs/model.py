@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -27,6 +28,8 @@ AT_ONCE = 4
 BACKLOG, USUAL = 0, 1
 #: What a viewer needs before the title can be watched while the rest is made.
 OPENING = frozenset({"0", SOUND_CHUNK})
+#: Seconds of sound that are enough for that: it is published while it is encoded, and comes faster than it plays.
+OPENING_S = 8.0
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +197,17 @@ def too_often(piece: Piece) -> bool:
 def is_playable(job: Job, pieces: Sequence[Piece]) -> bool:
     """Whether the title can be watched from now on while the rest is made."""
     opening = [piece for piece in planned(pieces) if piece.chunk in OPENING]
-    return bool(job.edition and job.playable_at is None and opening) and all(piece.done_at for piece in opening)
+    if not (job.edition and job.playable_at is None and opening):
+        return False
+    return all(piece.done_at or heard_s(piece, duration_s=job.duration_s or 0.0) >= OPENING_S for piece in opening)
+
+
+def heard_s(piece: Piece, *, duration_s: float) -> float:
+    """Seconds of a title's sound that can be fetched: about half of what is encoded, no end once the piece is done."""
+    if piece.done_at is not None:
+        return math.inf
+    is_sound = piece.chunk == SOUND_CHUNK
+    return min(piece.progress.values(), default=0.0) * duration_s / 2 if is_sound else 0.0
 
 
 def plan_of(job: Job, chunk: str) -> str:

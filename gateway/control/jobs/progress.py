@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from gateway.control.jobs.model import PROBE_PIECE, Job, JobView, Piece, State, planned
+from gateway.control.jobs.model import PROBE_PIECE, Job, JobView, Piece, State, heard_s, planned
 from shared.jobs import POSTER_CHUNK, SOUND_CHUNK, STORYBOARD_CHUNK
 
 #: What is shown while the playlists are written.
@@ -41,21 +42,21 @@ def view(job: Job, pieces: Sequence[Piece], *, probing: bool = False) -> JobView
 def made(chunks: Sequence[Piece], *, duration_s: float) -> list[list[float]]:
     """The spans of a title, [start, end] in seconds, that can be played: picture and sound of them are there."""
     sound = next((chunk for chunk in chunks if chunk.chunk == SOUND_CHUNK), None)
-    if sound is not None and sound.done_at is None:
-        return []
+    heard = math.inf if sound is None else heard_s(sound, duration_s=duration_s)
     pictures = _pictures(chunks)
     if not pictures:
-        return [[0.0, duration_s]] if sound is not None else []
+        return [[0.0, round(min(heard, duration_s), 3)]] if sound is not None and heard else []
     spans: list[list[float]] = []
     end = 0.0
     for chunk in pictures:
         start, end = end, end + chunk.media_s
-        if chunk.done_at is None or end <= start:
+        until = min(end, heard)
+        if chunk.done_at is None or until <= start:
             continue
         if spans and start - spans[-1][1] < TOUCH_S:
-            spans[-1][1] = round(end, 3)
+            spans[-1][1] = round(until, 3)
         else:
-            spans.append([round(start, 3), round(end, 3)])
+            spans.append([round(start, 3), round(until, 3)])
     return spans
 
 

@@ -139,6 +139,23 @@ def test_title_can_be_watched_when_its_opening_is_there(
     assert not is_playable(job(edition=edition, playable_at=NOW), pieces)
 
 
+@pytest.mark.parametrize(
+    ("progress", "playable", "spans"),
+    [({}, False, []), ({"audio-0": 0.15}, False, [[0.0, 7.5]]), ({"audio-0": 0.5}, True, [[0.0, 25.0]])],
+)
+def test_sound_need_not_be_whole_to_be_heard(
+    progress: dict[str, float], playable: bool, spans: list[list[float]]
+) -> None:
+    """It is published while it is encoded; half of that is there for certain."""
+    sound = piece("sound", progress=progress)
+    pieces = [piece("0", done_at=NOW, media_s=40.0), piece("1", media_s=60.0), sound]
+    about = job(state="encoding", edition="e1", duration_s=100.0)
+    assert is_playable(about, pieces) == playable
+    assert view(about, pieces).made == spans
+    assert not is_playable(about, [piece("0"), sound])
+    assert view(about, [sound]).made == ([[0.0, spans[0][1]]] if spans else [])
+
+
 def test_sound_alone_can_be_watched_when_its_sound_is_there() -> None:
     assert is_playable(job(edition="e1"), [piece("sound", done_at=NOW), piece("poster")])
 
