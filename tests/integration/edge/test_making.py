@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from gateway.edge.origin import Reading
 from shared import need
 from tests.support import unmade
 from tests.support.edge import PLAYLIST, TITLE, Answer, EdgeUnderTest, running_edge, until
@@ -257,3 +258,29 @@ async def test_without_redis_it_is_waited_for_all_the_same(folder: Path, bucket:
             unmade.put(bucket, segment(4))
             assert (await asking).body == BYTES
             assert held(edge) == {"served": 1}
+
+
+async def test_one_look_serves_all_who_wait_and_ends_with_the_last(
+    folder: Path, bucket: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_edge(folder, redis_url, hold_s=8) as edge:
+        assert edge.app.edge is not None
+        read: list[str] = []
+        opened = edge.app.edge.origin.open
+
+        async def noting(key: str, *, unless: str = "") -> Reading:
+            read.append(key)
+            return await opened(key, unless=unless)
+
+        monkeypatch.setattr(edge.app.edge.origin, "open", noting)
+        asking = [asks(edge, segment(4), edge.token(sub=f"viewer-{number}")) for number in range(60)]
+        await waiting(edge, 60)
+        read.clear()
+        await asyncio.sleep(1.1)
+        assert 2 <= read.count(segment(4)) <= 5
+        assert len(read) == read.count(segment(4)), "the outline is known"
+        unmade.put(bucket, segment(4))
+        assert {answer.body for answer in await asyncio.gather(*asking)} == {BYTES}
+        read.clear()
+        await asyncio.sleep(0.6)
+        assert (read, held(edge)) == ([], {"served": 60})
