@@ -64,7 +64,8 @@ class Mill:
 
     async def kill(self, victim: str) -> Kill | None:
         """Kill one of a kind at its work; None where none is at work. Returns when all of that goes on."""
-        held = await self._held()
+        if not (held := await self._held()):
+            return None
         if victim != "valkey":
             busy = {owner.partition("/")[0] for owner in held.values()} & self._mains.keys()
             if not busy or not (pids := self._pids(victim, name := self._random.choice(sorted(busy)))):

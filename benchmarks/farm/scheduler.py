@@ -1,0 +1,147 @@
+"""T5: how much of eight workers' time is work, and what a second worker of one thread adds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from benchmarks import stage as stages
+from benchmarks.farm.line import line, long_film
+from benchmarks.farm.stage import Stage
+from benchmarks.report import Row
+from farm.media import MediaInfo, Picture, Sound
+from farm.plan import ChunkPlan, Order, Recipe
+from farm.planning import plan
+from gateway.control.worker.broker import Broker
+from gateway.control.worker.dispatch import Dispatch
+from shared import jobs
+from shared.events import FARM_STREAM
+from shared.need import NORMAL, Needs, Offer, score
+from shared.storage import names
+from shared.storage.files import FolderBucket
+
+WORKERS, ROUNDS, PIECE_S = 8, 8, 10.0
+START_WITHIN_S = 120.0
+TITLE, JOB, MASTER = "ttl_bench", "job_bench", "masters/ttl_bench/upl_bench"
+#: A worker as it is run, whose pieces take a fixed time and no CPU.
+TIMED = """
+import asyncio, sys
+from farm import __main__, chunks
+async def make(making, attempt):
+    await asyncio.sleep({seconds})
+    return await attempt.win()
+chunks.make = make
+sys.exit(__main__.main())
+"""
+
+
+async def rows(stage: Stage) -> list[Row]:
+    """Celery, needs, leases and messages as in production; only the encoder is a clock. Then real encoders."""
+    return [await _timed(stage), await _real(stage)]
+
+
+async def _timed(stage: Stage) -> Row:
+    workers, rounds, seconds = (2, 2, 2.0) if stage.quick else (WORKERS, ROUNDS, PIECE_S)
+    count = workers * rounds
+    async with stages.standing() as house:
+        url, bucket = house.redis_of("farm"), FolderBucket(house.bucket)
+        redis: Redis = Redis.from_url(house.redis_of("control"))
+        needs = Needs(redis, lease_s=15)
+        version = await _planned(bucket, count)
+        environ = {"PATH": os.environ["PATH"], "USHER_BUCKET": str(house.bucket), "USHER_REDIS_URL": url}
+        environ |= {"USHER_ENCODER": "x264", "USHER_FFMPEG": stage.ffmpeg}
+        async with _workers(workers, TIMED.format(seconds=seconds), environ, house.folder / "timed"):
+            await _there(needs, workers)
+            dispatch = Dispatch(needs, redis, Broker(house.redis_of("control")))
+            begun = time.monotonic()
+            await needs.offer(_offer(version, count))
+            while await _done(redis) < count:
+                await dispatch.hasten()
+                await asyncio.sleep(0.1 if stage.quick else 0.5)
+            wall = time.monotonic() - begun
+        await redis.aclose()
+    stage.say(f"{count} pieces of {seconds:g} s by {workers} workers took {wall:.2f} s")
+    share = count * seconds / wall / workers
+    case = f"T5 {workers} workers with a timed encoder, of {workers} times one"
+    return Row(case=case, ours=count * seconds / workers, theirs=wall, unit="s", value=share, bar=0.95)
+
+
+async def _planned(bucket: FolderBucket, count: int) -> str:
+    """A plan of so many chunks, where workers read it; its version."""
+    frames = 100 * count
+    picture = Picture(0, "h264", 640, 360, 25, 1, True, frames, 0.0, frames / 25)
+    sound = Sound(1, "aac", 48000, 2, 0.0, frames / 25)
+    made = plan(MediaInfo("mov", 0, 0, picture, sound), Recipe(TITLE, "", "x264", "bench"))
+    pieces = tuple(ChunkPlan(str(number), 100 * number, 100) for number in range(count))
+    made = msgspec.structs.replace(made, pieces=pieces)
+    await bucket.put(names.plan(made.version), msgspec.json.encode(Order(made, MASTER)))
+    await bucket.put(MASTER, b"a master that nobody reads")
+    return made.version
+
+
+def _offer(version: str, count: int) -> Offer:
+    chunks = [str(number) for number in range(count)]
+    work: dict[str, jobs.Ticket] = {chunk: jobs.ChunkTicket(JOB, TITLE, version, chunk) for chunk in chunks}
+    scores = {chunk: score(NORMAL, position) for position, chunk in enumerate(chunks)}
+    return Offer(version, jobs.CPU_QUEUE, "seller", 0, 30.0, int(time.time() * 1000), work, scores)
+
+
+async def _there(needs: Needs, count: int) -> None:
+    async with asyncio.timeout(START_WITHIN_S):
+        while True:
+            if len(await needs.workers()) >= count:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _done(redis: Redis) -> int:
+    entries: Any = await redis.xrange(FARM_STREAM)
+    said = (msgspec.json.decode(fields[b"e"], type=jobs.Message) for _, fields in entries)
+    return len({message.chunk for message in said if isinstance(message, jobs.ChunkDone)})
+
+
+@contextlib.asynccontextmanager
+async def _workers(count: int, program: str, environ: dict[str, str], folder: os.PathLike[str]) -> AsyncIterator[None]:
+    processes: list[asyncio.subprocess.Process] = []
+    for number in range(count):
+        own = environ | {"USHER_WORKER_NAME": f"bench-{number}", "USHER_SCRATCH_DIR": f"{folder}-{number}"}
+        nowhere = asyncio.subprocess.DEVNULL
+        processes.append(
+            await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=own, stdout=nowhere, stderr=nowhere)
+        )
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            await process.wait()
+
+
+async def _real(stage: Stage) -> Row:
+    """The same title by one and by two workers of one thread each, from the first chunk begun to the last done."""
+    master = await long_film(stage, 240, quick=36)
+    walls = {}
+    for workers in (1, 2):
+        async with line(stage, workers=workers) as running:
+            await running.submit(master)
+            planned = await running.planned
+            chunks = [chunk for chunk in planned.chunks if chunk.isdigit()]
+            ended = max(await asyncio.gather(*(running.done(chunk) for chunk in chunks)))
+            walls[workers] = ended - min(running.started[chunk] for chunk in chunks)
+    return Row(
+        case="T5 two workers of one thread against one",
+        ours=walls[2],
+        theirs=walls[1],
+        unit="s",
+        value=walls[1] / walls[2],
+        bar=1.85,
+    )
