@@ -18,6 +18,7 @@ import msgspec
 from farm import engine, run, scratch
 from farm.command import Bench
 from farm.command.trial import Trial, encode, judge, name
+from farm.making import FILE_FLOOR_BYTES, FILE_SLACK, address_bytes
 from farm.plan import Plan
 from shared.errors import EncodeFailed
 from shared.ladder import Rendition
@@ -129,9 +130,14 @@ def _places(plan: Plan) -> tuple[float, ...]:
 
 async def _tried(trial: Trial, master: Path, on: Trials, *, judging: str) -> dict[str, dict[int, float]]:
     """The VMAF of each rendition by CRF."""
-    limits = run.Limits(deadline_s=_DEADLINE_S, stall_s=on.settings.stall_s)
-    size = sum(one.maxrate_kbps for qualities in trial.renditions for one in qualities) * 125 * TRIAL_S
-    with scratch.folder(on.settings, int(size)) as folder:
+    size = int(sum(one.maxrate_kbps for qualities in trial.renditions for one in qualities) * 125 * TRIAL_S)
+    limits = run.Limits(
+        deadline_s=_DEADLINE_S,
+        stall_s=on.settings.stall_s,
+        memory_bytes=address_bytes(trial.plan),
+        file_bytes=FILE_FLOOR_BYTES + FILE_SLACK * size,
+    )
+    with scratch.folder(on.settings, size) as folder:
         bench = Bench(on.ffmpeg, master, folder, on.settings.threads)
         await run.run(encode(trial, bench), folder, limits, stop=on.stop)
         await run.run(judge(trial, msgspec.structs.replace(bench, ffmpeg=judging)), folder, limits, stop=on.stop)
