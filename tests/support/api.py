@@ -78,10 +78,12 @@ class Person:
         return str((await self.ask("GET", f"titles/{title}"))["state"])
 
     async def wait_ready(self, title: str, *, within_s: float = 120) -> None:
-        """Until the farm has made the title."""
+        """Until the farm has made all of the title."""
 
         async def ready() -> bool | None:
-            return True if await self.state(title) in ("ready", "published") else None
+            if await self.state(title) not in ("ready", "published"):
+                return None
+            return None if (await self.ask("GET", f"titles/{title}"))["making"] else True
 
         await until(ready, within_s=within_s, what=f"{title} ready")
 

@@ -140,7 +140,7 @@ async def test_title_in_the_making_loses_its_edition_when_the_job_fails(control:
     for job in (first, second):
         await say(control, farm.Failed(job=job.id, chunk="1", code="bad", words="It ends early.", final=True))
     rows = await control.rows("select state, version, edition, ceilings, duration_s, making from title order by name")
-    gone = {"version": None, "edition": None, "ceilings": [], "duration_s": None, "making": False}
+    gone: dict[str, Any] = {"version": None, "edition": None, "ceilings": [], "duration_s": None, "making": False}
     assert rows == [{"state": "draft", **gone}, {"state": "published", **gone}]
     await seller.ask("POST", f"titles/{draft['id']}/publish", 409)
     answer = await control.browser().post(f"/v1/titles/{shown['id']}/play", json={})
