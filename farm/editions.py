@@ -71,8 +71,9 @@ def multivariant(
         return _text([*lines, *_variant([rates[plan.sound.name]], more), _link(version, plan.sound.name)])
     for group, sounds in groups.items():
         lines += _group(version, group, sounds)
+    # The same with every group: players then take the variants of a picture for one quality with several sounds.
+    loudest = max((rates[sound.name] for sound in plan.sounds), key=lambda rate: rate.peak_bps)
     for group, sounds in groups.items():
-        loudest = max((rates[sound.name] for sound in sounds), key=lambda rate: rate.peak_bps)
         chosen = f',AUDIO="{group}"{more}'
         if not pictures:
             lines += [*_variant([loudest], chosen), _link(version, sounds[0].name)]

@@ -10,12 +10,16 @@ export class SoundTracks extends EventTarget {
     this.#hls = hls;
   }
 
-  /** Take the tracks that go with what plays now. */
+  /** Take the tracks that go with what plays now; one that stands in the groups of stereo and surround is shown once. */
   fill(tracks) {
     for (let index = 0; index < this.length; index += 1) delete this[index];
-    this.length = tracks.length;
+    this.length = 0;
+    const seen = new Set();
     tracks.forEach((track, index) => {
-      this[index] = this.#shown(track, index);
+      if (seen.has(track.url)) return;
+      seen.add(track.url);
+      this[this.length] = this.#shown(track, index);
+      this.length += 1;
     });
     this.dispatchEvent(new Event("removetrack"));
     this.dispatchEvent(new Event("addtrack"));
