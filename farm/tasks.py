@@ -26,7 +26,7 @@ from farm.masters import CHECKSUM, Masters, sha256_of
 from farm.plan import Order, Plan, Recipe
 from farm.planning import plan
 from farm.publish import JSON_TYPE
-from farm.report import ProgressFeed, connect, send
+from farm.report import SPEEDS, ProgressFeed, connect, send
 from shared.errors import CardBusy, EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped, StoreUnavailable
 from shared.jobs import (
     CPU_QUEUE,
@@ -115,6 +115,7 @@ async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event, *, lease: Leas
     except Exception as error:
         outcome, message = ("cancelled", None) if cancelled.is_set() else _judged(ticket, error)
     finally:
+        SPEEDS.tell(0.0)
         await end(*watching)
     if lease is not None and outcome != "done" and not await lease.look():
         return "elsewhere"  # whatever went wrong here, another is at it
