@@ -38,10 +38,22 @@ OPERATE = "farm:operate"
 SILENT = "The farm's Redis does not answer: its workers cannot be seen. What they have in work goes on."
 
 
-async def status(*, by: Principal, needs: Needs, farms: FarmRows) -> FarmView:
-    """Workers, and what waits and runs. Raises Forbidden, Unavailable where Redis is away."""
+class Heard(msgspec.Struct, frozen=True):
+    """What Redis knows of the farm: its workers, what waits and runs, and which worker is at which work."""
+
+    states: list[WorkerState]
+    load: Load
+    at: dict[str, str]
+
+
+async def hear(*, by: Principal, needs: Needs) -> Heard:
+    """Ask Redis, apart from any transaction: it may take seconds to be away. Raises Forbidden, Unavailable."""
     require(by, OPERATE)
-    heard = await _heard(needs)
+    return await _heard(needs)
+
+
+async def status(heard: Heard, *, farms: FarmRows) -> FarmView:
+    """Workers, what they are at, and what waits and runs."""
     states, load = heard.states, heard.load
     plans = sorted({work.partition(" ")[0] for work in heard.at})
     owners = by_plan(await farms.owners(plans)) if plans else {}
@@ -75,21 +87,26 @@ async def jobs(which: Which, *, by: Principal, farms: FarmRows) -> JobLines:
     return JobLines(found[:PAGE], more=len(found) > PAGE)
 
 
-async def show(id: str, *, by: Principal, needs: Needs, farms: FarmRows, pieces: Pieces) -> JobPieces:
-    """A job piece by piece, with who is at each. Raises Forbidden, NotFound. Redis away: nobody is known."""
+async def at_work(*, by: Principal, needs: Needs) -> dict[str, str] | None:
+    """The worker at each piece of work; None where Redis is away. Raises Forbidden."""
+    require(by, OPERATE)
+    try:
+        return await _holders(needs)
+    except (RedisError, OSError):
+        return None
+
+
+async def show(id: str, at: dict[str, str] | None, *, by: Principal, farms: FarmRows, pieces: Pieces) -> JobPieces:
+    """A job piece by piece, with who is at each as far as that is known. Raises Forbidden, NotFound."""
     require(by, OPERATE)
     line = await farms.line(id) if is_id(id, "job") else None
     if line is None:
         raise NotFound("There is no such job.")
-    try:
-        at, is_live = await _at_work(needs), True
-    except (RedisError, OSError):
-        at, is_live = {}, False
     views = [
-        piece_view(piece, _worker(at, line, piece.chunk), has_plan=line.version is not None)
+        piece_view(piece, _worker(at or {}, line, piece.chunk), has_plan=line.version is not None)
         for piece in sorted(await pieces.pieces([id]), key=wished)
     ]
-    return JobPieces(job=line, pieces=views, is_live=is_live)
+    return JobPieces(job=line, pieces=views, is_live=at is not None)
 
 
 async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Needs, outbox: Outbox) -> Marked:
@@ -109,22 +126,14 @@ async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Nee
     return Marked(name=name, state=order.state)
 
 
-class _Heard(msgspec.Struct, frozen=True):
-    """What Redis knows of the farm: its workers, what waits and runs, and which worker is at which work."""
-
-    states: list[WorkerState]
-    load: Load
-    at: dict[str, str]
-
-
-async def _heard(needs: Needs) -> _Heard:
+async def _heard(needs: Needs) -> Heard:
     try:
-        return _Heard(await needs.workers(), await needs.load(), await _at_work(needs))
+        return Heard(await needs.workers(), await needs.load(), await _holders(needs))
     except (RedisError, OSError) as error:
         raise Unavailable(SILENT) from error
 
 
-async def _at_work(needs: Needs) -> dict[str, str]:
+async def _holders(needs: Needs) -> dict[str, str]:
     """The worker at each piece of work, by the leases of this moment."""
     return {work: owner.partition("/")[0] for work, owner in (await needs.owners()).items()}
 

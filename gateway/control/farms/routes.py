@@ -10,8 +10,9 @@ from gateway.control.route import Call, Route
 
 async def read_farm(call: Call[None]) -> FarmView:
     """The workers that were heard of lately, and what waits and runs."""
+    heard = await actions.hear(by=call.principal, needs=call.wiring["needs"])
     async with call.wiring["begin"]() as unit:
-        return await actions.status(by=call.principal, needs=call.wiring["needs"], farms=unit.farms)
+        return await actions.status(heard, farms=unit.farms)
 
 
 async def list_farm_jobs(call: Call[None]) -> JobLines:
@@ -23,10 +24,9 @@ async def list_farm_jobs(call: Call[None]) -> JobLines:
 
 async def read_farm_job(call: Call[None]) -> JobPieces:
     """A job piece by piece: what is done, who is at what, what failed or was lost."""
+    at = await actions.at_work(by=call.principal, needs=call.wiring["needs"])
     async with call.wiring["begin"]() as unit:
-        return await actions.show(
-            call.path("job"), by=call.principal, needs=call.wiring["needs"], farms=unit.farms, pieces=unit.jobs
-        )
+        return await actions.show(call.path("job"), at, by=call.principal, farms=unit.farms, pieces=unit.jobs)
 
 
 async def mark_worker(call: Call[Order]) -> Marked:
