@@ -67,7 +67,7 @@ def _commands(stage: Stage, plan: Plan, master: Path) -> list[list[str]]:
     return [
         [stage.ffmpeg, *quiet, "-i", str(master), "-c", "copy", "-movflags", "+faststart", "fast.mp4"],
         [
-            *(stage.ffmpeg, *quiet, "-i", "fast.mp4", "-filter_complex", graph, *maps, *coding),
+            *(stage.ffmpeg, *quiet, *plain.ALONE, "-i", "fast.mp4", "-filter_complex", graph, *maps, *coding),
             *("-threads", "1", "-c:a", "aac", "-b:a", "128k", "-f", "hls", "-hls_time", "6", "-hls_list_size", "0"),
             *("-hls_segment_type", "mpegts", "-hls_segment_filename", "%v-%03d.ts"),
             *("-var_stream_map", " ".join(f"v:{at},a:{at}" for at in range(len(rungs))), "%v.m3u8"),

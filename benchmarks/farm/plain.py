@@ -12,6 +12,8 @@ from farm.plan import Plan
 from shared.ladder import Rendition
 
 _QUIET = ("-hide_banner", "-v", "error", "-nostdin", "-y")
+#: One thread for decoding, scaling and each encoder, as on our side.
+ALONE = ("-filter_threads", "1", "-filter_complex_threads", "1", "-threads", "1")
 _AAC = ("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", "48000")
 
 
@@ -19,7 +21,7 @@ def a_rung_each(stage: Stage, plan: Plan, master: Path) -> list[list[str]]:
     """One ffmpeg a rung, each decodes the master anew and writes an MP4 with sound."""
     return [
         [
-            *(stage.ffmpeg, *_QUIET, "-i", str(master), "-map", "0:v:0", "-map", "0:a:0"),
+            *(stage.ffmpeg, *_QUIET, *ALONE, "-i", str(master), "-map", "0:v:0", "-map", "0:a:0"),
             *("-vf", f"scale={rung.width}:{rung.height}:flags=bicubic", "-pix_fmt", "yuv420p"),
             *(*x264(rung), *_closed(plan), "-threads", "1", *_AAC, f"{rung.name}.mp4"),
         ]

@@ -33,7 +33,8 @@ def video(plan: Plan, piece: ChunkPlan, bench: Bench, *, encoder: Encoder) -> li
     """
     wanted = plan.picture
     on_card = wanted.decode == "cuda"
-    taken = source(plan, bench, **_seek(plan, piece), **(hardware.SOURCE if on_card else {}))[str(wanted.stream)]
+    opened = _seek(plan, piece) | _threads(bench) | (hardware.SOURCE if on_card else {})
+    taken = source(plan, bench, **opened)[str(wanted.stream)]
     outputs = []
     encoded = [rendition for rendition in wanted.renditions if not rendition.copied]
     if encoded:
@@ -47,6 +48,11 @@ def video(plan: Plan, piece: ChunkPlan, bench: Bench, *, encoder: Encoder) -> li
     copied = [rendition for rendition in wanted.renditions if rendition.copied]
     outputs += [ffmpeg.output(taken, _path(bench, made), **_copied(wanted.grid, piece)) for made in copied]
     return compiled(outputs, bench)
+
+
+def _threads(bench: Bench) -> dict[str, Any]:
+    """Of decoding and scaling; each encoder has as many."""
+    return {"threads": bench.threads, "filter_complex_threads": bench.threads} if bench.threads else {}
 
 
 def _path(bench: Bench, rendition: Rendition) -> str:

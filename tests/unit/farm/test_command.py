@@ -18,6 +18,7 @@ from farm.planning import plan
 BENCH = command.Bench("/bin/ffmpeg", Path("/masters/m"), Path("/bench"), threads=2)
 HEAD = "/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel warning -progress pipe:1 -y"
 SOURCE = "-f mov -copyts -protocol_whitelist file -i file:/masters/m"
+PICTURE = "-f mov -copyts -filter_complex_threads 2 -protocol_whitelist file -threads 2 -i file:/masters/m"
 BARE = "-map_chapters -1 -map_metadata -1"
 MUX = "-movflags +frag_keyframe+empty_moov+default_base_moof"
 
@@ -50,7 +51,7 @@ def test_x264_makes_all_renditions_from_one_decode() -> None:
         )
 
     assert video(planned()) == (
-        f"{HEAD} {SOURCE} -filter_complex '{graph}' "
+        f"{HEAD} {PICTURE} -filter_complex '{graph}' "
         f"{rendition('[s7]', '360', ('1600k', '23', '800k', '3.0'))} "
         f"{rendition('[s11]', '240', ('800k', '24', '400k', '2.1'))}"
     )
@@ -65,7 +66,7 @@ def test_nvenc_forces_each_keyframe_onto_the_grid() -> None:
     )
 
     assert video(made, NVENC) == (
-        f"{HEAD} {SOURCE} -filter_complex '{graph}' -map '[s6]' -f mp4 -b:v 0 -b_ref_mode middle -bf 3 -bufsize 800k "
+        f"{HEAD} {PICTURE} -filter_complex '{graph}' -map '[s6]' -f mp4 -b:v 0 -b_ref_mode middle -bf 3 -bufsize 800k "
         "-cq 25 -fflags +bitexact -flags +cgop+bitexact -force_key_frames 'expr:eq(mod(n,120),0)' -forced-idr 1 "
         f"-g 120 -level:v 2.1 {BARE} -maxrate 400k {MUX} -multipass qres -no-scenecut 1 -preset p5 -profile:v high "
         "-rc vbr -rc-lookahead 20 -spatial-aq 1 -strict_gop 1 -threads 2 -tune hq -use_editlist 0 -vcodec h264_nvenc "
@@ -81,7 +82,7 @@ def test_a_later_chunk_is_decoded_from_the_time_its_plan_names() -> None:
     made = planned(width=426, height=240)
     argv = shlex.join(command.video(made, ChunkPlan("1", 120, 60, seek_us=3_900_000), BENCH, encoder=X264))
 
-    assert "-copyts -noaccurate_seek -protocol_whitelist file -seek_timestamp 1 -ss 3.900001 -i file:/masters/m" in argv
+    assert "-noaccurate_seek -protocol_whitelist file -seek_timestamp 1 -ss 3.900001 -threads 2 -i file:" in argv
     assert "setpts=round(PTS-4.504000/TB)" in argv
     assert "trim=end_frame=60" in argv
 
