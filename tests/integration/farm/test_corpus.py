@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[Callable[[], Path], str, str]] = {
     "1000 a second": (corpus.thousand_a_second, "absurd", "1000 frames a second; at most 500"),
     "samples behind the end": (corpus.beyond_its_end, "truncated", "cut off"),
     "16384x16384": (corpus.vast, "absurd", "absurd size; each side must be 16 to 8192"),
-    "10,000 tracks": (lambda: corpus.many_tracks(10_000), "too-many-streams", "at most 64"),
+    "10,000 tracks": (lambda: corpus.many_tracks(10_000), "too-many-streams", "10002 streams; at most 64"),
     "10,000 streams": (lambda: corpus.many_streams(10_000), "too-many-streams", "more than 64 streams"),
     "samples in another file": (corpus.elsewhere, "elsewhere", "names another"),
     "an attachment alone": (lambda: corpus.with_attachment(alone=True), "no-media", "no picture and no sound"),

@@ -58,6 +58,21 @@ def test_the_grid_of_pictures_that_stand_alone(keyint: int, steps: tuple[int, ..
     assert found.avcc.startswith("014d40")
 
 
+def test_a_keyframe_that_is_no_idr_does_not_count() -> None:
+    gop("idr.mp4", "keyint=100:min-keyint=100:scenecut=0")
+    with av.open(str(media.master("idr.mp4"))) as container:
+        place = container.streams.video[0].index_entries[200].pos
+
+    def no_longer(data: bytes) -> bytes:
+        kinds = bytearray(data)
+        kinds[place + 4] = kinds[place + 4] & 0xE0 | 1
+        return bytes(kinds)
+
+    found = probe(media.derived("no-idr.mp4", no_longer, media.master("idr.mp4"))).picture
+
+    assert found is not None and (found.exact_times, found.idr_steps) == (True, ())
+
+
 def test_the_rate_over_the_whole_and_in_its_worst_part() -> None:
     noise = ("-f", "lavfi", "-i", "nullsrc=s=160x90:r=25:d=12,geq=random(1)*255*gte(T\\,8):128:128")
     made = media.master("worst.mp4", *noise, *X264, "-g", "100", "-sc_threshold", "0")

@@ -62,6 +62,12 @@ def test_each_rendition_has_the_lowest_level_that_holds_it(
     assert [made.level for made in renditions(*size, fps)] == levels
 
 
+def test_a_level_holds_the_pictures_that_are_referred_to() -> None:
+    (made,) = renditions(352, 288, 5, ladder=(Rung(288, crf=23, maxrate_kbps=100),))
+
+    assert made.level == 12
+
+
 def test_av1_chooses_its_own_level() -> None:
     (made,) = renditions(640, 360, 25, ladder=(Rung(360, crf=30, maxrate_kbps=500, codec="av1"),))
 
