@@ -23,7 +23,7 @@ def content_security_policy(settings: ControlSettings, *, logo_url: str = "") ->
         "frame-src": turnstile or ["'none'"],
         "style-src": ["'self'", EMPTY_STYLE],
         "img-src": ["'self'", "data:", "blob:", edge, *logo],
-        # hls.js makes each track of captions from `data:,WEBVTT`, an empty one.
+        # hls.js makes each track of subtitles from `data:,WEBVTT`, an empty one.
         "media-src": ["'self'", "blob:", "data:", edge],
         "connect-src": ["'self'", edge],
         "worker-src": ["'self'", "blob:"],

@@ -1,10 +1,10 @@
 // One title's desk: its file and the work on it, name, price and words, publishing, who may watch.
 import { all, api } from "./api.js";
-import { captionsPanel } from "./captions.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
 import { stateBadge } from "./states.js";
 import { stillsPanel } from "./stills.js";
+import { subtitlesPanel } from "./subtitles.js";
 import { drop, transferView } from "./transfer-view.js";
 import { Transfer, transfers } from "./uploads.js";
 import { ago, amount, minorOf, percent, size, spoken } from "./words.js";
@@ -14,7 +14,7 @@ export function desk(title, { settings, reload }) {
   const media = h("section", { class: "panel stack", "aria-labelledby": "d-media" }, h("h2", { id: "d-media" }, "File"));
   const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload));
   const publish = publishPanel(title, settings, reload);
-  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), captionsPanel(title), viewersPanel(title));
+  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), subtitlesPanel(title), viewersPanel(title));
   const badge = stateBadge(title);
   const back = h("a", { class: "crumb", href: "/studio", "data-inside": "" }, icon("back"), "All titles");
   const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), badge));

@@ -125,9 +125,9 @@ function judgeByBytes(loading) {
   loading.start = Math.max(loading.start, loading.first - HELD_MS);
 }
 
-/** What there is to choose from in the menu: sound tracks, and captions where there are any. */
+/** What there is to choose from in the menu: sound tracks, and subtitles where there are any. */
 function offerTracks(Hls, hls, media, parts) {
-  const [sound, captions] = ["sound", "captions"].map((name) => parts.querySelector(`[data-menu-of=${name}]`));
+  const [sound, subtitles] = ["sound", "subtitles"].map((name) => parts.querySelector(`[data-menu-of=${name}]`));
   const tracks = new SoundTracks(hls);
   Object.defineProperty(media, "audioTracks", { value: tracks, configurable: true });
   hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
@@ -136,7 +136,7 @@ function offerTracks(Hls, hls, media, parts) {
   });
   hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => tracks.switched());
   hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_, { subtitleTracks }) => {
-    if (captions) captions.hidden = !subtitleTracks.length;
+    if (subtitles) subtitles.hidden = !subtitleTracks.length;
   });
 }
 

@@ -1,4 +1,4 @@
-// The stills of a title: which of them stands for it on the front page.
+// The stills of a title: which of them is its poster.
 import { api } from "./api.js";
 import { h, toast } from "./dom.js";
 
@@ -9,7 +9,7 @@ export function stillsPanel(title) {
   return h(
     "section",
     { class: "panel stack", "aria-labelledby": "d-stills" },
-    h("h2", { id: "d-stills" }, "Picture"),
+    h("h2", { id: "d-stills" }, "Poster"),
     h("p", { class: "muted" }, "It stands for the title until somebody presses play."),
     h("div", { class: "stills", role: "radiogroup", "aria-labelledby": "d-stills" }, choices),
   );
@@ -20,7 +20,7 @@ function still(title, number) {
   const address = `/v1/titles/${title.id}/poster.jpg?still=${number}&v=${encodeURIComponent(version)}`;
   const input = h("input", { type: "radio", name: "still", value: String(number), checked: number === title.poster });
   input.addEventListener("change", () => choose(title, number, input));
-  const words = `Picture ${number + 1} of ${title.posters}`;
+  const words = `Still ${number + 1} of ${title.posters}`;
   return h("label", { class: "still" }, input, h("img", { src: address, alt: words, width: "320", height: "180", loading: "lazy" }));
 }
 
@@ -28,7 +28,7 @@ async function choose(title, number, input) {
   const before = title.poster;
   try {
     Object.assign(title, await api("PATCH", `titles/${title.id}`, { poster: number }));
-    toast("This picture is shown from now on.");
+    toast("This still is the poster from now on.");
   } catch (problem) {
     const former = input.closest(".stills").querySelector(`[value="${before}"]`);
     former.checked = true;

@@ -1,4 +1,4 @@
-"""Captions, from the file that a seller sends to the words that stand on the picture."""
+"""Subtitles, from the file that a seller sends to the words that stand on the picture."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def seller(stack: Running) -> AsyncIterator[Person]:
 async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_chose_them(
     stack: Running, seller: Person, open_page: Open, shots: Path | None
 ) -> None:
-    master = media.master("e2e-captions.mp4", *media.picture("160x90", seconds=8), *media.H264)
+    master = media.master("e2e-subtitles.mp4", *media.picture("160x90", seconds=8), *media.H264)
     title = await upload(seller, "The tide", master)
     await seller.wait_ready(title)
     shown = await seller.ask("POST", f"titles/{title}/publish")
@@ -47,12 +47,12 @@ async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_c
     await enter(desk, stack, "seller")
     await desk.goto(f"/studio/{title}")
     await send(desk, "notes.srt", b"\x1f\x8b gzip")
-    captions = desk.get_by_role("region", name="Captions")
-    await expect(captions.get_by_role("alert")).to_be_visible()
+    panel = desk.get_by_role("region", name="Subtitles")
+    await expect(panel.get_by_role("alert")).to_be_visible()
     await send(desk, "tide.de.srt", FILE)
-    await expect(captions.get_by_role("listitem")).to_contain_text("Deutsch")
+    await expect(panel.get_by_role("listitem")).to_contain_text("Deutsch")
     if shots:
-        await desk.screenshot(path=shots / "captions-desk.png", full_page=True)
+        await desk.screenshot(path=shots / "subtitles-desk.png", full_page=True)
     await listed(seller, title)
 
     page = await open_page()
@@ -60,14 +60,14 @@ async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_c
     await press_play(page)
     await page.evaluate("() => document.querySelector('video').pause()")
     await page.locator("media-settings-menu-button").click()
-    await page.locator("[data-menu-of=captions]").click()
+    await page.locator("[data-menu-of=subtitles]").click()
     await page.locator("media-captions-menu").get_by_text("Deutsch").click()
     await page.wait_for_function(f"() => ({SHOWN})().includes('{WORDS}')")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Escape")
     await page.mouse.move(1, 1)
     if shots:
-        await page.screenshot(path=shots / "captions.png")
+        await page.screenshot(path=shots / "subtitles.png")
     with_words = await picture(page)
     assert with_words == await picture(page)
     await page.evaluate(
@@ -77,21 +77,21 @@ async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_c
 
 
 async def send(desk: Page, name: str, data: bytes) -> None:
-    """Choose a file of captions and send it."""
-    form = desk.get_by_role("region", name="Captions")
+    """Choose a file of subtitles and send it."""
+    form = desk.get_by_role("region", name="Subtitles")
     await form.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/plain", "buffer": data})
-    await form.get_by_role("button", name="Add captions").click()
+    await form.get_by_role("button", name="Add subtitles").click()
 
 
 async def listed(seller: Person, title: str) -> None:
-    """Until players are told of captions."""
+    """Until players are told of subtitles."""
 
     async def told() -> bool | None:
         url = (await seller.ask("POST", f"titles/{title}/play"))["url"]
         async with httpx2.AsyncClient() as http:
             return "TYPE=SUBTITLES" in (await http.get(url)).text or None
 
-    await until(told, within_s=60, what="an edition with captions")
+    await until(told, within_s=60, what="an edition with subtitles")
 
 
 async def picture(page: Page) -> bytes:

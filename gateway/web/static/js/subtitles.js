@@ -1,4 +1,4 @@
-// The captions of a title in the studio: what there is, a file more, one less.
+// The subtitles of a title in the studio: what there is, a file more, one less.
 import { api } from "./api.js";
 import { busy, confirmed, field, h, onSubmit, toast } from "./dom.js";
 
@@ -14,14 +14,14 @@ const nameOf = (tag) => {
   }
 };
 
-/** A panel for the captions of `title`; it stays away where the title can have none. */
-export function captionsPanel(title) {
+/** A panel for the subtitles of `title`; it stays away where the title can have none. */
+export function subtitlesPanel(title) {
   if (title.kind === "series" || title.kind === "season") return null;
   const list = h("ul", { class: "list" });
   const panel = h(
     "section",
-    { class: "panel stack", "aria-labelledby": "d-captions", hidden: true },
-    h("h2", { id: "d-captions" }, "Captions"),
+    { class: "panel stack", "aria-labelledby": "d-subtitles", hidden: true },
+    h("h2", { id: "d-subtitles" }, "Subtitles"),
     h("p", { class: "muted" }, "An SRT or WebVTT file a language. Viewers choose them in the player."),
     list,
   );
@@ -35,14 +35,14 @@ export function captionsPanel(title) {
       return;
     }
     panel.hidden = false;
-    list.replaceChildren(...(items.length ? items.map((one) => captionRow(title, one, load)) : [h("li", { class: "muted" }, "None yet.")]));
+    list.replaceChildren(...(items.length ? items.map((one) => subtitlesRow(title, one, load)) : [h("li", { class: "muted" }, "None yet.")]));
   };
-  panel.append(captionForm(title, load));
+  panel.append(subtitlesForm(title, load));
   load();
   return panel;
 }
 
-function captionForm(title, load) {
+function subtitlesForm(title, load) {
   const file = h("input", { type: "file", name: "file", required: true, accept: ".srt,.vtt,text/vtt,application/x-subrip" });
   const language = h("select", { name: "language", required: true }, TAGS.map((tag) => h("option", { value: tag }, nameOf(tag))));
   const form = h(
@@ -53,14 +53,14 @@ function captionForm(title, load) {
     field("Language", language),
     check("default", "Shown unless a viewer chooses otherwise"),
     check("forced", "Only what must be read, such as signs"),
-    h("div", {}, h("button", { class: "button", type: "submit" }, "Add captions")),
+    h("div", {}, h("button", { class: "button", type: "submit" }, "Add subtitles")),
   );
   file.addEventListener("change", () => {
     const guess = tagIn(file.files[0]?.name ?? "");
     if (guess) language.value = guess;
   });
   onSubmit(form, async (values) => {
-    if (values.file.size > MAX_BYTES) throw wrong("“File” is larger than 2\u00a0MiB, so it is hardly a file of captions.");
+    if (values.file.size > MAX_BYTES) throw wrong("“File” is larger than 2\u00a0MiB, so it is hardly a file of subtitles.");
     const query = new URLSearchParams();
     for (const name of ["default", "forced"]) if (values[name]) query.set(name, "true");
     try {
@@ -88,11 +88,11 @@ function tagIn(name) {
   return TAGS.find((tag) => tag.toLowerCase() === found) ?? null;
 }
 
-function captionRow(title, { language, label, forced, default: first }, load) {
+function subtitlesRow(title, { language, label, forced, default: first }, load) {
   const facts = [forced ? "only what must be read" : "", first ? "shown by default" : ""].filter(Boolean).join(", ");
   const remove = h("button", { class: "button button-small", type: "button", "aria-label": `Remove ${label}` }, "Remove");
   remove.addEventListener("click", () => busy(remove, async () => {
-    if (!(await confirmed(`Remove the captions in ${label}?`, "Who watches now keeps them to the end.", "Remove"))) return;
+    if (!(await confirmed(`Remove the subtitles in ${label}?`, "Who watches now keeps them to the end.", "Remove"))) return;
     try {
       await api("DELETE", `titles/${title.id}/subtitles/${language}${forced ? "?forced=true" : ""}`);
       await load();
