@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from shared.tasks import end
 
 #: Address space of one ffmpeg that encodes on the CPU, where the plan names no memory.
 MEMORY_BYTES = 16 << 30
-#: Address space beside what the plan expects it to use: libraries, and what threads reserve; and how much more it is.
-ADDRESS_BYTES, ADDRESS_SLACK = 4 << 30, 2
+#: Address space beside what the plan expects: of libraries, and of what each core's threads reserve; and its slack.
+ADDRESS_BYTES, CORE_BYTES, ADDRESS_SLACK = 4 << 30, 1 << 30, 2
 #: A chunk may take this long at least, and this long for a second of its media, whatever the machine does besides.
 DEADLINE_S, PACE = 600, 60
 #: A file may be this much larger than its top rate allows.
@@ -46,7 +47,7 @@ async def ffmpeg(making: Making, argv: list[str], folder: Path, *, tell: run.OnP
     limits = run.Limits(
         deadline_s=deadline_s(making),
         stall_s=making.settings.stall_s,
-        memory_bytes=address_bytes(making.plan) if encoder(making.plan.encoder).bound_memory else 0,
+        memory_bytes=_bound(making),
         file_bytes=_most_bytes(making.plan, making.chunk),
     )
     sending = asyncio.create_task(making.feed.keep_sending())
@@ -73,9 +74,20 @@ def deadline_s(making: Making) -> float:
     return min(making.settings.chunk_deadline_s, max(DEADLINE_S, PACE * media_s(making.plan, making.chunk)))
 
 
-def address_bytes(plan: Plan) -> int:
-    """The address space one ffmpeg may take: well above what the plan expects, so that only what runs wild hits it."""
-    return ADDRESS_BYTES + ADDRESS_SLACK * plan.memory_bytes if plan.memory_bytes else MEMORY_BYTES
+def address_bytes(plan: Plan, *, threads: int = 0) -> int:
+    """The address space one ffmpeg may take: well above what the plan expects, so that only what runs wild hits it.
+
+    `threads` as in the settings: 0 for as many as there are cores, each of which reserves more than it uses.
+    """
+    if not plan.memory_bytes:
+        return MEMORY_BYTES
+    cores = threads or os.cpu_count() or 1
+    return ADDRESS_BYTES + CORE_BYTES * cores + ADDRESS_SLACK * plan.memory_bytes
+
+
+def _bound(making: Making) -> int:
+    bounded = encoder(making.plan.encoder).bound_memory
+    return address_bytes(making.plan, threads=making.settings.threads) if bounded else 0
 
 
 def media_s(plan: Plan, chunk: str) -> float:
