@@ -67,13 +67,19 @@ class PosterPlan(msgspec.Struct, frozen=True):
 
 
 class StoryboardPlan(msgspec.Struct, frozen=True):
-    """Small pictures along the seek bar: one each `every_s` seconds, `columns` x `rows` to a sheet."""
+    """Small pictures along the seek bar: one each `every_s` seconds, `columns` x `rows` to a sheet.
+
+    `skip`: which pictures of the master are not decoded for it (ffmpeg's skip_frame). `keyframes`: how many it is known
+    to have.
+    """
 
     every_s: float
     width: int
     height: int
     columns: int = 5
     rows: int = 5
+    skip: Literal["nointra", "noref"] = "nointra"
+    keyframes: int = 0
 
     def count(self, duration_s: float) -> int:
         """How many pictures a title of this length has."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from itertools import pairwise
+from typing import Literal
 
 from farm.media import Cover, MediaInfo, Picture
 from farm.plan import PosterPlan, StoryboardPlan
@@ -11,12 +13,14 @@ from farm.plan import PosterPlan, StoryboardPlan
 #: Where in the title posters are taken, and their widest side.
 POSTERS_AT, POSTER_SIDE = (0.1, 0.35, 0.7), 1280
 #: A poster is taken from the keyframe before its place where that is further off than this, in seconds.
-FAR_S = 10
+FAR_S = 60
 #: The shortest title with pictures along its seek bar, and their longer side.
 LEAST_S, BOARD_SIDE = 10, 160
 #: Seconds between two of them: the first step with which there are no more than MANY.
 STEPS_S, MANY = (1, 2, 5, 10), 150
 COLUMNS, ROWS = 5, 5
+#: Where keyframes are further apart, all pictures that others refer to are decoded for them.
+SPARSE_S = 10
 #: A place this little before a picture, in pictures, is that picture's.
 _ROUNDING = 1e-6
 
@@ -39,8 +43,17 @@ def storyboard(info: MediaInfo, seconds: float) -> StoryboardPlan | None:
         return None
     every = next((step for step in STEPS_S if seconds / step <= MANY), STEPS_S[-1])
     width, height = _fitted(info.picture, BOARD_SIDE)
+    skip: Literal["nointra", "noref"] = "noref" if _widest_gap(info, seconds) > SPARSE_S else "nointra"
     rows = min(ROWS, math.ceil(math.ceil(seconds / every) / COLUMNS))
-    return StoryboardPlan(float(every), width, height, COLUMNS, rows)
+    return StoryboardPlan(float(every), width, height, COLUMNS, rows, skip, len(info.picture.keyframes))
+
+
+def _widest_gap(info: MediaInfo, seconds: float) -> float:
+    """The longest time without a keyframe; 0 where none are known."""
+    if info.picture is None or not info.picture.keyframes:
+        return 0.0
+    times = [*(at - info.origin_s for at in info.picture.keyframes), seconds]
+    return max(after - before for before, after in pairwise(times))
 
 
 def _place(picture: Picture, at_s: float, origin_s: float) -> float:

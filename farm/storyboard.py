@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from farm import command
+from farm import command, run
 from farm.making import Making, ffmpeg
 from farm.package import Piece
 from farm.plan import StoryboardPlan
@@ -13,11 +13,19 @@ from shared.errors import EncodeFailed
 from shared.storage import names
 from shared.subtitles import timestamp
 
+#: Of the keyframes that the master is known to have, so many are decoded at least.
+LEAST_PART = 0.5
+
 
 async def make(making: Making, bench: command.Bench, attempt: Attempt) -> Marker:
-    """From keyframes alone, which are decoded quickly; from all pictures where that gives nothing."""
+    """From pictures that stand alone, which are decoded quickly; from many more where those were hardly any.
+
+    Some are marked as keyframes that a decoder starts at and yet gives nothing for without those around them.
+    """
     plan = making.plan
-    sheets = await _sheets(making, bench, keyframes=True) or await _sheets(making, bench, keyframes=False)
+    sheets, decoded = await _sheets(making, bench, few=True)
+    if not sheets or decoded < LEAST_PART * plan.board.keyframes:
+        sheets, _ = await _sheets(making, bench, few=False)
     if not sheets:
         raise EncodeFailed("no storyboard could be taken from it")
     await attempt.write(names.SPRITES, sheets, JPEG_TYPE)
@@ -39,12 +47,18 @@ def index(board: StoryboardPlan, duration_s: float) -> str:
     return "\n".join(lines)
 
 
-async def _sheets(making: Making, bench: command.Bench, *, keyframes: bool) -> list[Piece]:
-    """All sheets; none where ffmpeg does not give every one."""
+async def _sheets(making: Making, bench: command.Bench, *, few: bool) -> tuple[list[Piece], int]:
+    """All sheets, none where ffmpeg does not give every one; and how many pictures they are of."""
     board, seconds = making.plan.board, making.plan.duration_s
+    decoded = 0
+
+    def tell(found: run.Progress) -> None:
+        nonlocal decoded
+        decoded = found.frame
+
     with contextlib.suppress(EncodeFailed):
-        await ffmpeg(making, command.storyboard(making.plan, bench, keyframes=keyframes), bench.folder)
+        await ffmpeg(making, command.storyboard(making.plan, bench, few=few), bench.folder, tell=tell)
     paths = [bench.folder / f"{number}.jpg" for number in range(board.sheets(seconds))]
     if not all(path.exists() and path.stat().st_size for path in paths):
-        return []
-    return [Piece(path.name, path.read_bytes()) for path in paths]
+        return [], decoded
+    return [Piece(path.name, path.read_bytes()) for path in paths], decoded

@@ -28,15 +28,16 @@ def poster(plan: Plan, bench: Bench, *, at_s: float, name: str = "poster.jpg") -
     return compiled([ffmpeg.output(picture, str(bench.folder / name), **options)], bench)
 
 
-def storyboard(plan: Plan, bench: Bench, *, keyframes: bool = True) -> list[str]:
-    """The sheets of the storyboard as `0.jpg`, `1.jpg`, …; of keyframes alone, or of all pictures.
+def storyboard(plan: Plan, bench: Bench, *, few: bool = True) -> list[str]:
+    """The sheets of the storyboard as `0.jpg`, `1.jpg`, …; of the few pictures that the plan names, or of many.
 
-    Each small picture is also an output of its own that is thrown away: it shows that the work goes on.
+    Each decoded picture is also an output of its own that is thrown away: it shows that the work goes on.
     """
     wanted, title = plan.board, plan.picture
-    only = {"skip_frame": "nokey"} if keyframes else {}
+    master = source(plan, bench, skip_frame=wanted.skip if few else "noref")
+    decoded = master[str(title.stream)].filter_multi_output("split", 2)
     stream = (
-        source(plan, bench, **only)[str(title.stream)]
+        decoded[1]
         .filter("setpts", f"PTS-{plan.origin_us / 1e6:.6f}/TB")
         .filter("fps", fps=f"1/{wanted.every_s:g}", start_time=0, eof_action="pass")
         .filter("tpad", stop_mode="clone", stop_duration=f"{plan.duration_s + wanted.every_s:.3f}")
@@ -44,13 +45,11 @@ def storyboard(plan: Plan, bench: Bench, *, keyframes: bool = True) -> list[str]
         .filter("scale", wanted.width, wanted.height, flags="bicubic")
         .filter("setsar", 1)
     )
-    small = (to_sdr(stream) if title.tonemap else stream).filter_multi_output("split", 2)
-    sheets = small[1].filter("tile", f"{wanted.columns}x{wanted.rows}")
-    options = {**_JPEG, "q:v": 4, "start_number": 0, "fps_mode": "passthrough"}
-    return compiled(
-        [ffmpeg.output(small[0], "-", format="null"), ffmpeg.output(sheets, str(bench.folder / "%d.jpg"), **options)],
-        bench,
-    )
+    sheets = (to_sdr(stream) if title.tonemap else stream).filter("tile", f"{wanted.columns}x{wanted.rows}")
+    as_they_come = {"fps_mode": "passthrough"}
+    options = {**_JPEG, **as_they_come, "q:v": 4, "start_number": 0}
+    seen = ffmpeg.output(decoded[0], "-", format="null", **as_they_come)
+    return compiled([seen, ffmpeg.output(sheets, str(bench.folder / "%d.jpg"), **options)], bench)
 
 
 def _drawing(stream: Any, wanted: PosterPlan) -> Any:

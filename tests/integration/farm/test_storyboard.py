@@ -87,6 +87,14 @@ async def test_far_keyframes_fill_the_time_up_to_the_next(farm: Farm) -> None:
         assert colour == pytest.approx(wanted(start), abs=40), start
 
 
+@pytest.mark.parametrize("params", ["open-gop=1:keyint=25", "intra-refresh=1:keyint=25"])
+async def test_pictures_change_where_hardly_any_is_marked_as_a_keyframe(farm: Farm, params: str) -> None:
+    found = shown(*await storyboard(farm, changing(f"{params[:4]}.mp4", "-preset", "veryfast", "-x264-params", params)))
+
+    for start, colour in found:
+        assert colour == pytest.approx(wanted(start), abs=40), start
+
+
 async def test_an_upright_master_has_upright_pictures(farm: Farm) -> None:
     master = media.master("upright.mp4", *media.picture("90x160", rate="10", seconds=11), *media.H264)
     text, sheets = await storyboard(farm, master)
