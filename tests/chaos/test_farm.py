@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from tests.support import media
-from tests.support.mill import COMPLETED, COUNTS, VICTIMS, Kill, mill, running
+from tests.support.mill import COMPLETED, COUNTS, PLAYABLE, VICTIMS, Kill, mill, running
 
 #: `make chaos` asks for more rounds: then fifty kills, with leases as long as in production.
 IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
@@ -35,6 +35,7 @@ async def test_every_title_becomes_ready_once_whatever_is_killed(tmp_path: Path,
         chunks = await farm.control.rows("select count(*)::int as n from job_chunk where chunk ~ '^[0-9]+$'")
         assert {row["id"]: row["state"] for row in rows} == dict.fromkeys(titles, "done"), rows
         assert sorted(row["job"] for row in await farm.control.rows(COMPLETED)) == sorted(titles)
+        assert sorted(row["job"] for row in await farm.control.rows(PLAYABLE)) == sorted(titles)
         assert len(kills) == KILLS
         assert farm.encodes() <= chunks[0]["n"] + len(kills), kills
         assert (await farm.control.rows(COUNTS))[0]["failures"] == 0, "no kill is the master's fault"

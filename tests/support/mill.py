@@ -31,6 +31,7 @@ VICTIMS = ("worker", "child", "ffmpeg", "valkey")
 DONE_WITHIN_S = 600.0
 JOBS = "select id, state, version, title, last_error from job order by queued_at"
 COMPLETED = "select data->>'job' as job from outbox where type = 'transcode.completed'"
+PLAYABLE = "select data->>'job' as job from outbox where type = 'transcode.playable'"
 COUNTS = "select sum(failures)::int as failures, sum(lost)::int as lost from job_chunk"
 
 
