@@ -125,6 +125,24 @@ async def test_seeking_and_reload_keep_one_seat(stack: Running, open_page: Open,
     assert await seated(stack) == [1]
 
 
+async def test_seek_bar_shows_what_there_is_at_the_place_pointed_at(
+    open_page: Open, film: str, shots: Path | None
+) -> None:
+    page = await open_page()
+    await page.goto(film)
+    await press_play(page)
+    box = await page.locator("media-time-range").bounding_box()
+    assert box
+    async with page.expect_response(re.compile(r"/sprites/\d+\.jpg$")) as sheet:
+        await page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + box["height"] / 2)
+    assert (await sheet.value).status == 200
+    shown = "() => document.querySelector('media-time-range').hasAttribute('mediapreviewimage')"
+    await page.wait_for_function(shown)
+    if shots:
+        await page.wait_for_timeout(500)
+        await page.screenshot(path=shots / "sprites.png")
+
+
 async def test_third_screen_is_told_who_watches_and_takes_the_place_of_one(
     stack: Running, open_page: Open, film: str, shots: Path | None
 ) -> None:
