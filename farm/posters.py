@@ -20,7 +20,7 @@ LEAST_S, BOARD_SIDE = 10, 160
 STEPS_S, MANY = (1, 2, 5, 10), 150
 COLUMNS, ROWS = 5, 5
 #: Where keyframes are further apart, all pictures that others refer to are decoded for them.
-SPARSE_S = 10
+SPARSE_S = 20
 #: A place this little before a picture, in pictures, is that picture's.
 _ROUNDING = 1e-6
 

@@ -37,8 +37,8 @@ def test_a_short_title_and_one_of_sound_have_no_storyboard() -> None:
 
 
 def test_more_is_decoded_where_few_pictures_stand_alone() -> None:
-    near, far = info(keyframes=(0.5, 10.5, 20.5, 30.5)), info(keyframes=(0.5, 10.5, 21.5, 30.5))
-    boards = [storyboard(one, end) for one, end in ((near, 40), (near, 41), (far, 40), (info(), 40))]
+    near, far = info(keyframes=(0.5, 20.5, 40.5, 60.5)), info(keyframes=(0.5, 20.5, 41.5, 60.5))
+    boards = [storyboard(one, end) for one, end in ((near, 80), (near, 81), (far, 80), (info(), 80))]
 
     assert [made.skip for made in boards if made] == ["nointra", "noref", "noref", "nointra"]
 
