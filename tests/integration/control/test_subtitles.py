@@ -223,6 +223,22 @@ async def test_a_version_in_the_making_takes_the_subtitles_that_are_there_at_its
     assert await listed(seller, title) == [("de", "Deutsch", False, False), ("en", "English", False, False)]
 
 
+async def test_a_master_sent_again_keeps_the_subtitles_that_came_since_its_version_was_made(
+    control: Control, seller: Desk
+) -> None:
+    title = (await seller.ready())["id"]
+    await put(seller.http, title, "en")
+    job = (await seller.queue(title)).id
+    await say(control, planned_of(job))
+
+    await say(control, ready_of(job))
+
+    *_, newest = await editions(control, title)
+    ticket = await last_ticket(control)
+    assert (newest["state"], ticket.job) == ("finalising", newest["id"])
+    assert [one.language for one in ticket.subtitles] == ["en"]
+
+
 async def test_an_edition_of_a_version_that_plays_no_more_changes_nothing(control: Control, seller: Desk) -> None:
     title = (await seller.ready())["id"]
     await put(seller.http, title, "en")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.control.catalogue.model import Titles
+from gateway.control.jobs.actions.editions import queue_edition
 from gateway.control.jobs.actions.offers import offer, withdraw
 from gateway.control.jobs.actions.steps import LOST, again, fail, mark_done, on_ready, replan
 from gateway.control.jobs.model import (
@@ -61,9 +62,19 @@ async def apply(
         case farm.Failed():
             await _on_failed(job, message, **stores)
         case farm.Ready():
-            await on_ready(job, message, **stores)
+            await _on_ready(job, message, **stores)
         case farm.Replan() if (message.version, job.state) == (job.version, "encoding"):
             await replan(job, message.encoder, jobs=jobs, outbox=outbox, clock=clock)
+
+
+async def _on_ready(job: Job, message: farm.Ready, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> None:
+    """A version that was made before stands at once; subtitles that came since then get an edition that lists them."""
+    await on_ready(job, message, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
+    if job.state == "finalising" or (await again(job, jobs)).state != "done" or not await jobs.subtitles(job.title):
+        return
+    title = await titles.by_id(job.title, lock=True)
+    if title is not None:
+        await queue_edition(title, jobs=jobs, outbox=outbox, clock=clock)
 
 
 async def _on_planned(job: Job, plan: farm.Planned, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
