@@ -95,13 +95,13 @@ async def test_who_plays_and_who_comes_do_not_wait_for_a_thousand_forgeries(fold
         assert (await edge.get(MASTER, running)).status == 200
         head = running.rpartition(".")[0]
         forgeries = [
-            asyncio.create_task(edge.get(MASTER, f"{head}.{number:086d}", address=f"10.0.0.{number % 10}"))
+            asyncio.create_task(edge.get(MASTER, f"{head}.{number:085d}A", address=f"10.0.0.{number % 10}"))
             for number in range(1000)
         ]
         await asyncio.sleep(0)
         assert (await edge.get(MASTER, running)).status == 200
-        assert (await edge.get(MASTER, edge.token(sub="who-comes"), address="198.51.100.1")).status == 200
         assert sum(one.done() and one.result().status == 401 for one in forgeries) < 200
+        assert (await edge.get(MASTER, edge.token(sub="who-comes"), address="198.51.100.1")).status == 200
         assert {one.status for one in await asyncio.gather(*forgeries)} <= {401, 429}
 
 
