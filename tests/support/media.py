@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -37,9 +38,10 @@ def clap(seconds: float = 6, at: float = 3, rate: str = "25") -> tuple[str, ...]
 
 
 def master(name: str, *arguments: str) -> Path:
-    """The file `name` made by ffmpeg with `arguments`, once a session."""
-    path = _FOLDER / name
+    """The file `name` made by ffmpeg with `arguments`, once a session; other arguments make another file."""
+    path = _FOLDER / hashlib.sha256("\0".join(arguments).encode()).hexdigest()[:16] / name
     if not path.exists():
+        path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"new-{name}")
         command = [WHEEL, "-v", "error", "-nostdin", "-y", *arguments, str(partial)]
         subprocess.run(command, check=True, capture_output=True)
