@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.control.outbox import OFFER
 from gateway.control.uploads import actions, routes
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
@@ -89,7 +90,7 @@ async def test_an_upload_whose_process_died_at_the_end_is_completed_once(
             "update upload set state = 'open', sha256 = null, completed_at = null, tail = $1", data
         )
         await connection.execute("delete from job")
-        await connection.execute("delete from outbox where type in ('upload.completed', 'farm.probe')")
+        await connection.execute("delete from outbox where type = any($1)", ["upload.completed", OFFER])
         await connection.execute("update title set state = 'draft'")
     if how == "head":
         assert await client.offset() == len(data)
