@@ -57,6 +57,9 @@ REPORT = """window.refusedByPolicy = [];
 document.addEventListener("securitypolicyviolation", (one) =>
   window.refusedByPolicy.push(`${one.violatedDirective} ${one.blockedURI}`));"""
 
+#: Where the studio takes a master.
+MASTER = "input[type=file][accept*=video]"
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -153,7 +156,7 @@ async def test_paused_upload_goes_on_at_its_offset_when_the_page_was_loaded_agai
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
     await throttle(session, 4_000_000)
-    await page.locator("input[type=file]").set_input_files(clip)
+    await page.locator(MASTER).set_input_files(clip)
     await page.wait_for_function("() => document.querySelector('[data-transfer] progress')?.value > 3e6")
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator("[data-transfer]")).to_contain_text("paused")
@@ -162,7 +165,7 @@ async def test_paused_upload_goes_on_at_its_offset_when_the_page_was_loaded_agai
     await expect(page.get_by_text("Choose the same file again")).to_be_visible()
     await throttle(session, -1)
     async with page.expect_request(lambda asked: asked.method == "PATCH") as asked:
-        await page.locator("input[type=file]").set_input_files(clip)
+        await page.locator(MASTER).set_input_files(clip)
     begun_at = int((await asked.value).headers["upload-offset"])
     assert 0 < begun_at < clip.stat().st_size
 
@@ -174,13 +177,13 @@ async def test_paused_upload_goes_on_at_its_offset_when_the_page_was_loaded_agai
 async def test_studio_says_why_when_a_file_is_no_film_or_only_part_of_one(boss: Person, open_page: Open) -> None:
     page = await open_page()
     await enter(page, to="/studio")
-    await page.locator("input[type=file]").set_input_files(media.written("notes.mp4", b"Dear diary, " * 50))
+    await page.locator(MASTER).set_input_files(media.written("notes.mp4", b"Dear diary, " * 50))
     await expect(page.get_by_role("alert").filter(has_text="text file")).to_be_visible()
     await expect(page.get_by_role("button", name="Resume")).to_be_hidden()
 
     await page.get_by_role("button", name="Choose another file").click()
     half = media.derived("half.mp4", lambda whole: whole[: len(whole) // 2], media.plain())
-    await page.locator("input[type=file]").set_input_files(half)
+    await page.locator(MASTER).set_input_files(half)
     await expect(page.get_by_role("alert").filter(has_text="cut off")).to_be_visible(timeout=60_000)
     await expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
 
