@@ -228,6 +228,7 @@ async def test_a_master_sent_again_keeps_the_subtitles_that_came_since_its_versi
 ) -> None:
     title = (await seller.ready())["id"]
     await put(seller.http, title, "en")
+    control.clock.advance(1)
     job = (await seller.queue(title)).id
     await say(control, planned_of(job))
 
