@@ -17,6 +17,7 @@ SYSTEM = shutil.which("ffmpeg")
 FFMPEGS = {"wheel": WHEEL} | ({"system": SYSTEM} if SYSTEM else {})
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="usher-masters-"))
+_made: dict[str, Path] = {}
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-pix_fmt", "yuv420p")
 
 
@@ -46,7 +47,13 @@ def master(name: str, *arguments: str) -> Path:
         command = [WHEEL, "-v", "error", "-nostdin", "-y", *arguments, str(partial)]
         subprocess.run(command, check=True, capture_output=True)
         partial.rename(path)
+    _made[name] = path
     return path
+
+
+def made(name: str) -> Path:
+    """The master of that name that was asked for last."""
+    return _made[name]
 
 
 def derived(name: str, change: Callable[[bytes], bytes], source: Path) -> Path:

@@ -35,13 +35,13 @@ def test_keyframes_are_found_where_they_are_shown(container: str) -> None:
 
     expected = [found.start_s + number * 2.4 for number in range(5)]
     assert found.keyframes == pytest.approx(expected, abs=0.0011)
-    assert found.keyframes == pytest.approx(keys(media.master(name)), abs=0.0011 if container != "avi" else 0.09)
+    assert found.keyframes == pytest.approx(keys(media.made(name)), abs=0.0011 if container != "avi" else 0.09)
 
 
 def test_an_open_gop_has_keyframes_but_few_pictures_that_stand_alone() -> None:
     found = gop("open.mp4", "keyint=50:min-keyint=50:scenecut=0:open-gop=1:bframes=2:b-adapt=0")
 
-    assert found.keyframes == tuple(keys(media.master("open.mp4")))
+    assert found.keyframes == tuple(keys(media.made("open.mp4")))
     assert len(found.keyframes) >= 6
     assert found.idr_steps == ()
     assert found.exact_times
@@ -60,7 +60,7 @@ def test_the_grid_of_pictures_that_stand_alone(keyint: int, steps: tuple[int, ..
 
 def test_a_keyframe_that_is_no_idr_does_not_count() -> None:
     gop("idr.mp4", "keyint=100:min-keyint=100:scenecut=0")
-    with av.open(str(media.master("idr.mp4"))) as container:
+    with av.open(str(media.made("idr.mp4"))) as container:
         place = container.streams.video[0].index_entries[200].pos
 
     def no_longer(data: bytes) -> bytes:
@@ -68,7 +68,7 @@ def test_a_keyframe_that_is_no_idr_does_not_count() -> None:
         kinds[place + 4] = kinds[place + 4] & 0xE0 | 1
         return bytes(kinds)
 
-    found = probe(media.derived("no-idr.mp4", no_longer, media.master("idr.mp4"))).picture
+    found = probe(media.derived("no-idr.mp4", no_longer, media.made("idr.mp4"))).picture
 
     assert found is not None and (found.exact_times, found.idr_steps) == (True, ())
 
