@@ -11,60 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.control.jobs import actions
-from gateway.control.jobs.leases import RedisLeases
 from shared import jobs as farm
-from shared.jobs import ChunkDone, Failed, GivenBack, Message, Progress, Replan, Started
-from shared.need import BULK, CLASS, FIRST, LEASES, Needs, Offer, of_plan
-from shared.storage import names
+from shared.jobs import ChunkDone, Failed, Progress, Replan, Started
+from shared.need import BULK, CLASS, FIRST
 from tests.support.control import Control, register
-from tests.support.titles import Desk, desk, planned_of, ready_of, say, tickets
+from tests.support.jobs import begun, leased, messages_of, offers, sent, withdrawn
+from tests.support.titles import Desk, desk, planned_of, ready_of, say
 
 
 @pytest.fixture
 async def seller(control: Control) -> Desk:
     """A seller at work."""
     return await desk(control)
-
-
-async def begun(seller: Desk) -> tuple[str, str]:
-    """A title with a queued job: both ids."""
-    title = (await seller.title())["id"]
-    return title, (await seller.queue(title)).id
-
-
-async def sent(control: Control) -> list[str]:
-    return tickets(await control.rows("select type, data from outbox where topic = 'task' order by seq"))
-
-
-async def reap(control: Control, leases: RedisLeases | None = None) -> int:
-    return await actions.reap(
-        begin=control.wiring["begin"],
-        leases=leases or control.wiring["leases"],
-        bucket=control.wiring["bucket"],
-        clock=control.clock,
-    )
-
-
-async def leased(control: Control, work: str) -> None:
-    """Somebody works at a piece."""
-    seconds, _ = await control.wiring["events"].time()
-    await control.wiring["events"].zadd(LEASES, {work: (seconds + 60) * 1000})
-
-
-async def offers(control: Control) -> list[Offer]:
-    """What was offered, in order."""
-    rows = await control.rows("select data from outbox where type = 'farm.offer' order by seq")
-    return [msgspec.convert(row["data"], Offer) for row in rows]
-
-
-async def put(control: Control, key: str, data: bytes = b"{}") -> None:
-    await control.wiring["bucket"].put(key, data)
-
-
-async def withdrawn(control: Control) -> list[tuple[str, bool, str]]:
-    """What was taken back, in order: the plan, whether viewers need not wait, whose workers stop."""
-    rows = await control.rows("select data from outbox where type = 'farm.withdrawal' order by seq")
-    return [tuple(row["data"][name] for name in ("plan", "is_over", "stop")) for row in rows]
 
 
 async def test_queue_makes_the_title_processing_and_sends_a_probe(control: Control, seller: Desk) -> None:
@@ -106,15 +64,6 @@ async def test_job_goes_its_way_when_all_messages_come(control: Control, seller:
     made = await seller.ask("GET", f"titles/{title}")
     assert (made["state"], made["ceilings"], made["duration_s"]) == ("ready", ["720", "360"], 10.0)
     assert made["poster_url"].startswith(f"/v1/titles/{title}/poster.jpg")
-
-
-def messages_of(job: str) -> list[Message]:
-    """All that a farm may say of a job in one run, with a plan made anew and failures that are not final."""
-    said: list[Message] = [planned_of(job), planned_of(job, "v0", ("0",)), ready_of(job), ready_of(job, "v0", "e0")]
-    for chunk in ("0", "sound", "poster", "probe", "final", "9"):
-        said += [Started(job=job, chunk=chunk, attempt="a"), Progress(job=job, chunk=chunk, renditions={"720": 0.7})]
-        said += [ChunkDone(job=job, chunk=chunk), Failed(job=job, chunk=chunk, code="c", words="It broke.")]
-    return said
 
 
 async def test_any_order_of_messages_makes_the_title_ready_once(control: Control, seller: Desk) -> None:
@@ -203,110 +152,6 @@ async def test_retry_makes_a_new_job_of_the_same_master(control: Control, seller
     rows = await control.rows("select master, sha256, upload from job where title = $1", title)
     assert len(rows) == 2 and rows[0] == rows[1]
     await seller.ask("POST", f"jobs/{job}/retry", 409)
-
-
-async def test_reaper_offers_again_what_was_lost_and_only_that(control: Control, seller: Desk) -> None:
-    _, job = await begun(seller)
-    await say(control, planned_of(job))
-    for chunk in ("0", "sound"):
-        await say(control, Started(job=job, chunk=chunk, attempt="a"))
-    await leased(control, "v1 sound")
-    await put(control, names.done("v1", "poster"))
-    control.clock.advance(4)
-    assert await reap(control) == 0, "the offer is young"
-    control.clock.advance(2)
-    assert await reap(control) == 1
-    assert (await sent(control))[-1] == "chunk:0"
-    rows = await control.rows(
-        "select chunk, lost, done_at is not null as done from job_chunk where job = $1 order by 1", job
-    )
-    found = {row["chunk"]: (row["lost"], row["done"]) for row in rows}
-    assert (found["0"], found["poster"], found["sound"]) == ((1, False), (0, True), (0, False))
-    assert await reap(control) == 0
-
-
-async def test_reaper_waits_when_redis_lost_its_memory(control: Control, seller: Desk) -> None:
-    _, job = await begun(seller)
-    await say(control, planned_of(job, chunks=("0",)))
-    await say(control, Started(job=job, chunk="0", attempt="a"))
-    control.clock.advance(31)
-    now = [0.0]
-    redis = control.wiring["redis"]
-    leases = RedisLeases(redis, Needs(redis, lease_s=15), lease_s=15, clock=lambda: now[0])
-    await leases.look()
-    leases._run = "another"
-    await leases.look()
-    assert await reap(control, leases) == 0
-    now[0] = 7.5
-    assert await reap(control, leases) == 1
-
-
-async def test_reaper_leaves_what_waits_to_be_taken(control: Control, seller: Desk) -> None:
-    _, job = await begun(seller)
-    await control.wiring["needs"].offer((await offers(control))[0])
-    control.clock.advance(600)
-    assert await reap(control) == 0
-    await control.wiring["events"].delete(of_plan(job))
-    assert await reap(control) == 1
-    assert await sent(control) == ["probe", "probe"]
-
-
-async def test_reaper_finalises_when_all_markers_are_there(control: Control, seller: Desk) -> None:
-    title, job = await begun(seller)
-    await say(control, planned_of(job, chunks=("0",)))
-    await put(control, names.done("v1", "0"))
-    await reap(control)
-    assert await sent(control) == ["probe", "chunk:0", "finalise"]
-    for one, edition in ((job, "e9"), ("job_of_another_try", "e8")):
-        ready = msgspec.structs.replace(ready_of(one), edition=edition)
-        await put(control, names.ready_message("v1", one), msgspec.json.encode(ready))
-    await reap(control)
-    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "finalising", "ready.json is not there"
-    await put(control, names.ready(title, "v1"))
-    await reap(control)
-    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "done"
-    assert (await control.rows("select edition from title where id = $1", title)) == [{"edition": "e9"}]
-
-
-@pytest.mark.parametrize("chunk", ["0", "probe"])
-async def test_job_fails_when_twenty_workers_were_lost(control: Control, seller: Desk, chunk: str) -> None:
-    _, job = await begun(seller)
-    if chunk != "probe":
-        await say(control, planned_of(job, chunks=(chunk,)))
-    for n in range(20):
-        await say(control, Started(job=job, chunk=chunk, attempt=f"a{n}"), entry=f"s{n}")
-        control.clock.advance(6)
-        await reap(control)
-    shown = await seller.ask("GET", f"jobs/{job}")
-    assert shown["state"] == "failed" and shown["last_error"].startswith("The workers that made this title stopped")
-    assert shown["attempts"] == 20
-
-
-async def test_lost_workers_and_failures_are_counted_apart(control: Control, seller: Desk) -> None:
-    _, job = await begun(seller)
-    await say(control, planned_of(job, chunks=("0",)))
-
-    async def counted() -> tuple[int, ...]:
-        rows = await control.rows("select started, failures, lost from job_chunk where job = $1 and chunk = '0'", job)
-        return tuple(rows[0].values())
-
-    began = [Started(job=job, chunk="0", attempt=f"a{n}", version="v1") for n in range(6)]
-    await say(control, began[0])
-    await say(control, began[1])
-    assert await counted() == (2, 0, 1), "who began before and was not heard of is lost"
-    await say(control, GivenBack(job=job, chunk="0", version="v1"))
-    assert await counted() == (1, 0, 1), "what was given back does not count"
-    await say(control, began[2])
-    await say(control, Failed(job=job, chunk="0", code="encode-failed", words="Killed.", lost=True, version="v1"))
-    assert await counted() == (2, 0, 2)
-    await say(control, began[3])
-    await say(control, Failed(job=job, chunk="0", code="exit", words="It broke.", version="v1"))
-    assert await counted() == (3, 1, 2)
-    await say(control, Started(job=job, chunk="0", attempt="b", version="v0"))
-    await say(control, Failed(job=job, chunk="0", code="exit", words="It broke.", version="v0"))
-    await say(control, ChunkDone(job=job, chunk="0", version="v0"))
-    assert await counted() == (3, 1, 2), "what an older plan says changes nothing"
-    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "encoding"
 
 
 async def test_title_can_be_watched_when_its_opening_is_made(control: Control, seller: Desk) -> None:

@@ -22,9 +22,9 @@ from shared.events import EDGE_PUSH, REVOKED, Push
 from shared.seats import live
 from tests.integration.control.test_screenings import claims_in, play
 from tests.integration.control.test_sessions import sit
-from tests.integration.control.test_worker import until, working
 from tests.support.control import Control, code_of, make_admin, register
 from tests.support.titles import Desk, desk
+from tests.support.worker import until, working
 
 
 @pytest.fixture

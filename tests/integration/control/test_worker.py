@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,59 +24,16 @@ from gateway.control.outbox import EVENT, Row, Withdrawal
 from gateway.control.worker import process, relay
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.loops import forever
-from gateway.control.worker.streams import GROUP, Reader
-from shared.events import EDGE_PUSH, EDGE_STREAM, EVENTS, FARM_STREAM, REVOKED, Envelope, Push
-from shared.jobs import WORK, ChunkTicket, Message, Started, cancel_key
+from shared.events import EDGE_PUSH, EVENTS, REVOKED, Push
+from shared.jobs import WORK, ChunkTicket, cancel_key
 from shared.metrics import REGISTRY
-from shared.need import Needs, Offer, WorkerState, of_plan, over
+from shared.need import Needs, Offer, WorkerState, over
 from shared.settings import ControlSettings, variable
 from tests.support.control import Control, control_settings, make_admin, register, running_control
 from tests.support.ports import free_base
-from tests.support.titles import desk, planned_of, ready_of
+from tests.support.titles import desk, ready_of
 from tests.support.valkey import valkey
-
-WITHIN_S = 20.0
-
-
-async def until(ask: Callable[[], Awaitable[Any]], *, within_s: float = WITHIN_S) -> Any:
-    """Ask until the answer is true."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while not (answer := await ask()):
-        assert asyncio.get_running_loop().time() < deadline, "it did not come"
-        await asyncio.sleep(0.02)
-    return answer
-
-
-@contextlib.asynccontextmanager
-async def working(control: Control) -> AsyncIterator[None]:
-    """The worker's loops, in this process."""
-    task = asyncio.create_task(process.run(control.wiring))
-    try:
-        yield
-    finally:
-        task.cancel()
-        _, stuck = await asyncio.wait({task}, timeout=5)
-        assert not stuck
-
-
-async def emit(control: Control, count: int = 1) -> None:
-    async with control.wiring["begin"]() as unit:
-        for n in range(count):
-            await unit.outbox.emit("title.updated", f"t{n}", title=f"t{n}", fields=[])
-
-
-async def events_of(redis: Redis, stream: str = EVENTS) -> list[Envelope]:
-    entries: Any = await redis.xrange(stream)
-    return [msgspec.json.decode(fields[b"e"], type=Envelope) for _, fields in entries]
-
-
-async def waiting(control: Control) -> int:
-    async with control.wiring["begin"]() as unit:
-        return await unit.outbox.waiting()
-
-
-async def farm_says(redis: Redis, message: Message) -> None:
-    await redis.xadd(FARM_STREAM, {"e": msgspec.json.encode(message)})
+from tests.support.worker import WITHIN_S, drained, emit, events_of, farm_says, state_is, until, waiting, working
 
 
 async def test_relay_hands_events_over_in_order_when_they_are_many(control: Control, redis: Redis) -> None:
@@ -177,36 +134,6 @@ async def test_offers_reach_the_need_and_tickets_the_queue_when_relayed(control:
     assert message["headers"]["task"] == WORK
 
 
-async def test_work_of_a_dead_worker_may_be_taken_again_within_half_a_second(
-    tmp_path: Path, database_url: str, redis: Redis, redis_url: str, clock: Any
-) -> None:
-    settings = control_settings(tmp_path, database_url=database_url, redis_url=redis_url, lease_s=1)
-    async with running_control(settings, clock) as control:
-        seller = await desk(control)
-        await seller.queue((await seller.title())["id"])
-        async with working(control):
-            await until(lambda: redis.llen("cpu"))
-            taken = await control.wiring["needs"].take("w/0", ("cpu",), memory_bytes=1 << 40)
-            assert taken is not None
-            await redis.delete("cpu")
-            await until(lambda: redis.llen("cpu"))
-            again = await control.wiring["needs"].take("w/1", ("cpu",), memory_bytes=1 << 40)
-            assert again == taken
-            assert not await control.wiring["needs"].renew("w/0", taken.work), "who was dead for too long is told so"
-
-
-async def test_cancelled_job_stops_its_workers_and_is_withdrawn(control: Control, redis: Redis) -> None:
-    seller = await desk(control)
-    job = await seller.queue((await seller.title())["id"])
-    async with working(control):
-        await farm_says(redis, planned_of(job.id))
-        await until(lambda: redis.exists(of_plan("v1")))
-        await seller.ask("POST", f"jobs/{job.id}/cancel")
-        assert await redis.exists(cancel_key(job.id))
-        await until(lambda: redis.exists(over("v1")))
-        assert not await redis.exists(of_plan("v1"), of_plan(job.id))
-
-
 async def test_other_topics_go_on_when_the_broker_is_down(
     tmp_path: Path, database_url: str, redis: Redis, redis_url: str, clock: Any
 ) -> None:
@@ -218,7 +145,7 @@ async def test_other_topics_go_on_when_the_broker_is_down(
         async with working(control):
             await until(lambda: redis.xlen(EVENTS))
             assert await until(lambda: control.wiring["needs"].take("w/0", ("cpu",), memory_bytes=1 << 40))
-            await until(lambda: _drained(control))
+            await until(lambda: drained(control))
     with pytest.raises(Exception, match=r"Error|refused"):
         await Broker(dead).top_up({"cpu": 1})
 
@@ -241,23 +168,15 @@ async def test_relay_goes_on_when_valkey_was_killed_and_started_empty(
                     await unit.outbox.push(Push(kind="title", key="t", iat=now))
                 server.start()
                 await redis.connection_pool.disconnect()
-                await until(lambda: _drained(control))
+                await until(lambda: drained(control))
                 assert await redis.exists(over("v9"))
                 control.clock.advance(GRACE.total_seconds())
                 await until(lambda: redis.llen("cpu"), within_s=30)
                 assert {event.subject for event in await events_of(redis)} >= {f"t{n}" for n in range(5)}
                 assert await redis.hget(REVOKED, "title:t") == str(now).encode()
                 await farm_says(redis, ready_of(job.id))
-                await until(lambda: _state_is(control, job.id, "done"))
+                await until(lambda: state_is(control, job.id, "done"))
             await redis.aclose()
-
-
-async def _drained(control: Control) -> bool:
-    return await waiting(control) == 0
-
-
-async def _state_is(control: Control, job: str, state: str) -> bool:
-    return (await control.rows("select state from job where id = $1", job))[0]["state"] == state
 
 
 async def test_worker_goes_on_when_postgres_drops_its_connections(
@@ -279,63 +198,6 @@ async def test_worker_goes_on_when_postgres_drops_its_connections(
             return bool(await redis.xlen(EVENTS) > 1)
 
         await until(again)
-
-
-async def test_farms_messages_move_the_job_when_the_worker_reads(control: Control, redis: Redis) -> None:
-    seller = await desk(control)
-    title = await seller.title()
-    job = await seller.queue(title["id"])
-    async with working(control):
-        await farm_says(redis, planned_of(job.id))
-        await redis.xadd(FARM_STREAM, {"e": b"not a message"})
-        await redis.xadd(FARM_STREAM, {"x": b""})
-        await farm_says(redis, ready_of(job.id))
-        await until(lambda: _state_is(control, job.id, "done"))
-
-        async def nothing_pending() -> bool:
-            return (await redis.xpending(FARM_STREAM, GROUP))["pending"] == 0
-
-        await until(nothing_pending)
-    assert (await seller.ask("GET", f"titles/{title['id']}"))["state"] == "ready"
-
-
-async def test_message_counts_once_when_its_reader_died_before_the_acknowledgement(
-    control: Control, redis: Redis
-) -> None:
-    seller = await desk(control)
-    job = await seller.queue((await seller.title())["id"])
-    await farm_says(redis, planned_of(job.id))
-    await farm_says(redis, Started(job=job.id, chunk="0", attempt="a"))
-    take = partial(process.streams.take_farm, begin=control.wiring["begin"], clock=control.clock)
-
-    async def die(id: str, data: bytes) -> None:
-        await take(id, data)
-        if b"started" in data:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        await Reader(redis, FARM_STREAM, die, consumer="one").step()
-    await Reader(redis, FARM_STREAM, take, consumer="one").step()
-    rows = await control.rows("select started from job_chunk where job = $1 and chunk = '0'", job.id)
-    assert rows == [{"started": 1}]
-    assert (await redis.xpending(FARM_STREAM, GROUP))["pending"] == 0
-
-
-async def test_entries_of_a_dead_worker_are_taken_over_when_they_are_stale(
-    control: Control, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process.streams, "STALE_MS", 0)
-    seen: list[str] = []
-
-    async def note(id: str, data: bytes) -> None:
-        seen.append(data.decode())
-
-    await redis.xadd("s", {"e": b"one"})
-    await redis.xgroup_create("s", GROUP, id="0")
-    await redis.xreadgroup(GROUP, "dead", {"s": ">"})
-    await Reader(redis, "s", note, consumer="alive").claim()
-    assert seen == ["one"]
-    assert (await redis.xpending("s", GROUP))["pending"] == 0
 
 
 async def test_sweep_drops_what_is_over_and_keeps_the_rest(control: Control, redis: Redis) -> None:
@@ -376,16 +238,6 @@ async def test_gauges_say_what_autoscaling_goes_by(control: Control) -> None:
         "waiting": [0, 2],
         "workers": [1, 1],
     }
-
-
-async def test_edges_events_join_all_others_when_they_are_listed(control: Control, redis: Redis) -> None:
-    good = Envelope("evt_1", "playback.start", control.clock.now(), "sid", {"sid": "sid"})
-    bad = Envelope("evt_2", "playback.unheard", control.clock.now(), "sid", {})
-    async with working(control):
-        for envelope in (bad, good):
-            await redis.xadd(EDGE_STREAM, {"e": msgspec.json.encode(envelope)})
-        await until(lambda: redis.xlen(EVENTS))
-    assert await events_of(redis) == [good]
 
 
 async def test_loop_ends_when_its_step_loses_the_cancellation() -> None:
