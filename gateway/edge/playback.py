@@ -232,13 +232,15 @@ class Playback:
         target, _, place = asking
         session = exchange.session = await self._seat(exchange, asking)
         is_media = target.index >= 0 and exchange.method == "GET"
-        if is_media and (wait_s := self._seats.fetch(session, target, place)):
-            await self._hold(session, wait_s)
+        if is_media:
+            wait_s, trace = self._seats.fetch(session, target, place), self._seats.trace(session)
+            if wait_s:
+                await self._hold(session, wait_s)
         try:
             found, how = await self._find(exchange, target)
         except Refusal:
             if is_media:
-                self._seats.unserved(session, target)
+                self._seats.unserved(session, target, trace)
             raise
         if how != "hit":
             # It took a while: the session may have been ended meanwhile.

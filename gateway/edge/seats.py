@@ -124,10 +124,14 @@ class LocalSeats:
                 self._refuse(session, Refusal(session.gone))
         return hold_s
 
-    def unserved(self, session: Session, target: Media) -> None:
+    def trace(self, session: Session) -> int:
+        """What the last `fetch` left in the evidence of its session, for `unserved`."""
+        return session.evidence.trace if session.evidence is not None else 0
+
+    def unserved(self, session: Session, target: Media, trace: int) -> None:
         """Note that a segment was not sent after all: asking for it again is no sign of sharing."""
         if session.evidence is not None:
-            session.evidence.unserved(target)
+            session.evidence.unserved(target, trace)
 
     def delivered(self, session: Session, target: Media, place: Place, *, whole: bool) -> None:
         """Note that bytes of a segment were handed over, all of them where it is `whole`."""

@@ -24,6 +24,9 @@ FILMS: Final = 4
 LOGGED: Final = 1024
 #: Seconds between two judgements of one session.
 JUDGE_S: Final = 1.0
+#: What a fetch leaves: it is the first of its index; it counts as media that was fetched again.
+FIRST: Final = 1
+AGAIN: Final = 2
 
 
 class Media(Protocol):
@@ -61,6 +64,7 @@ class Evidence:
         "_last",
         "_limits",
         "_log",
+        "trace",
     )
 
     def __init__(self, limits: Limits, *, binding: str) -> None:
@@ -75,6 +79,8 @@ class Evidence:
         #: The ticks at which what was fetched again would be watched, by picture and sound.
         self._full = [-math.inf, -math.inf]
         self._judged = -math.inf
+        #: What the last fetch left here, for `unserved`.
+        self.trace = 0
         #: Own fetches since the last report; None while no other edge serves the session.
         self._log: list[tuple[float, Place, Film, int, bool]] | None = None
 
@@ -90,6 +96,7 @@ class Evidence:
             film = self._film = self._film_of(media.title, media.version)
         index, is_sound = media.index, media.is_sound
         if not 0 <= index < MAX_INDEX:
+            self.trace = 0
             return False
         look = False
         if place is self._here:
@@ -100,22 +107,23 @@ class Evidence:
         byte, bit = index >> 3, 1 << (index & 7)
         if byte >= len(bits):
             grown(bits, byte)
-        if bits[byte] & bit or self._is_hard:
+        trace = 0 if bits[byte] & bit else FIRST
+        if self._is_hard or not trace:
+            trace |= AGAIN
             look = self._pour(tick, is_sound) or look
         bits[byte] |= bit
+        self.trace = trace
         if self._log is not None and len(self._log) < LOGGED:
             self._log.append((tick, place, film, index, is_sound))
         return look
 
-    def unserved(self, media: Media) -> None:
-        """The fetch noted last brought no bytes: as if it had not been."""
-        film = self._film
-        if film is None or not 0 <= media.index < MAX_INDEX:
-            return
-        bits = film.sound if media.is_sound else film.picture
-        if has(bits, media.index):
+    def unserved(self, media: Media, trace: int) -> None:
+        """The fetch that left `trace` brought no bytes: as if it had not been."""
+        film = self._films.get((media.title, media.version))
+        if trace & FIRST and film is not None:
+            bits = film.sound if media.is_sound else film.picture
             bits[media.index >> 3] &= ~(1 << (media.index & 7))
-        if self._is_hard:
+        if trace & AGAIN:
             self._full[media.is_sound] -= self._limits.segment_s / self._limits.rate
 
     def judge(self, tick: float) -> Finding | None:

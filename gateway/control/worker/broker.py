@@ -39,7 +39,12 @@ class Broker:
         return await asyncio.to_thread(self._top_up, wanted) if wanted else 0
 
     def _top_up(self, wanted: Mapping[str, int]) -> int:
-        options = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "max_retries": 0}
+        options = {
+            "socket_timeout": TIMEOUT_S,
+            "socket_connect_timeout": TIMEOUT_S,
+            "max_retries": 0,
+            "confirm_publish": True,  # RabbitMQ counts a ticket once it confirmed it; Redis counts at once
+        }
         sent = 0
         with Connection(self._url, connect_timeout=TIMEOUT_S, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)

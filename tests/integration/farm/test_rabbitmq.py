@@ -48,7 +48,7 @@ async def test_queues_are_topped_up_to_what_waits_and_are_quorum_queues(empty: s
     with Connection(empty) as connection:
         declared = {"durable": True, "auto_delete": False}
         kept = connection.channel().queue_declare("cpu", arguments=jobs.QUEUE_ARGUMENTS, **declared)
-        assert kept.message_count == MOST
+        assert kept.message_count == MOST, "what was sent is confirmed, so it counts at the next look"
         with pytest.raises(PreconditionFailed):
             connection.channel().queue_declare("cpu", **declared)
 

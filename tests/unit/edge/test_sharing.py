@@ -264,3 +264,24 @@ def test_a_report_that_was_not_heard_is_told_again() -> None:
     there.hear(told, 4.0)
     past = here.report("here", 5.0, with_past=True)
     assert past is not None and past.films[0].picture[0] == 0b110
+
+
+def test_a_fetch_that_was_refused_takes_back_what_it_left_and_no_more() -> None:
+    """Asking again for what is not there yet is no repeat; a refused repeat leaves what was served before."""
+    strict = limits(media_s=3 * LIMITS.segment_s)
+    fetch = Fetch(0.0, 5, False, A)
+    evidence = Evidence(strict, binding="off")
+    for _ in range(20):
+        evidence.fetched(fetch, A, 0.0)
+        evidence.unserved(fetch, evidence.trace)
+    assert evidence.judge(0.0) is None
+
+    evidence.fetched(fetch, A, 0.0)
+    for _ in range(20):
+        evidence.fetched(fetch, A, 0.0)
+        evidence.unserved(fetch, evidence.trace)
+    assert evidence.judge(0.0) is None
+    for _ in range(4):
+        evidence.fetched(fetch, A, 0.0)
+    found = evidence.judge(0.0)
+    assert found is not None and (found.reason, found.score) == ("hoarded", 1.33)
