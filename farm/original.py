@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,11 +13,7 @@ from farm.grid import grid
 from farm.media import Picture
 from farm.times import Times
 from farm.tracks import Track
-
-#: Of a unit: sequence and picture parameters, slices of a picture that can stand alone and of one that cannot.
-_SEQUENCE, _PARAMETERS, _IDR, _SLICE = 7, 8, 5, 1
-#: Units looked at in search of a picture's first slice.
-_UNITS = 24
+from farm.units import IDR, PARAMETERS, SEQUENCE, SLICE, units, width_of
 
 
 class Facts(TypedDict, total=False):
@@ -38,7 +34,7 @@ def facts(stream: VideoStream, picture: Picture, shown: Times, *, track: Track |
     context = stream.codec_context
     found = Facts(profile=context.profile or "", pix_fmt=context.pix_fmt or "")
     avcc = bytes(context.extradata or b"")
-    if track is None or track.kinds != (b"avc1",) or not shown.decoded or len(avcc) < 7 or avcc[0] != 1:
+    if track is None or track.kinds != (b"avc1",) or not shown.decoded or not width_of(avcc):
         return found
     found |= Facts(avcc=avcc.hex(), level=avcc[3], exact_times=_exact(stream, picture, shown))
     if not found["exact_times"]:
@@ -85,23 +81,9 @@ def _idr_steps(stream: VideoStream, path: Path, *, avcc: bytes, per_segment: int
 
 def _is_idr(file: int, at: int, end: int, *, avcc: bytes) -> bool:
     """Whether the picture at `[at, end)` can stand alone, by the parameters of the file's header."""
-    for kind, start, stop in _units(file, at, end, width=(avcc[4] & 3) + 1):
-        if kind in (_SEQUENCE, _PARAMETERS) and os.pread(file, stop - start, start) not in avcc:
+    for kind, start, stop in units(partial(os.pread, file), at, end, width=width_of(avcc)):
+        if kind in (SEQUENCE, PARAMETERS) and os.pread(file, stop - start, start) not in avcc:
             return False
-        if _SLICE <= kind <= _IDR:
-            return kind == _IDR
+        if SLICE <= kind <= IDR:
+            return kind == IDR
     return False
-
-
-def _units(file: int, at: int, end: int, *, width: int) -> Iterator[tuple[int, int, int]]:
-    """The units of a picture: kind, first byte, byte after the last (ITU-T H.264, 7.4.1; ISO/IEC 14496-15, 5.3.3)."""
-    for _ in range(_UNITS):
-        head = os.pread(file, width + 1, at)
-        start = at + width
-        if len(head) <= width:
-            return
-        stop = start + int.from_bytes(head[:width], "big")
-        if not start < stop <= end:
-            return
-        yield head[width] & 31, start, stop
-        at = stop

@@ -6,7 +6,6 @@ makes the farm read something else. Frames are counted in the file's index, or b
 
 from __future__ import annotations
 
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,19 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from farm import original, refusals, sniff
+from farm.first_picture import first_picture
 from farm.media import STANDARD_RATES, Cover, MediaInfo, Picture, Sound
 from farm.times import Times, times
 from farm.tracks import Track, tracks
-from shared.errors import MasterRejected
 
-#: Packets read in search of a first picture.
-FIRST_PICTURE_PACKETS = 500
 #: Sound that starts this much before the picture is kept; less is cut.
 LEAD_S = 0.2
 #: Times in milliseconds (Matroska, AVI) may be this far off the grid.
 OFF_GRID_S = 0.00101
 #: Of all places where decoding may start, the first of each such stretch is told.
 KEYS_EVERY_S = 0.5
-#: An MP4's index tells what libav would else decode some pictures for; one is decoded here, later.
+#: An MP4's index tells what libav would else read five seconds of it and decode some pictures for.
+_UNREAD = {"analyzeduration": "1"}
 _UNDECODED = {"skip_frame": "all"}
 _HDR_TRANSFERS = frozenset({16, 18})
 _INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
@@ -66,16 +64,22 @@ def probe(path: Path, *, sound_only: bool = False) -> MediaInfo:
 def _opened(master: Master) -> InputContainer:
     """The file as libav reads it, which stops at one stream more than is taken."""
     most = refusals.MAX_STREAMS + 1
-    options: dict[str, Any] = {
-        "format": master.demuxer,
-        "container_options": {"protocol_whitelist": "file", "max_streams": str(most)},
-        **({"stream_options": [_UNDECODED] * most} if master.demuxer == "mov" else {}),
-    }
+    options: dict[str, Any] = {"protocol_whitelist": "file", "max_streams": str(most)}
+    known: dict[str, Any] = {}
+    if master.demuxer == "mov":
+        options |= _UNREAD
+        known = {"stream_options": [_UNDECODED] * most}
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as said:
-            opened: InputContainer = av.open(f"file:{master.path}", metadata_errors="replace", **options)
+            opened: InputContainer = av.open(
+                f"file:{master.path}",
+                format=master.demuxer,
+                metadata_errors="replace",
+                container_options=options,
+                **known,
+            )
             return opened
     except av.FFmpegError:
         if any("max_streams" in words for *_, words in said):
@@ -153,7 +157,7 @@ def _picture(container: InputContainer, stream: VideoStream, shown: Times, *, ma
     if not shown.starts or tick is None:
         refusals.reject("no-frames", "There is a video stream, but not one picture in it.")
     rate, constant = _pace(stream, shown, tick)
-    first = _first_picture(container, stream)
+    first = first_picture(container, stream)
     refusals.size(first.width, first.height)
     last = shown.end if shown.end > shown.starts[-1] else shown.starts[-1] + round(1 / (rate * tick))
     sar = _pixel_shape(stream, first)
@@ -192,21 +196,6 @@ def _pixel_shape(stream: VideoStream, frame: VideoFrame) -> Fraction:
     """The shape of a pixel; 1 where the file says nothing sane."""
     sar = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return sar if sar and Fraction(1, 10) <= sar <= 10 else Fraction(1)
-
-
-def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    """The first picture that can be decoded, without those that are decoded after it and shown before."""
-    context = stream.codec_context
-    context.thread_type = "NONE"
-    for count, packet in enumerate(container.demux(stream)):
-        with suppress(av.FFmpegError):
-            if frames := packet.decode() or (packet.is_keyframe and context.decode(None)):
-                return frames[0]
-            if packet.is_keyframe:
-                context.flush_buffers()
-        if count > FIRST_PICTURE_PACKETS:
-            break
-    raise MasterRejected(f"The picture ({context.name}) cannot be decoded.", code="undecodable")
 
 
 def _pace(stream: VideoStream, shown: Times, tick: Fraction) -> tuple[Fraction, bool]:

@@ -6,9 +6,13 @@ import asyncio
 import os
 import secrets
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+import av
 import msgspec
+from av.video.frame import VideoFrame
 
 from farm import run, warm
 from farm.media import MediaInfo
@@ -85,9 +89,23 @@ def waiting() -> tuple[warm.Warm, ...]:
 
 
 def main() -> None:
-    """The process: a child looks at each master that is asked for."""
+    """The process: a child looks at each master that is asked for. It has looked at one of its own before."""
+    with suppress(av.FFmpegError, OSError):
+        _rehearse()
     os.chdir("/")
     warm.serve(_limits, _write)
+
+
+def _rehearse() -> None:
+    """Look at a black picture of our own: what a first look loads and prepares is then there for every child."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = Path(folder, "black.mp4")
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "yuv420p"
+            container.mux([*stream.encode(VideoFrame(64, 64, "yuv420p")), *stream.encode(None)])
+        probe(path)
 
 
 def _limits(task: bytes) -> run.Limits:
