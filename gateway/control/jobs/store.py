@@ -22,6 +22,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 BY_ID = COLUMNS + "where id = $1"
 LOCKED = BY_ID + " for update"
+#: A title is held before its jobs, by whoever holds both: two who change one title wait in line, never for each other.
+HOLD_TITLE = "select 1 from title where id = (select title from job where id = $1) for no key update"
 OF_TITLE = COLUMNS + "where title = $1 order by queued_at desc limit 50"
 LATEST = (
     """
@@ -103,7 +105,9 @@ class JobStore:
         )
 
     async def by_id(self, id: str, *, lock: bool = False) -> Job | None:
-        """A job; `lock` holds its row until the transaction ends."""
+        """A job; `lock` holds its title and then its row until the transaction ends."""
+        if lock:
+            await self._connection.execute(HOLD_TITLE, id)
         row = await self._connection.fetchrow(LOCKED if lock else BY_ID, id)
         return Job(**row) if row else None
 
@@ -116,7 +120,7 @@ class JobStore:
         return [Job(**row) for row in await self._connection.fetch(LATEST, list(titles))]
 
     async def open_of(self, title: str) -> list[Job]:
-        """The jobs of a title that are not over, their rows held."""
+        """The jobs of a title that are not over, their rows held; the caller holds the title."""
         return [Job(**row) for row in await self._connection.fetch(OPEN_OF, title)]
 
     async def open_ids(self) -> list[str]:

@@ -10,13 +10,17 @@ import jwt
 import pytest
 
 from gateway.control.accounts.store import AccountStore
+from gateway.control.jobs import actions as jobs
 from gateway.control.screenings import actions as screenings
 from gateway.control.sellers.store import SellerStore
 from shared.errors import Unavailable
+from shared.jobs import Failed
 from tests.support.control import PASSWORD, Control, code_of, log_in, make_seller, register
 from tests.support.titles import desk
+from tests.support.worker import until
 
 NEW = "a new password"
+SRT = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n"
 
 
 async def _set_password(control: Control, principal: str) -> None:
@@ -108,6 +112,23 @@ async def test_transaction_that_met_another_head_on_is_to_be_tried_again(control
     ids = [row["id"] for row in await control.rows("select id from seller order by id")]
     ends = await asyncio.gather(lock(*ids), lock(*reversed(ids)), return_exceptions=True)
     assert [type(end) for end in ends if end is not None] == [Unavailable]
+
+
+async def test_subtitles_and_a_message_of_the_farm_wait_in_line_for_a_title(control: Control) -> None:
+    seller = await desk(control)
+    title = (await seller.ready())["id"]
+    job = await seller.queue(title)
+    waiting = "select 1 as one from pg_locks where not granted"
+
+    async with control.wiring["begin"]() as unit:
+        assert await unit.jobs.by_id(job.id, lock=True) is not None
+        sending = asyncio.create_task(seller.http.put(f"/v1/titles/{title}/subtitles/en", content=SRT))
+        await until(lambda: control.rows(waiting), within_s=60)
+        broken = Failed(job=job.id, chunk="probe", code="no-video", words="There is no picture.", final=True)
+        await jobs.apply(broken, jobs=unit.jobs, titles=unit.catalogue, outbox=unit.outbox, clock=control.clock)
+
+    assert (await sending).status_code == 200
+    assert (await seller.ask("GET", f"jobs/{job.id}"))["state"] == "failed"
 
 
 async def test_link_is_of_the_moment_in_which_the_right_was_looked_at(
