@@ -34,11 +34,11 @@ class _State:
         self.up, self.stopping = False, False
         self._consumer: Any = None
         self._resting = False
+        self._heart = heartbeat.Heart(settings, engine, self.obey)
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         self.up, self._consumer = True, sender
-        told = (self._settings, self._engine, self.obey)
-        threading.Thread(target=heartbeat.beat, args=told, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._heart.beat, name="heartbeat", daemon=True).start()
 
     def obey(self, told: str, running: Sequence[str]) -> None:
         """Rest, work on, or leave, as control says. Tickets go to others meanwhile."""
@@ -56,21 +56,21 @@ class _State:
         for child in pool.active_children():
             if child.pid is not None:
                 os.kill(child.pid, signal.SIGTERM)
-        threading.Thread(target=_leave, name="leave", daemon=True).start()
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
     def why_not(self) -> str | None:
         if self.stopping:
             return "stopping"
         return None if self.up else "not connected to the broker yet"
 
-
-def _leave() -> None:
-    """Go as soon as nothing is in work: Celery's own farewell takes two seconds more."""
-    until = time.monotonic() + LEAVE_S
-    while state.active_requests and time.monotonic() < until:
+    def _leave(self) -> None:
+        """Go as soon as nothing is in work: Celery's own farewell takes two seconds more."""
+        until = time.monotonic() + LEAVE_S
+        while state.active_requests and time.monotonic() < until:
+            time.sleep(LOOK_S)
         time.sleep(LOOK_S)
-    time.sleep(LOOK_S)
-    os._exit(0)
+        self._heart.leave()
+        os._exit(0)
 
 
 def main() -> int:

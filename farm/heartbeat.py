@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,6 +22,8 @@ from shared.settings import FarmSettings
 
 #: Seconds between two words; control forgets a worker after three.
 EVERY_S = 5.0
+#: Seconds that a word on its way has before the last one.
+TURN_S = 3.0
 
 
 def name_of(settings: FarmSettings) -> str:
@@ -27,8 +31,9 @@ def name_of(settings: FarmSettings) -> str:
     return settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
 
 
-async def state(needs: Needs, name: str, engine: Engine, *, since: float) -> WorkerState:
+async def state(needs: Needs, settings: FarmSettings, engine: Engine, *, since: float) -> WorkerState:
     """This worker, now."""
+    name = name_of(settings)
     cards = gpu.watch()
     speed = SPEEDS.sum()
     FARM_SPEED.set(speed)
@@ -44,23 +49,47 @@ async def state(needs: Needs, name: str, engine: Engine, *, since: float) -> Wor
         sessions=sum(card.sessions for card in cards),
         sessions_cap=engine.sessions_cap,
         since=since,
+        memory_bytes=tasks.memory_bytes(settings),
     )
 
 
-def beat(settings: FarmSettings, engine: Engine, obey: Callable[[str, Sequence[str]], None]) -> None:
-    """Tell and hear until the process ends; `obey` gets what was said of this worker, and the work it holds."""
-    asyncio.run(_beat(settings, engine, obey))
+class Heart:
+    """Tells how a worker does until it leaves; `obey` gets what was said of it, and the work it holds."""
 
+    def __init__(self, settings: FarmSettings, engine: Engine, obey: Callable[[str, Sequence[str]], None]) -> None:
+        self._settings, self._engine, self._obey = settings, engine, obey
+        self._turn, self._since = threading.Lock(), time.time()
+        self._told: WorkerState | None = None
 
-async def _beat(settings: FarmSettings, engine: Engine, obey: Callable[[str, Sequence[str]], None]) -> None:
-    redis, name, since = connect(settings.events), name_of(settings), time.time()
-    needs = Needs(redis, lease_s=settings.lease_s)
-    while True:
+    def beat(self) -> None:
+        """Tell and hear until the process ends."""
+        asyncio.run(self._beat())
+
+    def leave(self) -> None:
+        """Say that this worker is gone; nothing is told of it after."""
+        if self._turn.acquire(timeout=TURN_S) and self._told is not None:
+            with contextlib.suppress(RedisError, OSError):
+                asyncio.run(self._leave(self._told))
+
+    async def _beat(self) -> None:
+        redis, name = connect(self._settings.events), name_of(self._settings)
+        needs = Needs(redis, lease_s=self._settings.lease_s)
+        while True:
+            with self._turn:
+                try:
+                    # What was said comes first: a worker that is to leave takes nothing after, so idle is idle.
+                    said = await needs.cordoned(name, since=self._since)
+                    self._told = await state(needs, self._settings, self._engine, since=self._since)
+                    await needs.tell(self._told)
+                    self._obey(said, self._told.running)
+                except (RedisError, OSError) as error:
+                    get("farm").warning("not told how it goes", why=str(error))
+            FARM_SCRATCH.set(await asyncio.to_thread(scratch.used_bytes, self._settings))
+            await asyncio.sleep(EVERY_S)
+
+    async def _leave(self, told: WorkerState) -> None:
+        redis = connect(self._settings.events)
         try:
-            told = await state(needs, name, engine, since=since)
-            await needs.tell(told)
-            obey(await needs.cordoned(name), told.running)
-            FARM_SCRATCH.set(await asyncio.to_thread(scratch.used_bytes, settings))
-        except (RedisError, OSError) as error:
-            get("farm").warning("not told how it goes", why=str(error))
-        await asyncio.sleep(EVERY_S)
+            await Needs(redis, lease_s=self._settings.lease_s).leave(told)
+        finally:
+            await redis.aclose()

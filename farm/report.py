@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.events import FARM_STREAM, STREAM_LENGTH
-from shared.jobs import Message, Progress
+from shared.jobs import ChunkTicket, Message, Progress
 from shared.log import get
 
 #: Seconds between two progress messages of a chunk.
@@ -62,8 +62,8 @@ async def send(redis: Redis, message: Message) -> bool:
 class ProgressFeed:
     """The progress of a chunk: fractions that only grow, sent at most twice a second, the last one always."""
 
-    def __init__(self, redis: Redis, job: str, chunk: str, renditions: tuple[str, ...]) -> None:
-        self._redis, self._job, self._chunk = redis, job, chunk
+    def __init__(self, redis: Redis, ticket: ChunkTicket, renditions: tuple[str, ...]) -> None:
+        self._redis, self._ticket = redis, ticket
         self.fractions = dict.fromkeys(renditions, 0.0)
         self._sent: dict[str, float] = {}
         self._speed = 0.0
@@ -79,7 +79,9 @@ class ProgressFeed:
         """Send if anything changed."""
         if self.fractions != self._sent:
             self._sent = dict(self.fractions)
-            await send(self._redis, Progress(self._job, self._chunk, dict(self.fractions), round(self._speed, 2)))
+            job, chunk, version = self._ticket.job, self._ticket.chunk, self._ticket.version
+            told = Progress(job, chunk, dict(self.fractions), round(self._speed, 2), version)
+            await send(self._redis, told)
 
     async def keep_sending(self) -> None:
         """Flush every half second until cancelled."""

@@ -186,13 +186,14 @@ def _judged(ticket: Ticket, error: Exception) -> tuple[Outcome, Message]:
         return "failed", Failed(ticket.job, chunk, error.code, words, lost=lost, version=version)
     logger.error("attempt broke", exc_info=error)
     words = "Something in the farm broke while it worked on this file."
-    return "failed", Failed(ticket.job, chunk, "internal", words, version=version)
+    lost = isinstance(error, OSError | MemoryError) and not isinstance(error, FileNotFoundError)  # the machine's own
+    return "failed", Failed(ticket.job, chunk, "internal", words, lost=lost, version=version)
 
 
 @contextlib.asynccontextmanager
-async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
+async def _master(on: Floor, key: str, sha256: str, stop: asyncio.Event) -> AsyncIterator[Path]:
     try:
-        async with on.masters.local(on.bucket, key, sha256) as path:
+        async with on.masters.local(on.bucket, key, sha256, stop=stop) as path:
             yield path
     except NotFound as error:
         raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
@@ -204,7 +205,7 @@ async def _master(on: Floor, key: str, sha256: str) -> AsyncIterator[Path]:
 
 async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     sound_only = ticket.kind == "audio"
-    async with _master(on, ticket.master, ticket.sha256) as path:
+    async with _master(on, ticket.master, ticket.sha256, stop) as path:
         # Told before: a master that takes the worker down with it would else be sent again for ever.
         await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
@@ -278,9 +279,9 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
     order = await publish.order(on.bucket, ticket.version)
     attempt = secrets.token_hex(8)
     await send(on.redis, Started(ticket.job, ticket.chunk, attempt, ticket.version))
-    feed = ProgressFeed(on.redis, ticket.job, ticket.chunk, chunks.names_of(order.plan, ticket.chunk))
+    feed = ProgressFeed(on.redis, ticket, chunks.names_of(order.plan, ticket.chunk))
     writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
-    async with _master(on, order.master, order.plan.master_sha256) as master:
+    async with _master(on, order.master, order.plan.master_sha256, stop) as master:
         making = Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
         won = await chunks.make(making, writing)
     feed.update(dict.fromkeys(chunks.names_of(order.plan, ticket.chunk), 1.0), 0.0)

@@ -172,6 +172,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     chunk: str
     renditions: dict[str, float]
     speed: float = 0.0
+    version: str = ""
 
 
 class ChunkDone(msgspec.Struct, frozen=True, tag="chunk_done"):

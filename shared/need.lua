@@ -33,9 +33,11 @@ function verbs.offer(plan, line, at, ...)
   return added
 end
 
--- owner, ",queue,queue,", memory bytes, lease ms → "<plan> <chunk>": highest class, then the seller served least
+-- owner, ",queue,queue,", memory bytes, lease ms → "<plan> <chunk>": highest class, then the seller served least;
+-- nothing for a worker that is to rest or to leave
 function verbs.take(owner, queues, memory, ms)
   verbs.reclaim()
+  if redis.call('EXISTS', 'farm:cordon:' .. owner:match('^[^/]*')) == 1 then return false end
   local best, served = nil, tonumber(redis.call('HGET', spent, '') or 0)
   for _, plan in ipairs(redis.call('ZRANGE', open, 0, 4095)) do
     local top = redis.call('ZREVRANGE', 'need:' .. plan, 0, 0, 'WITHSCORES')
@@ -84,6 +86,11 @@ function verbs.withdraw(plan)
   redis.call('ZREM', open, plan)
   redis.call('HDEL', jobs, plan)
   return redis.call('DEL', 'need:' .. plan, 'farm:work:' .. plan)
+end
+
+-- key, value: forgets a key that still holds this
+function verbs.forget(key, value)
+  return redis.call('GET', key) == value and redis.call('DEL', key) or 0
 end
 
 return verbs[ARGV[1]](unpack(ARGV, 2))

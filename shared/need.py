@@ -34,6 +34,10 @@ CLASS: Final = 10**13
 _POSITIONS: Final = 10**6
 #: Seconds a worker is known after its last word, and a version after its job ended badly.
 HEARD_S, OVER_S = 15, 3600
+#: Seconds for which it is remembered that a worker is to rest, after its last word.
+MARKED_S = 30 * 24 * 3600
+#: What was said of a worker: to take nothing more, and to leave once it is idle.
+Mark = Literal["", "cordon", "drain"]
 #: Tries to find what a taken piece is, where plans are withdrawn in the same moment.
 _TRIES: Final = 16
 
@@ -100,7 +104,10 @@ class GpuState(msgspec.Struct, frozen=True):
 
 
 class WorkerState(msgspec.Struct, frozen=True):
-    """A worker as it told of itself. `running` are names of work; `speed` a multiple of real time."""
+    """A worker as it told of itself. `running` are names of work; `speed` a multiple of real time.
+
+    `since`: when this life of it began (s of the epoch). `memory_bytes`: what one piece of work may take; 0: not told.
+    """
 
     name: str
     queues: tuple[str, ...]
@@ -112,7 +119,8 @@ class WorkerState(msgspec.Struct, frozen=True):
     sessions: int = 0
     sessions_cap: int = 0
     since: float = 0.0
-    cordoned: Literal["", "cordon", "drain"] = ""
+    cordoned: Mark = ""
+    memory_bytes: int = 0
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -143,8 +151,6 @@ class Needs:
     async def take(self, owner: str, queues: Sequence[str], *, memory_bytes: int) -> Taken | None:
         """The piece that is wanted most, leased to `owner` (`<worker>/<anything>`); None where there is none for it, or
         the worker is cordoned."""
-        if await self._redis.exists(_cordon(owner.partition("/")[0])):
-            return None
         for _ in range(_TRIES):
             found = await self._run("take", owner, f",{','.join(queues)},", memory_bytes, self._lease_ms)
             if not found:
@@ -225,7 +231,15 @@ class Needs:
 
     async def tell(self, state: WorkerState) -> None:
         """Say that this worker lives, and how it does."""
-        await self._redis.set(f"farm:worker:{state.name}", msgspec.json.encode(state), ex=HEARD_S)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.set(_worker(state.name), msgspec.json.encode(state), ex=HEARD_S)
+        pipe.expire(_cordon(state.name), MARKED_S)
+        await pipe.execute()
+
+    async def leave(self, state: WorkerState) -> None:
+        """Forget a worker that told `state` last; the word to leave ends with it."""
+        await self._run("forget", _worker(state.name), msgspec.json.encode(state).decode())
+        await self._run("forget", _cordon(state.name), _drain(state.since))
 
     async def workers(self) -> list[WorkerState]:
         """The workers that were heard of lately, by name."""
@@ -235,20 +249,29 @@ class Needs:
         found = [msgspec.json.decode(text, type=WorkerState) for text in await self._redis.mget(keys) if text]
         marks = await self._redis.mget([_cordon(state.name) for state in found]) if found else []
         return [
-            msgspec.structs.replace(state, cordoned=_text(mark) if mark else "")
+            msgspec.structs.replace(state, cordoned=_mark(_text(mark or ""), since=state.since))
             for state, mark in zip(found, marks, strict=True)
         ]
 
-    async def cordon(self, name: str, how: Literal["cordon", "drain", ""]) -> None:
-        """Let a worker take nothing more; `drain`: and leave once it is idle; "": let it take work again."""
-        if how:
-            await self._redis.set(_cordon(name), how)
-        else:
-            await self._redis.delete(_cordon(name))
+    async def cordon(self, name: str, how: Mark) -> None:
+        """Let a worker take nothing more; `drain`: and leave once it is idle; "": let it take work again.
 
-    async def cordoned(self, name: str) -> str:
-        """What was said of a worker: "", cordon or drain."""
-        return _text(await self._redis.get(_cordon(name)) or "")
+        To rest is for good; to leave is for the life that told of itself last, not for one that follows it.
+        """
+        if not how:
+            await self._redis.delete(_cordon(name))
+            return
+        text = await self._redis.get(_worker(name)) if how == "drain" else None
+        since = msgspec.json.decode(text, type=WorkerState).since if text else 0.0
+        await self._redis.set(_cordon(name), _drain(since) if how == "drain" else how, ex=MARKED_S)
+
+    async def cordoned(self, name: str, *, since: float = 0.0) -> Mark:
+        """What was said of the life of a worker that began at `since`; what was for an earlier one is forgotten."""
+        text = _text(await self._redis.get(_cordon(name)) or "")
+        mark = _mark(text, since=since)
+        if text and not mark:
+            await self._run("forget", _cordon(name), text)
+        return mark
 
     async def _run(self, verb: str, *args: str | int) -> Any:
         return await self._script(keys=KEYS, args=(verb, *args))
@@ -263,8 +286,20 @@ async def raise_need(redis: Redis, version: str, chunk: str, *, now_ms: int) -> 
     return bool(is_over)
 
 
+def _worker(name: str) -> str:
+    return f"farm:worker:{name}"
+
+
 def _cordon(name: str) -> str:
     return f"farm:cordon:{name}"
+
+
+def _drain(since: float) -> str:
+    return f"drain {since!r}"
+
+
+def _mark(text: str, *, since: float) -> Mark:
+    return "cordon" if text == "cordon" else "drain" if text == _drain(since) else ""
 
 
 def _text(found: str | bytes) -> str:

@@ -180,18 +180,27 @@ def cordon(arguments: argparse.Namespace) -> int:
 def drain(arguments: argparse.Namespace) -> int:
     """Let a worker finish what it has and leave."""
     client, console = api("admin"), Console(highlight=False)
-    _mark(client, arguments.worker, "drain")
+    told = _mark(client, arguments.worker, "drain")
     console.print(f"{arguments.worker} leaves once it is idle.")
     while arguments.wait:
-        if arguments.worker not in {worker["name"] for worker in client.get("farm")["workers"]}:
+        if not _lives(client, told):
             console.print(f"{arguments.worker} has left.")
             break
         time.sleep(LOOK_S)
     return 0
 
 
-def _mark(client: Api, worker: str, state: str) -> None:
-    client.call("PUT", f"farm/workers/{quote(worker, safe='')}", {"state": state})
+def _lives(client: Api, told: dict[str, Any]) -> bool:
+    """Whether a worker still runs; one of its name that began since is another. It does where nobody can say."""
+    try:
+        workers = client.get("farm")["workers"]
+    except Retryable:
+        return True
+    return (told["name"], told["since"]) in [(worker["name"], worker["since"]) for worker in workers]
+
+
+def _mark(client: Api, worker: str, state: str) -> dict[str, Any]:
+    return dict(client.call("PUT", f"farm/workers/{quote(worker, safe='')}", {"state": state}))
 
 
 def _right(*names: str) -> list[Column]:

@@ -64,7 +64,7 @@ async def status(heard: Heard, *, farms: FarmRows) -> FarmView:
             WorkerView(
                 **told,
                 state=_standing(state),
-                since=datetime.fromtimestamp(state.since, UTC) if state.since else None,
+                since=_since(state),
                 sessions=state.sessions,
                 sessions_cap=state.sessions_cap,
                 gpus=[
@@ -116,14 +116,15 @@ async def mark(name: str, order: Order, *, by: Principal, place: str, needs: Nee
     """
     require(by, OPERATE)
     heard = await _heard(needs)
-    if order.state != "open" and name not in {state.name for state in heard.states}:
+    worker = next((state for state in heard.states if state.name == name), None)
+    if order.state != "open" and worker is None:
         raise NotFound(f"No worker {name} was heard of lately.")
     await outbox.audit(by.id, OPERATE, name, after={"state": order.state}, place=place)
     try:
         await needs.cordon(name, "" if order.state == "open" else order.state)
     except (RedisError, OSError) as error:
         raise Unavailable(SILENT) from error
-    return Marked(name=name, state=order.state)
+    return Marked(name=name, state=order.state, since=_since(worker) if worker else None)
 
 
 async def _heard(needs: Needs) -> Heard:
@@ -140,6 +141,10 @@ async def _holders(needs: Needs) -> dict[str, str]:
 
 def _standing(state: WorkerState) -> Standing:
     return state.cordoned or "open"
+
+
+def _since(state: WorkerState) -> datetime | None:
+    return datetime.fromtimestamp(state.since, UTC) if state.since else None
 
 
 def _queue(queue: str, states: list[WorkerState], load: Load) -> QueueView:

@@ -79,10 +79,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker, and how it was told to stand."""
+    """A worker, how it was told to stand, and since when it runs; null where it was not heard of lately."""
 
     name: str
     state: Standing
+    since: datetime | None
 
 
 class JobLine(msgspec.Struct, frozen=True, kw_only=True):

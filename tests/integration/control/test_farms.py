@@ -126,8 +126,8 @@ async def test_worker_is_told_to_rest_to_leave_and_to_work_on(
     await needs.tell(worker())
     for state, key in (("cordon", "cordon"), ("drain", "drain"), ("open", "")):
         answer = await admin.put("/v1/farm/workers/w1", json={"state": state})
-        assert answer.json() == {"name": "w1", "state": state}
-        assert await needs.cordoned("w1") == key
+        assert answer.json() == {"name": "w1", "state": state, "since": "2023-11-14T22:13:20Z"}
+        assert await needs.cordoned("w1", since=worker().since) == key
         assert (await admin.get("/v1/farm")).json()["workers"][0]["state"] == state
     audit = await control.rows("select object, after from audit where action = 'farm:operate' order by seq")
     assert audit == [{"object": "w1", "after": {"state": state}} for state in ("cordon", "drain", "open")]

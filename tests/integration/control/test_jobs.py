@@ -66,6 +66,18 @@ async def test_job_goes_its_way_when_all_messages_come(control: Control, seller:
     assert made["poster_url"].startswith(f"/v1/titles/{title}/poster.jpg")
 
 
+async def test_progress_of_a_plan_that_was_given_up_is_not_shown(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, planned_of(job))
+    await say(control, planned_of(job, "v2"))
+
+    await say(control, Progress(job, "0", {"720": 0.9}, 3.0, "v1"))
+    assert (await seller.ask("GET", f"jobs/{job}"))["renditions"]["720"] == 0
+
+    await say(control, Progress(job, "0", {"720": 0.5}, 3.0, "v2"))
+    assert (await seller.ask("GET", f"jobs/{job}"))["renditions"]["720"] == 0.5
+
+
 async def test_any_order_of_messages_makes_the_title_ready_once(control: Control, seller: Desk) -> None:
     """500 random orders with repetitions, each on a job of its own, closed by the farm's last word."""
     title = (await seller.title())["id"]

@@ -209,6 +209,40 @@ async def test_workers_are_known_by_name_with_what_was_said_of_them(needs: Needs
     assert await needs.take("a/1", ("cpu",), memory_bytes=MEMORY) is not None
 
 
+async def test_the_word_to_leave_ends_with_the_life_it_was_for_and_the_word_to_rest_does_not(
+    needs: Needs, redis: Redis
+) -> None:
+    await needs.offer(offered("a", score(NORMAL)))
+    first, second = (WorkerState("pod", ("cpu",), "x264", "5", since=since) for since in (1.5, 2.5))
+    await needs.tell(first)
+    await needs.cordon("pod", "drain")
+    assert await needs.cordoned("pod", since=first.since) == "drain"
+    assert await needs.take("pod/1", ("cpu",), memory_bytes=MEMORY) is None
+
+    await needs.tell(second)
+
+    assert [state.cordoned for state in await needs.workers()] == [""]
+    assert await needs.cordoned("pod", since=second.since) == ""
+    assert await needs.take("pod/2", ("cpu",), memory_bytes=MEMORY) is not None
+    await needs.cordon("pod", "cordon")
+    await needs.leave(second)
+    assert await needs.workers() == []
+    assert await needs.cordoned("pod", since=3.5) == "cordon"
+    assert await redis.ttl("farm:cordon:pod") > 0
+
+
+async def test_a_worker_that_leaves_takes_its_own_word_along_and_nobody_elses(needs: Needs, redis: Redis) -> None:
+    first, second = (WorkerState("pod", ("cpu",), "x264", "5", since=since) for since in (1.5, 2.5))
+    await needs.tell(second)
+    await needs.cordon("pod", "drain")
+
+    await needs.leave(first)
+    assert [state.cordoned for state in await needs.workers()] == ["drain"]
+
+    await needs.leave(second)
+    assert await redis.keys("farm:*") == []
+
+
 async def test_many_workers_at_once_never_get_the_same_piece(needs: Needs) -> None:
     for number in range(50):
         await needs.offer(offered(f"p{number}", *(score(NORMAL, n) for n in range(10)), seller=f"s{number % 7}"))

@@ -15,7 +15,7 @@ from farm.media import MediaInfo, Picture, Sound
 from farm.plan import ChunkPlan, Plan, Recipe
 from farm.planning import plan
 from farm.report import ProgressFeed, connect
-from shared.jobs import SOUND_CHUNK
+from shared.jobs import SOUND_CHUNK, ChunkTicket
 from shared.settings import FarmSettings
 
 SETTINGS = FarmSettings()
@@ -35,7 +35,7 @@ def planned() -> Plan:
 
 
 def made(chunk: str, where: FarmSettings = SETTINGS) -> making.Making:
-    feed = ProgressFeed(connect("redis://127.0.0.1:1"), "j", chunk, ())
+    feed = ProgressFeed(connect("redis://127.0.0.1:1"), ChunkTicket("j", "t", "v", chunk), ())
     return making.Making(planned(), chunk, Path("m"), Engine("f", "b", X264), where, feed, asyncio.Event())
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from farm.progress import Growing, fractions
 from farm.report import ProgressFeed, connect
+from shared.jobs import ChunkTicket
 
 
 def box(kind: bytes, size: int) -> bytes:
@@ -38,7 +39,7 @@ def test_the_frame_count_refines_the_segment_in_work(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(0, 2)))
 async def test_a_feed_never_goes_back_or_over_one(updates: list[float]) -> None:
-    feed = ProgressFeed(connect("redis://127.0.0.1:1"), "job", "0", ("720",))
+    feed = ProgressFeed(connect("redis://127.0.0.1:1"), ChunkTicket("job", "title", "v1", "0"), ("720",))
     seen = []
     for fraction in updates:
         feed.update({"720": fraction}, 1.0)

@@ -45,7 +45,7 @@ async def apply(
         return
     if isinstance(message, COUNTED) and entry and not await jobs.first_time(entry):
         return
-    if isinstance(message, COUNTED | farm.ChunkDone) and message.version not in ("", job.version):
+    if isinstance(message, COUNTED | farm.ChunkDone | farm.Progress) and message.version not in ("", job.version):
         return
     stores: dict[str, Any] = {"jobs": jobs, "titles": titles, "outbox": outbox, "clock": clock}
     match message:
