@@ -43,7 +43,9 @@ class Ahead:
         pieces = package.sound(self._folder / f"{sound.name}.mp4", sound.samples, sound.segment_s)
         with contextlib.suppress(EncodeFailed, FileNotFoundError):  # the file ends where the encoder is
             for number, piece in enumerate(pieces):
-                if number >= self._published[sound.name]:
+                if number < self._published[sound.name]:
+                    await asyncio.sleep(0)  # a long title has hours of them to pass over
+                else:
                     await self._attempt.adopt(self._plan.title, f"{sound.name}/{piece.name}", piece.data)
                     self._published[sound.name] = number + 1
         return self._published[sound.name]

@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 
-from shared.errors import StoreUnavailable
+from shared.errors import Stopped, StoreUnavailable
 from shared.storage import Bucket
+from shared.tasks import end
 
 #: Seconds between two tries at a lock that another process holds.
 RETRY_S = 0.1
@@ -28,24 +29,33 @@ class Masters:
         folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.asynccontextmanager
-    async def local(self, bucket: Bucket, key: str, sha256: str = "") -> AsyncIterator[Path]:
+    async def local(
+        self, bucket: Bucket, key: str, sha256: str = "", *, stop: asyncio.Event | None = None
+    ) -> AsyncIterator[Path]:
         """The master's local copy, there for the length of the block; checked against `sha256` when it is fetched.
 
-        Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum.
+        Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum, and
+        Stopped soon after `stop` is set, however long fetching would take.
         """
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]
         with _opened(path.with_suffix(".lock")) as lock:
-            await _take(lock, fcntl.LOCK_EX)
+            await _unless(stop, _take(lock, fcntl.LOCK_EX))
             if not path.exists():
                 self._drop_remains(path)
-                await self._make_room(bucket, key)
-                await bucket.fetch(key, path)
-                await _verify(path, sha256)
+                await _unless(stop, self._fetched(bucket, key, path, sha256=sha256))
             os.utime(path)
             fcntl.flock(lock, fcntl.LOCK_SH)
             if not path.exists():
                 raise StoreUnavailable("the local copy was removed in the same moment; try again", key=key)
             yield path
+
+    async def _fetched(self, bucket: Bucket, key: str, path: Path, *, sha256: str) -> None:
+        """Fetch it; it has its name only once it was checked."""
+        await self._make_room(bucket, key)
+        part = path.with_suffix(".part")
+        await bucket.fetch(key, part)
+        await _verify(part, sha256)
+        part.rename(path)
 
     async def _make_room(self, bucket: Bucket, key: str) -> None:
         info = await bucket.head(key)
@@ -59,8 +69,8 @@ class Masters:
 
     def _drop_remains(self, ours: Path) -> None:
         """Remove what a worker that was killed while it fetched left behind; who fetches now holds the lock."""
-        for part in self._folder.glob(".*"):
-            copy = self._folder / part.name.split(".")[1]
+        for part in (*self._folder.glob(".*"), *self._folder.glob("*.part")):
+            copy = self._folder / part.name.lstrip(".").split(".")[0]
             if copy == ours:
                 part.unlink(missing_ok=True)
             else:
@@ -97,6 +107,19 @@ def _opened(path: Path) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
+
+
+async def _unless(stop: asyncio.Event | None, work: Coroutine[None, None, None]) -> None:
+    """`work` to its end; cut off, and Stopped raised, when `stop` is set before."""
+    doing = asyncio.create_task(work)
+    told = asyncio.create_task((stop or asyncio.Event()).wait())
+    try:
+        await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise Stopped("the worker was told to stop")
+        await doing
+    finally:
+        await end(doing, told)
 
 
 async def _take(file: int, how: int) -> None:

@@ -61,7 +61,8 @@ class _Log(msgspec.Struct):
 async def crfs(plan: Plan, master: Path, on: Trials) -> dict[str, int]:
     """The CRF of each rendition that is encoded; {} where the ladder's own stay.
 
-    They stay for titles too short to try, and where nothing can judge or a trial fails. Raises Stopped.
+    They stay for titles too short to try, and where nothing can judge or a trial fails. Raises Stopped, NoRoom, and
+    EncodeFailed (`lost`) for what is no fault of the title.
     """
     trial, judging = trial_of(plan), engine.wheel()
     if trial is None or judging is None:
@@ -69,6 +70,8 @@ async def crfs(plan: Plan, master: Path, on: Trials) -> dict[str, int]:
     try:
         scores = await _tried(trial, master, on, judging=judging)
     except EncodeFailed as error:
+        if error.details.get("lost"):
+            raise
         get("farm").warning("trials failed", why=str(error), lines=error.details.get("lines"))
         return {}
     chosen = {qualities[0].name: highest(scores[qualities[0].name]) for qualities in trial.renditions}

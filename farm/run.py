@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -24,6 +25,8 @@ from shared.errors import EncodeFailed, Stopped
 POLITE_S = 1.0
 #: Seconds between two looks at the watchdogs.
 LOOK_S = 0.2
+#: Bytes that a process which says nothing must read in the time of a stall to count as at work.
+READ_BYTES = 4 << 20
 #: Lines of stderr kept for the error: five encoders that cannot open say some thirty after the cause.
 LAST_LINES = 60
 _LINE_BYTES = 500
@@ -78,7 +81,7 @@ async def run(
         start_new_session=True,
         preexec_fn=confinement(limits),
     )
-    watch = _Watch(limits, on_progress)
+    watch = _Watch(limits, on_progress, process.pid)
     readers = [asyncio.create_task(watch.read(process.stdout)), asyncio.create_task(watch.keep(process.stderr))]
     ended = asyncio.create_task(process.wait())
     try:
@@ -106,8 +109,9 @@ async def run(
 class _Watch:
     """What is known of a running ffmpeg, and whether it has stood still or worked for too long."""
 
-    def __init__(self, limits: Limits, on_progress: OnProgress) -> None:
-        self._limits, self._tell = limits, on_progress
+    def __init__(self, limits: Limits, on_progress: OnProgress, pid: int) -> None:
+        self._limits, self._tell, self._pid = limits, on_progress, pid
+        self._read_bytes = 0
         self._now = asyncio.get_running_loop().time
         self._began = self._moved = self._now()
         self._seen: tuple[int, float, str] | None = None
@@ -117,8 +121,16 @@ class _Watch:
         now = self._now()
         if now - self._began > self._limits.deadline_s:
             raise EncodeFailed(f"not done after {self._limits.deadline_s:.0f} s", code="deadline")
-        if now - self._moved > self._limits.stall_s:
+        if now - self._moved > self._limits.stall_s and not self._reads_on():
             raise EncodeFailed(f"no progress for {self._limits.stall_s:.0f} s", code="stalled")
+
+    def _reads_on(self) -> bool:
+        """Whether it has read much of a file since something moved: a slow disk is no stall, nor is a long index."""
+        before, self._read_bytes = self._read_bytes, _read_bytes(self._pid)
+        if self._read_bytes - before < READ_BYTES:
+            return False
+        self._moved = self._now()
+        return True
 
     async def read(self, stream: asyncio.StreamReader | None) -> None:
         """Progress reports: `key=value` lines, each report closed by `progress=`; other lines are kept as words."""
@@ -135,12 +147,21 @@ class _Watch:
         frame, micros = (_number(report.get(key, "")) for key in ("frame", "out_time_us"))
         found = Progress(int(frame), micros / 1e6, _number(report.get("speed", "").rstrip("x")))
         if (seen := (found.frame, found.seconds, report.get("total_size", ""))) != self._seen:
-            self._seen, self._moved = seen, self._now()
+            self._seen, self._moved, self._read_bytes = seen, self._now(), _read_bytes(self._pid)
             self._tell(found)
 
     async def keep(self, stream: asyncio.StreamReader | None) -> None:
         async for line in _lines(stream):
             self.last.append(line[:_LINE_BYTES])
+
+
+def _read_bytes(pid: int) -> int:
+    """Bytes that a process has read so far; 0 where the kernel does not say."""
+    try:
+        said = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in said.splitlines() if line.startswith("rchar:")), 0)
 
 
 def _number(text: str) -> float:
@@ -169,6 +190,8 @@ def failure(code: int, last: Sequence[str] = ()) -> EncodeFailed:
         return EncodeFailed("ffmpeg was ended by SIGKILL", code="killed", lost=True)
     if code < 0:
         return EncodeFailed(f"ffmpeg was ended by {signal.Signals(-code).name}")
+    if any(os.strerror(errno.ENOSPC) in line for line in last):
+        return EncodeFailed("there is no space left on this machine", code="no-space", lost=True)
     return EncodeFailed(f"ffmpeg gave up ({code}): {last[-1] if last else 'no word'}")
 
 

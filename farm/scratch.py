@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import EncodeFailed
+from shared.errors import EncodeFailed, NoRoom
 from shared.settings import FarmSettings
 
 #: What a folder may take, as its maker said: a file in it.
@@ -19,19 +19,23 @@ _ASKED = ".bytes"
 
 @contextlib.contextmanager
 def folder(settings: FarmSettings, need_bytes: int) -> Iterator[Path]:
-    """A folder of the chunk's own for `need_bytes`, removed at the end. Raises EncodeFailed (`lost`) without room."""
+    """A folder of the chunk's own for `need_bytes`, removed at the end.
+
+    Raises NoRoom while others take too much, and EncodeFailed (`lost`) for what would not fit even alone.
+    """
     root = _root(settings)
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
         _drop_remains(root)
         taken = used_bytes(settings)
         if taken + need_bytes > settings.scratch_quota_bytes:
-            raise EncodeFailed(
+            words = (
                 f"this machine has no room for it: {need_bytes >> 20} MiB are needed beside {taken >> 20} of "
-                f"{settings.scratch_quota_bytes >> 20} MiB in use",
-                code="scratch-full",
-                lost=True,
+                f"{settings.scratch_quota_bytes >> 20} MiB in use"
             )
+            if need_bytes > settings.scratch_quota_bytes:
+                raise EncodeFailed(words, code="scratch-full", lost=True)
+            raise NoRoom(words)
         made = Path(tempfile.mkdtemp(dir=root))
         (made / _ASKED).write_text(str(need_bytes))
         lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
@@ -66,9 +70,10 @@ def _asked(folder: Path) -> int:
 
 def _size(folder: Path) -> int:
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            size += path.lstat().st_blocks * 512
+    for at, _, files in os.walk(folder):  # which passes over what is removed meanwhile
+        for name in files:
+            with contextlib.suppress(OSError):
+                size += Path(at, name).lstat().st_blocks * 512
     return size
 
 

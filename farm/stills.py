@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from farm import command
 from farm.making import Making, ffmpeg
 from farm.package import Piece
@@ -31,6 +29,9 @@ async def _taken(making: Making, bench: command.Bench, at_s: float) -> bytes:
     """The still at a place; empty where none is to be had there."""
     still = bench.folder / "poster.jpg"
     still.unlink(missing_ok=True)
-    with contextlib.suppress(EncodeFailed):  # it may complain and have written the still all the same
+    try:
         await ffmpeg(making, command.poster(making.plan, bench, at_s=at_s), bench.folder)
+    except EncodeFailed as error:  # it may complain and have written the still all the same
+        if error.details.get("lost"):
+            raise
     return still.read_bytes() if still.exists() else b""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from farm import command, run
 from farm.making import Making, ffmpeg
 from farm.package import Piece
@@ -56,8 +54,11 @@ async def _sheets(making: Making, bench: command.Bench, *, few: bool) -> tuple[l
         nonlocal decoded
         decoded = found.frame
 
-    with contextlib.suppress(EncodeFailed):
+    try:
         await ffmpeg(making, command.storyboard(making.plan, bench, few=few), bench.folder, tell=tell)
+    except EncodeFailed as error:
+        if error.details.get("lost"):
+            raise
     paths = [bench.folder / f"{number}.jpg" for number in range(board.sheets(seconds))]
     if not all(path.exists() and path.stat().st_size for path in paths):
         return [], decoded

@@ -3,11 +3,15 @@
     UsherError
     ├── Refused                  the caller asked for something it cannot have; trying again changes nothing
     │   ├── Invalid              the request itself is wrong, a field or its form
+    │   │   └── KeyReused        an idempotency key that came with another request before
     │   ├── Unauthenticated      nobody is logged in, or the session ended
     │   ├── Forbidden            somebody is logged in and may not do this
     │   ├── NotFound             no such thing, or not one this principal may know of
     │   ├── Conflict             the thing is in a state that does not allow it
-    │   │   └── SeatsFull        every screen this right allows is in use
+    │   │   ├── SeatsFull        every screen this right allows is in use
+    │   │   ├── InFlight         a request with the same idempotency key is not answered yet
+    │   │   ├── Insufficient     an account holds less than what is to be taken from it
+    │   │   └── HoldClosed       an amount that was set aside is captured, voided or expired
     │   ├── Gone                 it was here and will not come back
     │   ├── TooLarge             more bytes than the limit
     │   ├── Unsupported          a media type this route does not take
@@ -19,10 +23,12 @@
     │   ├── StoreUnavailable     the bucket did not answer
     │   ├── Unavailable          a database, Redis or another process did not answer
     │   ├── EncodeFailed         an attempt at a chunk gave no result; another may
+    │   ├── NoRoom               work in progress takes all the room of this machine's disk
     │   ├── CardBusy             no encoder session of this machine's card came free
     │   └── Stopped              the work was told to stop before it was done
     └── Final                    something failed for good; a queue gives up and says why
         ├── MasterRejected       the upload is not a video or sound the farm accepts
+        ├── Unbalanced           a movement of money that does not add up; nothing is booked
         └── Misconfigured        a setting is missing or wrong; the process does not start
 
 Each carries what a person needs to act (`str(error)`) and ids, never an HTTP code: `gateway/control/problems.py`
@@ -55,6 +61,12 @@ class Invalid(Refused):
     code = "invalid"
 
 
+class KeyReused(Invalid):
+    """This idempotency key came with another request before."""
+
+    code = "key-reused"
+
+
 class Unauthenticated(Refused):
     """Log in first."""
 
@@ -83,6 +95,24 @@ class SeatsFull(Conflict):
     """Every screen this right allows is in use; `details["sessions"]` lists them."""
 
     code = "seats-full"
+
+
+class InFlight(Conflict):
+    """A request with this idempotency key is not answered yet; ask again in a moment."""
+
+    code = "in-flight"
+
+
+class Insufficient(Conflict):
+    """There is not enough on this account."""
+
+    code = "insufficient"
+
+
+class HoldClosed(Conflict):
+    """What was set aside is not open any more; `details["state"]` says what became of it."""
+
+    code = "hold-closed"
 
 
 class Gone(Refused):
@@ -155,6 +185,12 @@ class EncodeFailed(Retryable):
     code = "encode-failed"
 
 
+class NoRoom(Retryable):
+    """The machine has no room for it now; what is in work gives some back."""
+
+    code = "scratch-full"
+
+
 class CardBusy(Retryable):
     """The card encodes as much as it can; another machine, or the same a little later, may take the chunk."""
 
@@ -177,6 +213,12 @@ class MasterRejected(Final):
     """The upload is not a video or sound the farm accepts."""
 
     code = "master-rejected"
+
+
+class Unbalanced(Final):
+    """A movement of money does not add up; nothing of it is booked."""
+
+    code = "unbalanced"
 
 
 class Misconfigured(Final):

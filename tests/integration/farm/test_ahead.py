@@ -72,6 +72,30 @@ async def test_what_a_cut_file_holds_is_the_beginning_of_the_whole(tmp_path: Pat
     assert [await bucket.get(f"{base}0/{number}.m4s") for number in range(9)] == expected[1:]
 
 
+async def test_others_go_on_while_what_is_published_is_passed_over(tmp_path: Path) -> None:
+    """A lease is to be renewed meanwhile, and ffmpeg watched."""
+    plan, bucket = versions.planned(segments=9), FolderBucket(tmp_path / "bucket")
+    master = media.master("ahead.mp4", *media.picture(seconds=33.2), *media.tone(33.2), *media.H264)
+    encoding = await asyncio.create_subprocess_exec(
+        *command.sound(plan, command.Bench(media.WHEEL, master, tmp_path, 1))
+    )
+    assert await encoding.wait() == 0
+    growing = Ahead(plan, tmp_path, Attempt(bucket, plan.version, "sound", "a"))
+    assert await growing.publish(plan.sound) == 10
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await growing.publish(plan.sound) == 10
+    beside.cancel()
+    assert turns >= 9
+
+
 async def test_an_attempt_adopts_what_another_build_published(farm: Farm) -> None:
     assert await farm.probe(media.plain()) == "done"
     plan = await farm.plan()

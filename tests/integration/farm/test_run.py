@@ -32,14 +32,14 @@ def script(folder: Path, body: str) -> list[str]:
 
 async def gone(pid: int) -> None:
     """Wait until no such process runs."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
         assert time.monotonic() < until, f"{pid} still runs"
         await asyncio.sleep(0.02)
 
 
 async def pid_in(path: Path) -> int:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not (path.exists() and path.read_text().strip()):
         assert time.monotonic() < until
         await asyncio.sleep(0.02)
@@ -61,6 +61,23 @@ async def test_a_report_that_says_nothing_new_is_no_progress(tmp_path: Path) -> 
 
     with pytest.raises(EncodeFailed, match="no progress"):
         await run.run(argv, tmp_path, run.Limits(deadline_s=20, stall_s=1))
+
+
+async def test_a_process_that_only_reads_does_not_stall_while_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long index on a slow disk; the process that is watched is this one."""
+    (tmp_path / "master").write_bytes(bytes(2 * run.READ_BYTES))
+    watch = run._Watch(run.Limits(deadline_s=1000, stall_s=30), lambda _: None, os.getpid())
+    now = watch._now()
+    monkeypatch.setattr(watch, "_now", lambda: now)
+    (tmp_path / "master").read_bytes()
+    now += 31
+    watch.check()
+    now += 31
+
+    with pytest.raises(EncodeFailed, match="no progress for 30 s"):
+        watch.check()
 
 
 async def test_the_deadline_ends_one_that_makes_progress(tmp_path: Path) -> None:
@@ -89,6 +106,14 @@ async def test_killed_from_outside_is_no_fault_of_the_input(tmp_path: Path) -> N
     with pytest.raises(EncodeFailed, match="SIGKILL") as failed:
         await running
     assert (failed.value.code, failed.value.details["lost"]) == ("killed", True)
+
+
+async def test_a_full_disk_is_no_fault_of_the_input(tmp_path: Path) -> None:
+    body = "echo 'av_interleaved_write_frame(): No space left on device' >&2; echo 'Conversion failed!' >&2; exit 228"
+    with pytest.raises(EncodeFailed) as failed:
+        await run.run(script(tmp_path, body), tmp_path, LIMITS)
+
+    assert (failed.value.code, failed.value.details["lost"]) == ("no-space", True)
 
 
 @pytest.mark.parametrize("body", ["kill -SEGV $$", "exit 137", "trap '' TERM; echo progress=x; sleep 600"])

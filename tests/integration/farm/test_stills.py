@@ -9,6 +9,7 @@ import av
 import pytest
 
 from farm import publish
+from shared import jobs
 from shared.storage import names
 from tests.support import farm as farms
 from tests.support import media
@@ -82,3 +83,27 @@ async def test_one_frame_gives_one_poster(farm: Farm) -> None:
 
 async def test_sound_alone_has_one_poster(farm: Farm) -> None:
     assert len(await stills(farm, media.master("poster.wav", *media.tone(2)), kind="audio")) == 1
+
+
+@pytest.mark.parametrize("chunk", ["poster", "storyboard"])
+async def test_a_worker_without_memory_is_no_reason_for_fewer_pictures(
+    tmp_path: Path, redis_url: str, chunk: str
+) -> None:
+    """ffmpeg dies at the second thing that it is asked for."""
+    killed = tmp_path / "killed"
+    killed.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/once ] && kill -9 $$\n: > {tmp_path}/once; exec {media.WHEEL} "$@"\n'
+    )
+    killed.chmod(0o755)
+    master = media.master("long-parts.mp4", *media.picture("160x90", seconds=12), *media.H264)
+    async with farms.farm(tmp_path, redis_url, ffmpeg=str(killed)) as farm:
+        if chunk == "storyboard":
+            (tmp_path / "once").touch()
+        assert await farm.probe(master) == "done"
+        plan = await farm.plan()
+        assert await farm.chunk(plan, chunk) == "failed"
+
+        last = (await farm.messages())[-1]
+        assert isinstance(last, jobs.Failed)
+        assert (last.code, last.lost) == ("killed", True)
+        assert await publish.marker(farm.bucket, plan.version, chunk) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from farm import scratch
-from shared.errors import EncodeFailed
+from shared.errors import EncodeFailed, NoRoom
 from shared.settings import FarmSettings
 
 MIB = 1 << 20
@@ -36,14 +38,35 @@ def test_what_was_asked_for_counts_before_it_is_written(tmp_path: Path) -> None:
     with scratch.folder(made, 60 * MIB):
         assert scratch.used_bytes(made) == 60 * MIB
         with (
-            pytest.raises(EncodeFailed, match="no room for it: 50 MiB are needed beside 60 of 100 MiB") as refused,
+            pytest.raises(NoRoom, match="no room for it: 50 MiB are needed beside 60 of 100 MiB"),
             scratch.folder(made, 50 * MIB),
         ):
             pass
-        assert (refused.value.code, refused.value.details["lost"]) == ("scratch-full", True)
         with scratch.folder(made, 40 * MIB):
             pass
     assert scratch.used_bytes(made) == 0
+
+
+def test_what_would_not_fit_even_alone_is_told_from_what_has_to_wait(tmp_path: Path) -> None:
+    with pytest.raises(EncodeFailed) as refused, scratch.folder(settings(tmp_path), 101 * MIB):
+        pass
+    assert (refused.value.code, refused.value.details["lost"]) == ("scratch-full", True)
+
+
+def test_a_folder_that_is_removed_while_it_is_counted_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = settings(tmp_path)
+    look = os.scandir
+
+    def removed_before(path: str | Path | int) -> object:
+        if isinstance(path, str | Path) and Path(path).parent.name == "chunks":
+            shutil.rmtree(path)
+        return look(path)
+
+    with scratch.folder(made, MIB):
+        monkeypatch.setattr(os, "scandir", removed_before)
+        assert scratch.used_bytes(made) == MIB
 
 
 def test_more_than_was_asked_for_counts_too(tmp_path: Path) -> None:
