@@ -93,7 +93,7 @@ async def test_no_segment_is_lost_in_rolling_restarts(edges: list[EdgeProcess], 
         settings = EdgeSettings(home=edge.folder, listen_port=edge.port, drain_s=DRAIN_S)
         await asyncio.to_thread(drain.ask, settings)
         assert not any(one.at == edge.port for one in players), "each should have gone to the other edge by now"
-        assert await edge.stop(within_s=30) == 0
+        assert await edge.stop() == 0
         await edge.start()
 
         async def back(edge: EdgeProcess = edge) -> bool:

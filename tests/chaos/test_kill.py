@@ -79,7 +79,7 @@ async def kill(running: Running, part: str) -> None:
     async def back() -> bool | None:
         return True if set(processes(running, part)) - set(killed) else None
 
-    await until(back, within_s=30, what=f"{part} started again")
+    await until(back, within_s=60, what=f"{part} started again")
 
 
 #: Bytes of the PATCH that is under way when a part is killed; they may be kept or not.
@@ -122,9 +122,9 @@ async def test_upload_resumes_and_title_becomes_ready_once_when_killed(
     await seller.send(upload, data[: len(data) * 2 // 3], offset=0)
     await cut_short(seller, upload, data, then=lambda: kill(stack, part))
 
-    kept = await until(lambda: seller.offset(upload), within_s=30, what="the upload's offset")
+    kept = await until(lambda: seller.offset(upload), within_s=60, what="the upload's offset")
     assert len(data) * 2 // 3 <= kept <= len(data) * 2 // 3 + STRAY
-    await until(lambda: finish(seller, upload, data), within_s=30, what="the rest of the upload")
+    await until(lambda: finish(seller, upload, data), within_s=60, what="the rest of the upload")
 
     async def encoding() -> bool | None:
         jobs = (await seller.ask("GET", f"titles/{title}/jobs"))["items"]

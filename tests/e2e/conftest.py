@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.support import media
 from tests.support.api import Person, log_in
@@ -22,6 +22,8 @@ CLOCKS = {
     "USHER_SEAT_RENEW_S": "2",
     "USHER_BEAT_S": "2",
 }
+#: Longest wait for what a page is to show.
+PATIENCE_MS = 60_000
 #: Length of the film that is watched.
 SECONDS = 40
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
@@ -38,6 +40,12 @@ ARGUMENTS = [
 ]
 #: Opens a page of a fresh browser profile; `phone` for its size.
 Open = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """Wait longer than Playwright's five seconds."""
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +84,7 @@ async def open_page(browser: Browser, stack: Running) -> AsyncIterator[Open]:
         context = await browser.new_context(base_url=stack.addresses["control"], **(PHONE if phone else DESK))
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if _is_fault(line.type, line.text) else None)
         return page

@@ -224,6 +224,6 @@ async def test_page_tells_how_the_film_fares_while_the_flag_is_on(stack: Running
         assert not samples.get(("usher_qoe_reports_total", "malformed"))
         return all(samples.get(name) for name in (*of_all, *of_film)) or None
 
-    await until(told, within_s=20, what="the edge knows how the film fares")
+    await until(told, within_s=60, what="the edge knows how the film fares")
     await admin.ask("PUT", "flags/qoe.enabled", enabled=False)
     await admin.close()

@@ -117,7 +117,7 @@ async def rises(stack: Running, name: str, *, above: float) -> None:
     async def risen() -> bool | None:
         return True if await of(stack, name) > above else None
 
-    await until(risen, within_s=20, what=f"the edge is told of {name}")
+    await until(risen, within_s=60, what=f"the edge is told of {name}")
 
 
 async def begin(
@@ -167,7 +167,7 @@ async def lapse(stack: Running) -> None:
     async def lapsed() -> bool | None:
         return True if await seated(stack) == [] else None
 
-    await until(lapsed, within_s=20, what="the seat to lapse")
+    await until(lapsed, within_s=60, what="the seat to lapse")
 
 
 @pytest.mark.usefixtures("asked_how_it_fares")
@@ -190,7 +190,7 @@ async def test_stall_is_told_once_and_as_long_as_it_was(
     at = {one["name"]: one["at"] for one in reversed(seen) if not one["isSeek"]}
     asked.clear()
     assert await of(stack, "stall_seconds_sum") == pytest.approx((at["playing"] - at["waiting"]) / 1000, abs=0.25)
-    await until(signs(asked, 2), within_s=20, what="two more beats")
+    await until(signs(asked, 2), within_s=60, what="two more beats")
     assert await of(stack, "stall_seconds_count") == await of(stack, "stalls_total") == 1
     assert await of(stack, "startup_seconds_count") == 1
 
@@ -233,7 +233,7 @@ async def test_what_a_lost_beat_said_is_said_by_the_next(stack: Running, open_pa
     async def said() -> bool | None:
         return True if any("msd=" in url for url in lost) else None
 
-    await until(said, within_s=20, what="a beat that tells of the start")
+    await until(said, within_s=60, what="a beat that tells of the start")
     assert await of(stack, "startup_seconds_count") == before
     await page.unroute("**/beat?*")
     await rises(stack, "startup_seconds_count", above=before)
@@ -248,7 +248,7 @@ async def test_page_tells_nothing_while_the_flag_is_off(stack: Running, open_pag
     await page.goto(film["watch_url"])
     await press_play(page)
     await page.evaluate("document.querySelector('video').currentTime = 20")
-    await until(signs(heard, 2), within_s=20, what="two beats")
+    await until(signs(heard, 2), within_s=60, what="two beats")
     await page.goto("/docs")
     assert not [one for one in heard if "cmcd" in one.lower()]
     assert await told(stack) == before
@@ -286,7 +286,7 @@ async def test_film_that_the_browser_did_not_keep_begins_again_where_it_was_left
     await page.goto("/docs")
     await page.go_back(wait_until="commit")
     session = await press_play(page)
-    assert 20 < await position(page) < 25
+    assert 20 < await position(page) < 35
     assert await seated(stack) == [1]
     await page.wait_for_timeout(5_000)  # longer than the page that was left keeps its seat
     await expect(page.get_by_role("alert")).to_have_count(0)
@@ -331,11 +331,11 @@ async def test_page_that_was_left_before_the_film_began_does_not_forget_where_it
         return found[0] if found and found[0] > 20 else None
 
     await lapse(stack)
-    left_at = await until(known, within_s=20, what="the place in the film")
+    left_at = await until(known, within_s=60, what="the place in the film")
     page, asked = await begin(open_page, stack, film)
     network.set(bandwidth=NARROW / 20)
     await page.get_by_role("button", name=re.compile("^Play ")).first.click()
-    await until(signs(asked, 2), within_s=20, what="two beats")
+    await until(signs(asked, 2), within_s=60, what="two beats")
     assert await position(page) <= 0
     await page.goto("/docs")
     network.set()

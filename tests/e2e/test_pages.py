@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import re
 import time
@@ -79,7 +80,7 @@ def clip() -> Path:
 
 async def person(stack: Running, login: str, password: str, **headers: str) -> Person:
     """Somebody logged in as a program does."""
-    async with httpx2.AsyncClient(base_url=stack.addresses["control"], headers=headers, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=stack.addresses["control"], headers=headers, timeout=60) as http:
         answer = await http.post("/v1/auth/login", json={"login": login, "password": password, "bearer": True})
     assert answer.status_code == 200, answer.text
     return Person(stack, answer.json()["bearer_token"])
@@ -88,7 +89,7 @@ async def person(stack: Running, login: str, password: str, **headers: str) -> P
 @pytest.fixture
 async def boss(stack: Running, open_page: Open) -> AsyncIterator[Person]:
     """The first admin, made by the set-up page when there is none yet; a seller too."""
-    async with httpx2.AsyncClient(base_url=stack.addresses["control"], timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=stack.addresses["control"], timeout=60) as http:
         needed = (await http.get("/v1/portal")).json()["needs_setup"]
     if needed:
         page = await open_page()
@@ -218,7 +219,7 @@ async def test_forgotten_password_is_chosen_anew_by_the_link_in_the_mail(
 
 async def mailed_link(stack: Running, to: str) -> str:
     """The address in the newest mail to somebody."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         files = sorted(
             (p for p in (Path(stack.home) / "mail").rglob("[!.]*") if p.is_file()), key=lambda p: p.stat().st_mtime
@@ -227,6 +228,7 @@ async def mailed_link(stack: Running, to: str) -> str:
             mail = email.message_from_bytes(file.read_bytes(), policy=default)
             if mail["To"] == to and (found := re.search(r"https?://\S+", mail.get_content())):
                 return found[0]
+        await asyncio.sleep(0.1)
     raise AssertionError(f"no mail to {to}")
 
 
@@ -285,7 +287,7 @@ async def test_reloaded_page_shows_early_that_it_lives_since_the_old_one_may_hav
 
 async def seated(url: str) -> bool | None:
     """True when the edge lets the address in, None while all screens are in use."""
-    async with httpx2.AsyncClient(timeout=20) as player:
+    async with httpx2.AsyncClient(timeout=60) as player:
         return True if (await player.get(url)).status_code == 200 else None
 
 

@@ -56,7 +56,7 @@ async def test_every_frame_arrives_in_an_ordinary_player_when_a_master_was_uploa
     await seller.ask("PUT", f"titles/{title}/takedown", 403, reason="test", notice="Not the platform.")
     admin = await log_in(stack, "admin")
     await admin.ask("PUT", f"titles/{title}/takedown", 200, reason="court order", notice="Taken down for a test.")
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         await _until_gone(http, play["url"])
     await admin.ask("POST", f"titles/{title}/play", 410)
     await admin.close()

@@ -88,7 +88,7 @@ async def listed(seller: Person, title: str) -> None:
 
     async def told() -> bool | None:
         url = (await seller.ask("POST", f"titles/{title}/play"))["url"]
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             return "TYPE=SUBTITLES" in (await http.get(url)).text or None
 
     await until(told, within_s=60, what="an edition with subtitles")

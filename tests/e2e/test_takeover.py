@@ -61,7 +61,7 @@ async def test_of_two_players_on_one_screen_the_older_stops_for_good(
     await newer.wait_for_timeout(QUIET_MS)
     await expect(curtain).to_contain_text("Playing on another screen")
     assert len(asked) == 1, "it asked for the screen again by itself"
-    assert await position(newer) > before + 2
+    await plays_past(newer, before + 2)
     assert await seated(stack) == [1]
     if shots:
         await older.screenshot(path=shots / "taken-over.png")
@@ -92,9 +92,9 @@ async def test_film_stopped_for_longer_than_every_clock_plays_on_in_ffmpeg_by_th
         async def lapsed() -> bool | None:
             return True if await screens() == [] else None
 
-        await until(taken, within_s=20, what="a seat")
+        await until(taken, within_s=60, what="a seat")
         player.send_signal(signal.SIGSTOP)
-        await until(lapsed, within_s=30, what="the seat to lapse")
+        await until(lapsed, within_s=60, what="the seat to lapse")
         window = datetime.fromisoformat(link["expires_at"]) - datetime.now(UTC)
         await asyncio.sleep(max(0.0, window.total_seconds()) + 0.5)
         player.send_signal(signal.SIGCONT)
@@ -120,7 +120,7 @@ async def test_film_goes_on_in_another_browser_where_it_stopped(
         found = [item["position_s"] for item in items if item["title"]["id"] == film["id"]]
         return found[0] if found and found[0] > 22 else None
 
-    await until(known, within_s=30, what="the place in the film")
+    await until(known, within_s=60, what="the place in the film")
     await desk.close()
 
     phone = await open_page(phone=True)
@@ -132,4 +132,4 @@ async def test_film_goes_on_in_another_browser_where_it_stopped(
         await phone.screenshot(path=shots / "continue.png")
     await row.get_by_role("link", name="Harbour at dusk").first.click()
     await press_play(phone)
-    assert 21 < await position(phone) < 30
+    assert 21 < await position(phone) < 38

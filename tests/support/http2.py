@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

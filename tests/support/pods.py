@@ -158,8 +158,8 @@ class Pod:
     def link(self, port: str = "http") -> http.client.HTTPConnection:
         """A connection that is kept, over TLS where the pod speaks it."""
         if self.tls is not None and port == "http":
-            return http.client.HTTPSConnection("127.0.0.1", self.ports[port], timeout=10, context=self.tls)
-        return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=10)
+            return http.client.HTTPSConnection("127.0.0.1", self.ports[port], timeout=60, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=60)
 
     def pre_stop(self) -> subprocess.Popen[bytes]:
         """The hook, begun."""

@@ -92,11 +92,11 @@ class Prometheus:
     def ask(self, question: str) -> list[dict[str, Any]]:
         """The vector a question has for an answer now. Fails for what it refuses."""
         query = urllib.parse.urlencode({"query": question})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/query?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/query?{query}", timeout=60) as answer:
             found: list[dict[str, Any]] = msgspec.json.decode(answer.read())["data"]["result"]
             return found
 
-    def until(self, question: str, *, within_s: float = 30.0) -> None:
+    def until(self, question: str, *, within_s: float = 60.0) -> None:
         """Wait until a question has an answer."""
         deadline = time.monotonic() + within_s
         while True:
@@ -108,7 +108,7 @@ class Prometheus:
 
     def rules(self) -> list[dict[str, Any]]:
         """The alerts it evaluates, with their state and health."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/rules", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/rules", timeout=60) as answer:
             groups = msgspec.json.decode(answer.read())["data"]["groups"]
             return [rule for group in groups for rule in group["rules"]]
 

@@ -82,7 +82,7 @@ def _wait(url: str, log: Path) -> None:
     until = time.monotonic() + DEADLINE_S
     while True:
         try:
-            with Connection(url, connect_timeout=2) as connection:
+            with Connection(url, connect_timeout=10) as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
                 return
         except (OperationalError, OSError):

@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 #: moto refuses nothing; nanio knows exactly this pair.
 ACCESS_KEY, SECRET_KEY = "usher-test-access", "usher-test-secret-key"
 REGION = "us-east-1"
-START_S = 30.0
+START_S = 60.0
 
 
 class S3Server(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ def _await_answer(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and child.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).close()
             return
         except urllib.error.HTTPError as refused:
             refused.close()

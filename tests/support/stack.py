@@ -19,7 +19,7 @@ from infra.stack.run import Ready
 from tests.support.ports import free_base
 
 START_WITHIN_S = 120.0
-STOP_WITHIN_S = 15.0
+STOP_WITHIN_S = 60.0
 
 
 class Running(Ready, frozen=True, kw_only=True):

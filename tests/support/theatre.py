@@ -119,5 +119,5 @@ async def lasting_theatre(
     with valkey(free_base(1)) as redis:
         async with theatre(folder, server, redis.url, segments=segments, size=size, **settings) as running:
             yield running
-            assert await running.edge.stop(within_s=15) == 0
+            assert await running.edge.stop() == 0
             assert "Traceback" not in running.edge.log.read_text()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from infra.stack.child import own_session
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def binary() -> str:

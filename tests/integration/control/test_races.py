@@ -154,5 +154,5 @@ async def test_database_is_unavailable_when_the_connection_is_lost_between_two_s
             unit.connection.add_termination_listener(lambda _: lost.set())
             pid = await unit.connection.fetchval("select pg_backend_pid()")
             await control.rows("select pg_terminate_backend($1)", pid)
-            await asyncio.wait_for(lost.wait(), 10)
+            await asyncio.wait_for(lost.wait(), 60)
             await unit.connection.fetchval("select 1")

@@ -87,10 +87,10 @@ async def test_screen_that_is_stopped_is_free_at_once_and_over_for_good(
     sid, sub = await sit(control, one, title["id"])
     channel = redis.pubsub()
     await channel.subscribe(EDGE_PUSH)
-    await channel.get_message(timeout=1)
+    await channel.get_message(timeout=60)
     assert (await two.delete(f"/v1/me/sessions/{sid}")).status_code == 204
     assert await live(redis, sub) == []
-    heard = await channel.get_message(timeout=5)
+    heard = await channel.get_message(timeout=60)
     assert heard and msgspec.json.decode(heard["data"], type=Push).key == sid
     await channel.aclose()
     assert await redis.hget(f"gone:{{{sub}}}", sid) == b"stopped"

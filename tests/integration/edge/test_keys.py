@@ -55,6 +55,7 @@ async def test_an_unknown_kid_makes_the_edge_read_the_keys_once(folder: Path, re
             later = keys.rotate(keys.rotate(key_set))
             control.publish(later)
             token = edge.token(signer=keys.signing_key(later))
+            edge.clock.stop()
             edge.clock.ahead_s = MIN_INTERVAL_S
             assert (await edge.get(MASTER, token)).status == 200
             for _ in range(20):
@@ -79,6 +80,7 @@ async def test_tokens_of_a_key_that_was_withdrawn_are_refused_even_when_known(fo
 
 async def test_wrong_tokens_of_one_address_end_in_429_and_spare_others(folder: Path, redis_url: str) -> None:
     async with running_edge(folder, redis_url) as edge:
+        edge.clock.stop()
         running = edge.token()
         assert (await edge.get(MASTER, running)).status == 200
         answers = [await edge.get(MASTER, f"a.b.{number}") for number in range(200)]

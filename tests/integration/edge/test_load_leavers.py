@@ -57,7 +57,7 @@ async def settled(edge: EdgeProcess, *, descriptors: int) -> None:
     async def few() -> bool:
         return (await edge.metrics())["usher_edge_in_flight"] == 0 and edge.usage().descriptors <= descriptors
 
-    await until(few, deadline_s=15)
+    await until(few)
 
 
 async def test_five_hundred_who_leave_half_way_leave_nothing(stage: Theatre) -> None:
@@ -69,7 +69,7 @@ async def test_five_hundred_who_leave_half_way_leave_nothing(stage: Theatre) -> 
     assert stage.edge.usage().rss_bytes - idle.rss_bytes <= KEPT_BYTES
     assert (await player.fetch(stage.film.segment(0))).is_right
     player.close()
-    assert await stage.edge.stop(within_s=10) == 0
+    assert await stage.edge.stop() == 0
     assert "Traceback" not in stage.edge.log.read_text()
 
 
@@ -86,5 +86,5 @@ async def test_viewers_who_leave_while_the_object_still_arrives_do_no_harm(stage
         assert (await player.fetch(key)).is_right
     assert all(stage.tap.reads(key) <= 3 for key in cold), stage.tap.asked
     player.close()
-    assert await stage.edge.stop(within_s=10) == 0
+    assert await stage.edge.stop() == 0
     assert "Traceback" not in stage.edge.log.read_text()

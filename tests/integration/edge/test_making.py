@@ -18,6 +18,7 @@ from tests.support.edge import PLAYLIST, TITLE, Answer, EdgeUnderTest, running_e
 from tests.support.unmade import BYTES, INIT, VERSION, segment
 from tests.support.wire import wire_to
 
+LONG_S = 600
 CHUNKS = {"0": 2e13, "1": 1e13, "sound": 2e13}
 
 
@@ -29,8 +30,9 @@ def bucket(folder: Path) -> Path:
 
 @pytest.fixture
 async def edge(folder: Path, bucket: Path, redis_url: str, redis: Redis) -> AsyncIterator[EdgeUnderTest]:
+    """One that holds requests for longer than any test lasts."""
     await redis.zadd(need.of_plan(VERSION), CHUNKS)
-    async with running_edge(folder, redis_url, hold_s=1.5, holds_session=4, holds=6) as running:
+    async with running_edge(folder, redis_url, hold_s=LONG_S, holds_session=4, holds=6) as running:
         yield running
 
 
@@ -79,43 +81,55 @@ async def test_what_is_being_made_is_waited_for(
     [(segment(1), "0"), (segment(4), "1"), (INIT, "0"), (segment(4, "audio-0"), "sound")],
 )
 async def test_the_chunk_a_viewer_waits_for_is_wanted_before_all_others(
-    edge: EdgeUnderTest, redis: Redis, key: str, chunk: str
+    edge: EdgeUnderTest, bucket: Path, redis: Redis, key: str, chunk: str
 ) -> None:
     before = int(time.time() * 1000)
-    assert (await edge.get(key, edge.token())).status == 503
+    asking = asks(edge, key, edge.token())
+    await raised(redis, chunk)
+    unmade.put(bucket, key)
+    assert (await asking).status == 200
 
     scores = dict(await redis.zrange(need.of_plan(VERSION), 0, -1, withscores=True))
-    raised = scores.pop(chunk.encode()) - need.score(need.WATCHED, 10**6)
-    assert before <= raised <= time.time() * 1000
+    since = scores.pop(chunk.encode()) - need.score(need.WATCHED, 10**6)
+    assert before <= since <= time.time() * 1000
     assert scores == {name.encode(): score for name, score in CHUNKS.items() if name != chunk}
 
 
-async def test_a_chunk_that_is_offered_late_is_raised_and_none_is_made_up(edge: EdgeUnderTest, redis: Redis) -> None:
+async def raised(redis: Redis, chunk: str) -> None:
+    """Until a chunk is wanted by viewers."""
+
+    async def is_raised() -> bool:
+        return float(await redis.zscore(need.of_plan(VERSION), chunk) or 0) >= need.score(need.WATCHED, 10**6)
+
+    await until(is_raised)
+
+
+async def test_a_chunk_that_is_offered_late_is_raised_and_none_is_made_up(
+    edge: EdgeUnderTest, bucket: Path, redis: Redis
+) -> None:
     await redis.delete(need.of_plan(VERSION))
     asking = asks(edge, segment(4), edge.token())
     await waiting(edge, 1)
     assert await redis.exists(need.of_plan(VERSION)) == 0
     await redis.zadd(need.of_plan(VERSION), CHUNKS)
-
-    async def is_raised() -> bool:
-        return float(await redis.zscore(need.of_plan(VERSION), "1") or 0) >= need.score(need.WATCHED, 10**6)
-
-    await until(is_raised)
-    assert (await asking).status == 503
+    await raised(redis, "1")
+    unmade.put(bucket, segment(4))
+    assert (await asking).status == 200
 
 
 async def test_who_waits_too_long_is_told_to_come_again_and_nothing_is_remembered(
-    edge: EdgeUnderTest, bucket: Path
+    folder: Path, bucket: Path, redis_url: str
 ) -> None:
-    token, began = edge.token(), time.monotonic()
-    answer = await edge.get(segment(3), token)
-    assert time.monotonic() - began >= 1.4
-    assert (answer.status, answer.body) == (503, b"")
-    assert (answer.headers["retry-after"], answer.headers["cache-control"]) == ("1", "no-store")
-    assert held(edge) == {"late": 1}
+    async with running_edge(folder, redis_url, hold_s=1) as edge:
+        token, began = edge.token(), time.monotonic()
+        answer = await edge.get(segment(3), token)
+        assert time.monotonic() - began >= 0.9
+        assert (answer.status, answer.body) == (503, b"")
+        assert (answer.headers["retry-after"], answer.headers["cache-control"]) == ("1", "no-store")
+        assert held(edge) == {"late": 1}
 
-    unmade.put(bucket, segment(3))
-    assert (await edge.get(segment(3), token)).body == BYTES
+        unmade.put(bucket, segment(3))
+        assert (await edge.get(segment(3), token)).body == BYTES
 
 
 @pytest.mark.parametrize(
@@ -158,8 +172,11 @@ async def test_an_outline_that_comes_late_is_found_within_a_second(edge: EdgeUnd
     assert (await edge.get(key, token)).status == 404
     unmade.put(bucket, f"v/{TITLE}/ver3/grid.json", (bucket / f"v/{TITLE}/{VERSION}/grid.json").read_bytes())
     edge.clock.ahead_s += 1
-    assert (await edge.get(key, token)).status == 503
-    assert held(edge) == {"late": 1}
+    asking = asks(edge, key, token)
+    await waiting(edge, 1)
+    unmade.put(bucket, key)
+    assert (await asking).status == 200
+    assert held(edge) == {"served": 1}
 
 
 async def test_a_version_that_will_not_be_made_is_gone_at_once(edge: EdgeUnderTest, redis: Redis) -> None:
@@ -170,9 +187,7 @@ async def test_a_version_that_will_not_be_made_is_gone_at_once(edge: EdgeUnderTe
     answer = await asking
     assert (answer.status, answer.headers["cache-control"]) == (410, "no-store")
 
-    began = time.monotonic()
     assert (await edge.get(segment(3), token)).status == 410
-    assert time.monotonic() - began < 1
     assert held(edge) == {"over": 2}
 
 
@@ -182,9 +197,9 @@ async def test_what_a_whole_version_lacks_is_not_waited_for(edge: EdgeUnderTest,
     await waiting(edge, 1)
     unmade.put(bucket, f"v/{TITLE}/{VERSION}/ready.json", b"{}")
     edge.clock.ahead_s += 1
-    assert (await asking).status in (404, 503)
+    assert (await asking).status == 404
     assert (await edge.get(segment(4), token)).status == 404
-    assert set(held(edge)) <= {"lost", "late"}
+    assert held(edge) == {"lost": 1}
 
 
 async def test_a_session_and_an_edge_hold_so_many_and_no_more(edge: EdgeUnderTest, bucket: Path) -> None:
@@ -220,18 +235,22 @@ async def test_who_leaves_frees_the_place(edge: EdgeUnderTest) -> None:
     asking = asyncio.ensure_future(edge.app(scope, receive, send))
     await waiting(edge, 1)
     left.set()
-    began = time.monotonic()
     await asking
-    assert time.monotonic() - began < 1
     assert (held(edge), holds(edge)) == ({"left": 1}, 0)
 
 
 async def test_a_session_that_is_ended_meanwhile_gets_nothing(folder: Path, bucket: Path, redis_url: str) -> None:
-    async with running_edge(folder, redis_url, seats_policy="takeover_oldest") as edge:
+    async with running_edge(folder, redis_url, seats_policy="takeover_oldest", hold_s=LONG_S) as edge:
         await edge.until_it_hears()
-        asking = asks(edge, segment(4), edge.token(cap=1))
+        old = edge.token(cap=1)
+        asking = asks(edge, segment(4), old)
         await waiting(edge, 1)
         assert (await edge.get(PLAYLIST, edge.token(cap=1))).status == 200
+
+        async def is_over() -> bool:
+            return (await edge.get(PLAYLIST, old)).status == 410
+
+        await until(is_over)
         unmade.put(bucket, segment(4))
         assert (await asking).status == 410
         assert (held(edge), holds(edge)) == ({"refused": 1}, 0)
@@ -251,7 +270,7 @@ async def test_who_asks_again_and_again_for_the_unmade_is_not_taken_for_many(
 
 async def test_without_redis_it_is_waited_for_all_the_same(folder: Path, bucket: Path, redis_url: str) -> None:
     async with wire_to(redis_url) as wire:
-        async with running_edge(folder, redis_url, events_url=wire.url, hold_s=8) as edge:
+        async with running_edge(folder, redis_url, events_url=wire.url, hold_s=LONG_S) as edge:
             await wire.cut()
             asking = asks(edge, segment(4), edge.token())
             await waiting(edge, 1)
@@ -263,7 +282,7 @@ async def test_without_redis_it_is_waited_for_all_the_same(folder: Path, bucket:
 async def test_one_look_serves_all_who_wait_and_ends_with_the_last(
     folder: Path, bucket: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_edge(folder, redis_url, hold_s=8) as edge:
+    async with running_edge(folder, redis_url, hold_s=LONG_S) as edge:
         assert edge.app.edge is not None
         read: list[str] = []
         opened = edge.app.edge.origin.open
@@ -276,8 +295,12 @@ async def test_one_look_serves_all_who_wait_and_ends_with_the_last(
         asking = [asks(edge, segment(4), edge.token(sub=f"viewer-{number}")) for number in range(60)]
         await waiting(edge, 60)
         read.clear()
-        await asyncio.sleep(1.1)
-        assert 2 <= read.count(segment(4)) <= 5
+
+        async def looked_for_three_times() -> bool:
+            return read.count(segment(4)) >= 3
+
+        await until(looked_for_three_times)
+        assert read.count(segment(4)) == 3
         assert len(read) == read.count(segment(4)), "the outline is known"
         unmade.put(bucket, segment(4))
         assert {answer.body for answer in await asyncio.gather(*asking)} == {BYTES}

@@ -40,7 +40,7 @@ class Served:
 
     def leave(self, path: str) -> None:
         """Ask, read a few bytes, and hang up."""
-        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         link.request("GET", path)
         link.getresponse().read(10)
         link.close()
@@ -48,7 +48,7 @@ class Served:
     def _get(
         self, path: str, port: int, headers: dict[str, str], *, method: str = "GET", body: bytes | None = None
     ) -> http.client.HTTPResponse:
-        link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         link.request(method, path, body=body, headers=headers)
         answer = link.getresponse()
         answer.content = answer.read()  # type: ignore[attr-defined]

@@ -26,6 +26,8 @@ async def edges(folder: Path, redis_url: str) -> AsyncIterator[tuple[EdgeUnderTe
     async with running_edge(folder, redis_url) as one, running_edge(folder, redis_url, key_set=one.key_set) as two:
         await one.until_it_hears()
         await two.until_it_hears()
+        one.clock.stop()
+        two.clock.stop()
         yield one, two
 
 

@@ -47,7 +47,7 @@ async def pid_in(path: Path) -> int:
 
 
 async def test_a_hanging_ffmpeg_is_ended_with_its_children(tmp_path: Path) -> None:
-    argv = script(tmp_path, "trap '' TERM; echo frame=1; echo progress=continue; sleep 600 & echo $! > child; wait")
+    argv = script(tmp_path, "trap '' TERM; sleep 600 & echo $! > child; echo frame=1; echo progress=continue; wait")
 
     with pytest.raises(EncodeFailed, match="no progress for 1 s") as failed:
         await run.run(argv, tmp_path, run.Limits(deadline_s=20, stall_s=1))

@@ -43,7 +43,7 @@ async def test_sigterm_stops_ffmpeg_and_gives_the_work_back(tmp_path: Path, redi
 
         process.send_signal(signal.SIGTERM)
 
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
         assert not Path(f"/proc/{pids(tmp_path)[0]}").exists()
         assert await farm.needs.leased([f"{plan.version} 0"]) == {f"{plan.version} 0": False}
         assert await farm.needs.held([f"{plan.version} 0"]) == {f"{plan.version} 0": True}

@@ -125,7 +125,7 @@ class Day:
         return "".join(self.told(part) for part in PARTS)
 
     def told(self, part: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[part]}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[part]}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
 
     async def has(self, part: str, *series: str) -> None:
@@ -135,7 +135,7 @@ class Day:
             async def there(wanted: str = one_of) -> bool | None:
                 return True if any(line.startswith(wanted) for line in self.told(part).splitlines()) else None
 
-            await until(there, within_s=40, what=f"{part} tells {one_of}")
+            await until(there, within_s=60, what=f"{part} tells {one_of}")
 
     async def live(self) -> None:
         """A title is made, a master refused, work fails and is lost, a worker rests."""

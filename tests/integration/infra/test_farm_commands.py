@@ -179,7 +179,7 @@ def test_table_on_a_terminal_is_drawn_anew_and_says_when_redis_is_away(farm: Run
         os.close(screen)
 
 
-def until(screen: int, pattern: str, *, within_s: float = 30) -> None:
+def until(screen: int, pattern: str, *, within_s: float = 60) -> None:
     """Read what is drawn until it holds the pattern."""
     seen, deadline = "", time.monotonic() + within_s
     while not re.search(pattern, seen):

@@ -64,7 +64,7 @@ def word(request: pytest.FixtureRequest) -> str:
     return WORD.format(os.urandom(6).hex())
 
 
-async def until(ask: Callable[[], bool], what: str, within_s: float = 15.0) -> None:
+async def until(ask: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not ask():
         assert time.monotonic() < deadline, what

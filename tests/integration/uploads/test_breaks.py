@@ -40,7 +40,7 @@ async def test_a_client_that_falls_silent_loses_the_lock_and_no_byte(
         yield data[:5000]
         await asyncio.Event().wait()
 
-    answer = await asyncio.wait_for(client.patch(silent(), 0), 20)
+    answer = await asyncio.wait_for(client.patch(silent(), 0), 60)
     assert answer.headers["upload-offset"] == "5000"
     await client.patch(data[5000:], 5000)
     await assert_complete(control, client, data)

@@ -34,6 +34,8 @@ def own_valkey() -> Iterator[Valkey]:
         yield server
 
 
+#: Longer than any test lasts.
+LONG = {"USHER_HOLD_S": "600"}
 #: granian serves cleartext where HTTP/2 is wanted there; else the edge does so itself.
 BOTH = {True: "granian", False: "own"}
 
@@ -42,7 +44,7 @@ BOTH = {True: "granian", False: "own"}
 async def edge(
     request: pytest.FixtureRequest, home: Path, film: Film, own_valkey: Valkey
 ) -> AsyncIterator[EdgeProcess]:
-    own = {"USHER_HTTP2_CLEARTEXT": str(request.param)}
+    own = LONG | {"USHER_HTTP2_CLEARTEXT": str(request.param)}
     async with edge_process(home / BOTH[request.param], environ(home, own_valkey) | own) as running:
         yield running
 
@@ -50,7 +52,8 @@ async def edge(
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def doubled(home: Path, film: Film, own_valkey: Valkey) -> AsyncIterator[EdgeProcess]:
     """One that speaks HTTP/2 in cleartext too."""
-    async with edge_process(home / "h2c", environ(home, own_valkey) | {"USHER_HTTP2_CLEARTEXT": "true"}) as running:
+    own = LONG | {"USHER_HTTP2_CLEARTEXT": "true"}
+    async with edge_process(home / "h2c", environ(home, own_valkey) | own) as running:
         yield running
 
 
