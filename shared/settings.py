@@ -173,6 +173,9 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     hasten_s: Annotated[
         float, Meta(gt=0), doc("seconds between two looks for leases that ended and for missing tickets")
     ] = 0.5
+    unfit_s: Annotated[
+        float, Meta(gt=0), doc("seconds a job waits while no worker has the memory, or the card, that it needs")
+    ] = 1800.0
 
     @property
     def broker(self) -> str:

@@ -141,7 +141,7 @@ def show(arguments: argparse.Namespace) -> int:
         *(("job", job["id"]), ("title", f"{job['name']} ({job['title']})"), ("seller", job["seller"])),
         *(("state", job["state"]), ("version", job["version"] or ""), ("encoder", job["encoder"])),
         *(("length", _length(job["duration_s"] or 0)), ("queued", _ago(job["queued_at"]))),
-        ("error", job["last_error"] or ""),
+        ("waits" if job["finished_at"] is None else "error", job["last_error"] or ""),
     ):
         if value:
             head.add_row(f"[bold]{label}", Text(value))

@@ -11,11 +11,11 @@ import msgspec
 from farm import publish
 from farm.package import Piece
 from farm.plan import Plan
-from gateway.control.jobs import actions
 from shared.jobs import ChunkDone, Message
 from shared.storage import names
 from tests.support.control import Control
 from tests.support.farm import Farm
+from tests.support.jobs import reap
 from tests.support.titles import desk, planned_of, ready_of, say
 
 FINALS = """
@@ -66,9 +66,8 @@ async def _tell(control: Control, messages: list[Message]) -> None:
 
 
 async def _reap(control: Control) -> None:
-    wiring = control.wiring
     for _ in range(5):
-        await actions.reap(begin=wiring["begin"], leases=wiring["leases"], bucket=wiring["bucket"], clock=control.clock)
+        await reap(control)
         await asyncio.sleep(0.1)
 
 

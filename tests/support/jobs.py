@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from gateway.control.jobs import actions
 from gateway.control.jobs.leases import RedisLeases
 from shared.jobs import ChunkDone, Failed, Message, Progress, Started
-from shared.need import LEASES, Offer
+from shared.need import LEASES, Offer, WorkerState
 from tests.support.control import Control
 from tests.support.titles import Desk, planned_of, ready_of, tickets
 
@@ -22,12 +24,18 @@ async def sent(control: Control) -> list[str]:
     return tickets(await control.rows("select type, data from outbox where topic = 'task' order by seq"))
 
 
-async def reap(control: Control, leases: RedisLeases | None = None) -> int:
+async def reap(
+    control: Control, leases: RedisLeases | None = None, workers: Sequence[WorkerState] | None = None
+) -> int:
     return await actions.reap(
-        begin=control.wiring["begin"],
-        leases=leases or control.wiring["leases"],
-        bucket=control.wiring["bucket"],
-        clock=control.clock,
+        actions.Reaper(
+            begin=control.wiring["begin"],
+            leases=leases or control.wiring["leases"],
+            bucket=control.wiring["bucket"],
+            clock=control.clock,
+            workers=workers,
+            patience_s=control.settings.unfit_s,
+        )
     )
 
 

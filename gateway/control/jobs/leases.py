@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.jobs import cancel_key
-from shared.need import Needs
+from shared.need import Needs, WorkerState
 
 #: Workers find the word to stop this long.
 STOP_S = 3600
+#: It is remembered for a day since when no worker fits a job.
+UNFIT_S = 24 * 3600
 
 
 class RedisLeases:
@@ -52,6 +54,25 @@ class RedisLeases:
             return await self._needs.leased(works)
         except (RedisError, OSError):
             return None
+
+    async def workers(self) -> list[WorkerState] | None:
+        """The workers that were heard of lately; None where Redis is away."""
+        try:
+            return await self._needs.workers()
+        except (RedisError, OSError):
+            return None
+
+    async def waits_s(self, job: str, *, now: float, is_unfit: bool) -> float:
+        """For how long, up to `now`, no worker fits a job; forgotten once one does. fails="0": it waits on."""
+        key = f"farm:unfit:{job}"
+        try:
+            if not is_unfit:
+                await self._redis.delete(key)
+                return 0.0
+            await self._redis.set(key, now, nx=True, ex=UNFIT_S)
+            return now - float(await self._redis.get(key) or now)
+        except (RedisError, OSError):
+            return 0.0
 
     async def stop(self, jobs: Sequence[str], *, versions: Sequence[str] = ()) -> None:
         """Set the keys that workers look for, and withdraw versions that will not be made, for those who wait."""

@@ -11,6 +11,7 @@ import msgspec
 
 from shared import jobs
 from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS, SOUND_CHUNK
+from shared.need import WorkerState
 
 State = Literal["queued", "encoding", "finalising", "done", "failed", "cancelled"]
 Shown = Literal["queued", "probing", "encoding", "finalising", "done", "failed", "cancelled"]
@@ -37,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind`: video or audio, or `edition` for a new edition of a version that is whole. `encoder` is the class that the
     plan must be for, empty for any. `edition` and `ceilings` are those to be watched while it is made, from
-    `playable_at` on.
+    `playable_at` on. `last_error`: why it failed, or while it is open what it waits for.
     """
 
     id: str
@@ -99,7 +100,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job as people see it.
 
     `made`: which spans of the title can be played, [start, end] in seconds, in order; `playable`: whether it can be
-    watched already. `eta_s`: seconds until the rest is made, None where nobody can say.
+    watched already. `eta_s`: seconds until the rest is made, None where nobody can say. `waits_for`: what no worker has
+    that it needs, in words.
     """
 
     id: str
@@ -116,6 +118,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     made: list[list[float]]
     playable: bool
     eta_s: float | None
+    waits_for: str | None
 
 
 class JobList(msgspec.Struct, frozen=True):
@@ -174,6 +177,10 @@ class Leases(Protocol):
         """Whether somebody works at each piece."""
         ...
 
+    async def waits_s(self, job: str, *, now: float, is_unfit: bool) -> float:
+        """For how long, up to `now` (s of the epoch), no worker fits a job; forgotten once one does."""
+        ...
+
     async def stop(self, jobs: Sequence[str], *, versions: Sequence[str] = ()) -> None:
         """Tell workers that these jobs are over. Said again by the reaper, so a dead Redis is no error here."""
         ...
@@ -192,6 +199,23 @@ def is_due(piece: Piece, *, now: datetime, held: bool | None) -> bool:
 def too_often(piece: Piece) -> bool:
     """Whether a piece failed or lost its worker so often that its job ends."""
     return piece.failures >= MAX_INPUT_FAILURES or piece.lost >= MAX_LOST_WORKERS
+
+
+def lacking(job: Job, workers: Sequence[WorkerState]) -> str:
+    """What the chunks of a job need that no worker has, in words; empty where one has it, or none was heard of.
+
+    A worker that rests counts, one that leaves does not.
+    """
+    if job.state != "encoding" or not workers:
+        return ""
+    able = [worker for worker in workers if job.queue in worker.queues and worker.cordoned != "drain"]
+    if not able:
+        return f"None of the workers that run now takes work from the queue {job.queue}."
+    most = 0 if any(worker.memory_bytes == 0 for worker in able) else max(worker.memory_bytes for worker in able)
+    if not most or job.memory_bytes <= most:
+        return ""
+    needs, has = (f"{size / (1 << 30):.1f} GiB" for size in (job.memory_bytes, most))
+    return f"This master needs workers with {needs} of memory for each piece of work; the largest one has {has}."
 
 
 def is_playable(job: Job, pieces: Sequence[Piece]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from gateway.control.jobs.model import PROBE_PIECE, Job, JobView, Piece, State, heard_s, planned
+from gateway.control.jobs.model import OPEN, PROBE_PIECE, Job, JobView, Piece, State, heard_s, planned
 from shared.jobs import POSTER_CHUNK, SOUND_CHUNK, STORYBOARD_CHUNK
 
 #: What is shown while the playlists are written.
@@ -28,7 +28,7 @@ def view(job: Job, pieces: Sequence[Piece], *, probing: bool = False) -> JobView
         progress=_progress(job.state, chunks),
         renditions=dict.fromkeys(renditions, 1.0) if job.state == "done" else renditions,
         speed=job.speed if job.state == "encoding" else 0.0,
-        last_error=job.last_error,
+        last_error=None if job.state in OPEN else job.last_error,
         attempts=job.attempts,
         queued_at=job.queued_at,
         started_at=job.started_at,
@@ -36,6 +36,7 @@ def view(job: Job, pieces: Sequence[Piece], *, probing: bool = False) -> JobView
         made=made(chunks, duration_s=job.duration_s or 0.0),
         playable=job.state == "done" or (job.state in ("encoding", "finalising") and job.playable_at is not None),
         eta_s=_eta_s(job, chunks),
+        waits_for=job.last_error if job.state in OPEN else None,
     )
 
 

@@ -12,8 +12,6 @@ from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import CONTAINERS, Title, Titles
 from gateway.control.db import Begin
 from gateway.control.jobs import actions as jobs
-from gateway.control.jobs.model import Jobs
-from gateway.control.outbox import Outbox
 from gateway.control.subtitles.model import MAX_OF_TITLE, Sending, Subtitle, SubtitleRows, row, told
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound
@@ -26,17 +24,11 @@ TEXT = "text/plain"
 NO_SUBTITLES = "This title has no such subtitles."
 
 
-class Stores(Protocol):
+class Stores(jobs.Stores, Protocol):
     """What one transaction gives."""
 
     @property
     def subtitles(self) -> SubtitleRows: ...
-    @property
-    def catalogue(self) -> Titles: ...
-    @property
-    def jobs(self) -> Jobs: ...
-    @property
-    def outbox(self) -> Outbox: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

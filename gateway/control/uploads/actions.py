@@ -19,11 +19,9 @@ import msgspec
 
 from gateway.control.auth import Principal, can
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.catalogue.model import Titles
 from gateway.control.db import Begin
 from gateway.control.jobs import actions as jobs
-from gateway.control.jobs.model import Jobs, NewJob
-from gateway.control.outbox import Outbox
+from gateway.control.jobs.model import NewJob
 from gateway.control.uploads.model import (
     SNIFF_BYTES,
     Checksum,
@@ -48,17 +46,11 @@ LOST_PARTS = "The bucket dropped what was sent of this file; begin a new upload.
 HASH_BYTES = 8 << 20
 
 
-class Stores(Protocol):
+class Stores(jobs.Stores, Protocol):
     """What one transaction gives."""
 
     @property
     def uploads(self) -> Uploads: ...
-    @property
-    def catalogue(self) -> Titles: ...
-    @property
-    def jobs(self) -> Jobs: ...
-    @property
-    def outbox(self) -> Outbox: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

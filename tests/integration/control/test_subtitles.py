@@ -11,11 +11,11 @@ import httpx2
 import msgspec
 import pytest
 
-from gateway.control.jobs import actions as jobs
 from gateway.control.outbox import OFFER
 from shared import jobs as farm
 from shared.need import Offer
 from tests.support.control import Control, code_of, register
+from tests.support.jobs import reap
 from tests.support.titles import Desk, desk, planned_of, ready_of, say
 
 SRT = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n"
@@ -292,12 +292,5 @@ async def test_a_lost_ticket_is_sent_again_with_the_subtitles(control: Control, 
     before = await last_ticket(control)
     control.clock.advance(60)
 
-    sent = await jobs.reap(
-        begin=control.wiring["begin"],
-        leases=control.wiring["leases"],
-        bucket=control.wiring["bucket"],
-        clock=control.clock,
-    )
-
-    assert sent == 1
+    assert await reap(control) == 1
     assert await last_ticket(control) == before

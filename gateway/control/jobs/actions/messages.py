@@ -9,7 +9,7 @@ import msgspec
 from gateway.control.catalogue.model import Titles
 from gateway.control.jobs.actions.editions import queue_edition
 from gateway.control.jobs.actions.offers import offer, withdraw
-from gateway.control.jobs.actions.steps import LOST, again, fail, mark_done, on_ready, replan
+from gateway.control.jobs.actions.steps import FALLBACK, LOST, again, fail, mark_done, on_ready, replan
 from gateway.control.jobs.model import (
     FINAL_PIECE,
     OPEN,
@@ -29,8 +29,6 @@ from shared.need import FIRST, NORMAL, score
 
 #: Messages that count; they do so once, however often they come.
 COUNTED = farm.Started | farm.GivenBack | farm.Failed
-#: The encoder that is of use everywhere.
-FALLBACK = "x264"
 
 
 async def apply(

@@ -22,6 +22,7 @@ from gateway.control.jobs.model import (
 )
 from gateway.control.outbox import Outbox, Withdrawal
 from shared.clock import Clock
+from shared.jobs import CPU_QUEUE
 from shared.need import BULK, CLASS, FIRST, Offer, score
 
 #: Seconds of a title that a probe counts for: how long it is is not known yet.
@@ -32,14 +33,16 @@ async def offer(job: Job, pieces: Sequence[Piece], *, jobs: Jobs, outbox: Outbox
     """Write pieces of one plan and let the farm take them; may be repeated."""
     for piece in pieces:
         await jobs.put_piece(msgspec.structs.replace(piece, ticket_at=clock.now()))
+    # What is no chunk needs no card, and as much memory as any worker has.
+    has_chunks = any(planned(pieces))
     known = [piece.media_s for piece in planned(await jobs.pieces([job.id]))]
     subtitles = await jobs.subtitles(job.title) if any(piece.chunk == FINAL_PIECE for piece in pieces) else ()
     await outbox.offer(
         Offer(
             plan=plan_of(job, pieces[0].chunk),
-            queue=job.queue,
+            queue=job.queue if has_chunks else CPU_QUEUE,
             seller=job.seller,
-            memory_bytes=job.memory_bytes,
+            memory_bytes=job.memory_bytes if has_chunks else 0,
             media_s=sum(known) / len(known) if known else PROBE_S,
             queued_ms=int(job.queued_at.timestamp() * 1000),
             work={piece.chunk: ticket_of(job, piece.chunk, subtitles) for piece in pieces},

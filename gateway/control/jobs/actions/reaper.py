@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from gateway.control.catalogue.model import Titles
-from gateway.control.db import Begin
+from gateway.control.jobs.actions.misfits import weigh
 from gateway.control.jobs.actions.offers import missing_of, offer
 from gateway.control.jobs.actions.steps import LOST, fail, mark_done, on_ready
+from gateway.control.jobs.actions.stores import Reaper
 from gateway.control.jobs.model import (
     OPEN,
     Job,
     Jobs,
-    Leases,
     Piece,
     Stopped,
     is_due,
@@ -36,13 +36,13 @@ from shared.storage import Bucket, names
 STOP_S = 3600
 
 
-async def reap(*, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock) -> int:
+async def reap(on: Reaper) -> int:
     """Compare the rows of open jobs with markers and leases; offer again what is lost. Returns how many pieces."""
-    async with begin() as stores:
+    async with on.begin() as stores:
         ids = await stores.jobs.open_ids()
     sent = 0
     for id in ids:
-        sent += await _reap_one(id, begin=begin, leases=leases, bucket=bucket, clock=clock)
+        sent += await _reap_one(id, on)
     return sent
 
 
@@ -51,8 +51,8 @@ async def stopped(*, jobs: Jobs, clock: Clock) -> list[Stopped]:
     return await jobs.stopped_since(clock.now() - timedelta(seconds=STOP_S))
 
 
-async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucket, clock: Clock) -> int:
-    async with begin() as stores:
+async def _reap_one(id: str, on: Reaper) -> int:
+    async with on.begin() as stores:
         job = await stores.jobs.by_id(id)
         pieces = await stores.jobs.pieces([id])
     if job is None or job.state not in OPEN:
@@ -61,22 +61,24 @@ async def _reap_one(id: str, *, begin: Begin[Any], leases: Leases, bucket: Bucke
     # the two looks is seen as done and never as lost.
     missing = missing_of(job, pieces)
     works = {chunk: work_of(plan_of(job, chunk), chunk) for chunk in missing}
-    held = await leases.held(list(works.values())) or {}
-    ready = await _ready_of(job, bucket)
-    marked = await _marked(job, missing, bucket)
+    if await weigh(job, list(works.values()), on):
+        return 0
+    held = await on.leases.held(list(works.values())) or {}
+    ready = await _ready_of(job, on.bucket)
+    marked = await _marked(job, missing, on.bucket)
     due = {
         chunk
         for chunk, piece in missing.items()
-        if chunk not in marked and is_due(piece, now=clock.now(), held=held.get(works[chunk]))
+        if chunk not in marked and is_due(piece, now=on.clock.now(), held=held.get(works[chunk]))
     }
     if ready is None and not marked and not due:
         return 0
-    async with begin() as stores:
+    async with on.begin() as stores:
         ports: dict[str, Any] = {
             "jobs": stores.jobs,
             "titles": stores.catalogue,
             "outbox": stores.outbox,
-            "clock": clock,
+            "clock": on.clock,
         }
         current = await stores.jobs.by_id(id, lock=True)
         if current is None or (current.state, current.version) != (job.state, job.version):

@@ -14,6 +14,8 @@ from shared.clock import Clock
 from shared.errors import NotFound
 from shared.metrics import FARM_REPLANS
 
+#: The encoder that is of use everywhere.
+FALLBACK = "x264"
 LOST = (
     "The workers that made this title stopped again and again before they were done. Try again; if it stays so, the "
     "master may need more memory than a worker has."
@@ -39,7 +41,7 @@ async def mark_done(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles, o
         await _become_playable(job, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
     if open_before.keys() - chunks:
         return False
-    await jobs.update(job.id, state="finalising")
+    await jobs.update(job.id, state="finalising", last_error=None)
     last = [Piece(job=job.id, chunk=FINAL_PIECE)]
     await offer(await again(job, jobs), last, jobs=jobs, outbox=outbox, clock=clock)
     return True
@@ -94,7 +96,7 @@ async def replan(job: Job, encoder: str, *, jobs: Jobs, outbox: Outbox, clock: C
     """Plan a job anew for another encoder. What is made of the old version stays to be watched."""
     await withdraw(job, outbox=outbox)
     fresh = {"state": "queued", "encoder": encoder, "queue": farm.CPU_QUEUE, "speed": 0.0, "playable_at": None}
-    await jobs.update(job.id, **fresh, edition=None, ceilings=[])
+    await jobs.update(job.id, **fresh, memory_bytes=0, edition=None, ceilings=[], last_error=None)
     await jobs.drop_chunks(job.id)
     probe = [Piece(job=job.id, chunk=PROBE_PIECE)]
     await offer(await again(job, jobs), probe, jobs=jobs, outbox=outbox, clock=clock)

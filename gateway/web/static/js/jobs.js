@@ -32,7 +32,8 @@ export function jobView(job) {
     const attributes = { class: index < now ? "done" : index === now ? "now" : null, "aria-current": index === now ? "step" : null };
     return h("li", attributes, words);
   });
-  return h("div", { class: "stack" }, h("ol", { class: "steps" }, steps), overall(job), playable(job), renditions(job.renditions ?? {}), pace(job));
+  const waits = job.waits_for ? notice("warn", h("strong", {}, "It waits. "), job.waits_for) : null;
+  return h("div", { class: "stack" }, waits, h("ol", { class: "steps" }, steps), overall(job), playable(job), renditions(job.renditions ?? {}), pace(job));
 }
 
 /** How fast it goes, and how long that takes. */

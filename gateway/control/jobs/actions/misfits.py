@@ -1,0 +1,40 @@
+"""Jobs that no worker can go on with: they say what is missing, and do not wait for it for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.control.jobs.actions.steps import FALLBACK, fail, replan
+from gateway.control.jobs.actions.stores import Reaper
+from gateway.control.jobs.model import Job, lacking
+from shared.jobs import GPU_QUEUE
+
+#: The code of a job that failed for want of such a worker.
+CODE = "no-worker-fits"
+
+
+async def weigh(job: Job, works: Sequence[str], on: Reaper) -> bool:
+    """Note in words what a job waits for, and end its wait after `on.patience_s`; whether it ended.
+
+    Work for cards is then planned anew for processors, other work fails. `works` are the pieces that are left.
+    """
+    words = lacking(job, on.workers or ())
+    if on.workers is None or not words and not job.last_error:
+        return False
+    if words and any((await on.leases.leased(works) or {}).values()):
+        words = ""  # somebody is at it
+    waits_s = await on.leases.waits_s(job.id, now=on.clock.epoch(), is_unfit=bool(words))
+    async with on.begin() as stores:
+        current = await stores.jobs.by_id(job.id, lock=True)
+        if current is None or (current.state, current.version) != (job.state, job.version):
+            return False
+        if not words or waits_s < on.patience_s:
+            if words != (current.last_error or ""):
+                await stores.jobs.update(job.id, last_error=words or None)
+            return False
+        if job.queue == GPU_QUEUE:
+            await replan(current, FALLBACK, jobs=stores.jobs, outbox=stores.outbox, clock=on.clock)
+        else:
+            titles, outbox = stores.catalogue, stores.outbox
+            await fail(current, words, CODE, jobs=stores.jobs, titles=titles, outbox=outbox, clock=on.clock)
+    return True
