@@ -14,13 +14,16 @@ from shared.jobs import POSTER_CHUNK, SOUND_CHUNK, STORYBOARD_CHUNK
 from shared.ladder import AUDIO_RENDITION, LADDER, Rendition, Rung
 
 #: Changes whenever the same plan would give other bytes.
-RECIPE = 2
+RECIPE = 3
 #: Bit rate of sound.
 SOUND_KBPS = 128
 
 
 class VideoPlan(msgspec.Struct, frozen=True):
-    """The picture: `frames` on the grid, decoded once (where: `decode`), in all renditions (highest first)."""
+    """The picture: `frames` on the grid, decoded once (where: `decode`), in all renditions (highest first).
+
+    `scaler`: what scales the decoded picture; zimg is three times as fast, swscale takes any format of pixels.
+    """
 
     stream: int
     grid: Grid
@@ -30,6 +33,7 @@ class VideoPlan(msgspec.Struct, frozen=True):
     deinterlace: bool = False
     tonemap: bool = False
     decode: Literal["cpu", "cuda"] = "cpu"
+    scaler: Literal["zimg", "swscale"] = "swscale"
 
 
 class SoundPlan(msgspec.Struct, frozen=True):

@@ -86,6 +86,7 @@ def _video(info: MediaInfo, picture: Picture, recipe: Recipe, *, crfs: Mapping[s
         deinterlace=picture.interlaced,
         tonemap=picture.hdr,
         decode=decoding(encoder(recipe.encoder), picture),
+        scaler="zimg" if picture.pix_fmt == "yuv420p" and not picture.hdr else "swscale",
     )
     return msgspec.structs.replace(made, renditions=(copying.top(info, picture, made), *made.renditions[1:]))
 

@@ -20,8 +20,9 @@ MOVFLAGS = "+frag_keyframe+empty_moov+default_base_moof"
 LOST_TAIL_S = 2
 #: A keyframe's time in microseconds may have been rounded down.
 ROUNDED_US = 1
-#: A picture that is scaled again loses less by a sharper cubic: as good as from the source, in fewer bytes.
-_SHARPER = {"param0": 0, "param1": 0.75}
+#: The sharpness of a cubic (its C, with B = 0). A picture that is scaled again loses less by a sharper one: as good as
+#: from the source, in fewer bytes.
+_SHARPNESS, _AGAIN = 0.6, 0.75
 #: What players must not see of a master: its tags (places, names), and chapters, which would become a track.
 _BARE = {"map_metadata": -1, "map_chapters": -1}
 
@@ -39,7 +40,7 @@ def video(plan: Plan, piece: ChunkPlan, bench: Bench, *, encoder: Encoder) -> li
     encoded = [rendition for rendition in wanted.renditions if not rendition.copied]
     if encoded:
         shown = _picture(taken, plan, piece)
-        pictures = hardware.cascade(shown, encoded, encoder) if on_card else _cascade(shown, encoded)
+        pictures = hardware.cascade(shown, encoded, encoder) if on_card else _cascade(shown, encoded, wanted.scaler)
         for rendition, scaled in zip(encoded, pictures, strict=True):
             options = _muxed(wanted.grid) | encoder.options(rendition, wanted.grid)
             if bench.threads:
@@ -114,15 +115,17 @@ def _progressive(taken: Any, wanted: VideoPlan) -> Any:
     return taken.filter("bwdif", mode="send_frame") if wanted.deinterlace else taken
 
 
-def _cascade(node: Any, wanted: Sequence[Rendition]) -> list[Any]:
-    """Each rendition's picture, scaled from that of the one above."""
+def _cascade(node: Any, wanted: Sequence[Rendition], scaler: str) -> list[Any]:
+    """Each rendition's picture, scaled from that of the one above; the first one from the decoded picture."""
     scaled = []
     for position, rendition in enumerate(wanted):
-        node = (
-            node.filter("scale", rendition.width, rendition.height, flags="bicubic", **(_SHARPER if position else {}))
-            .filter("setsar", 1)
-            .filter("format", "yuv420p")
-        )
+        size = rendition.width, rendition.height
+        if position or scaler == "zimg":
+            sharpness = _AGAIN if position else _SHARPNESS
+            node = node.filter("zscale", *size, filter="bicubic", param_a=0, param_b=sharpness)
+        else:
+            node = node.filter("scale", *size, flags="bicubic")
+        node = node.filter("setsar", 1).filter("format", "yuv420p")
         if position == len(wanted) - 1:
             scaled.append(node)
         else:

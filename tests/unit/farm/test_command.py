@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ffmpeg
 import msgspec
+import pytest
 
 from farm import command
 from farm.encoders import NVENC, X264
@@ -38,8 +39,8 @@ def test_x264_makes_all_renditions_from_one_decode() -> None:
     graph = (
         "[0:0]setpts=round(PTS-0.500000/TB)[s0];[s0]fps=fps=30000/1001:start_time=0[s1];"
         "[s1]tpad=stop_duration=2.000:stop_mode=clone[s2];[s2]trim=end_frame=300[s3];"
-        "[s3]scale=640:360:flags=bicubic[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6];[s6]split=2[s7][s8];"
-        "[s8]scale=426:240:flags=bicubic:param0=0:param1=0.75[s9];[s9]setsar=1[s10];[s10]format=yuv420p[s11]"
+        "[s3]zscale=640:360:filter=bicubic:param_a=0:param_b=0.6[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6];[s6]split=2[s7][s8];"
+        "[s8]zscale=426:240:filter=bicubic:param_a=0:param_b=0.75[s9];[s9]setsar=1[s10];[s10]format=yuv420p[s11]"
     )
 
     def rendition(label: str, name: str, rates: tuple[str, str, str, str]) -> str:
@@ -57,12 +58,19 @@ def test_x264_makes_all_renditions_from_one_decode() -> None:
     )
 
 
+@pytest.mark.parametrize("other", [{"pix_fmt": "yuv422p10le"}, {"pix_fmt": "yuvj420p"}, {"hdr": True}])
+def test_pixels_that_have_to_be_converted_are_scaled_by_swscale_first(other: dict[str, object]) -> None:
+    argv = video(planned(**other))
+    assert "scale=640:360:flags=bicubic[" in argv
+    assert "zscale=426:240:filter=bicubic:param_a=0:param_b=0.75[" in argv
+
+
 def test_nvenc_forces_each_keyframe_onto_the_grid() -> None:
     made = planned(width=426, height=240)
     graph = (
         "[0:0]setpts=round(PTS-0.500000/TB)[s0];[s0]fps=fps=30000/1001:start_time=0[s1];"
         "[s1]tpad=stop_duration=2.000:stop_mode=clone[s2];[s2]trim=end_frame=300[s3];"
-        "[s3]scale=426:240:flags=bicubic[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6]"
+        "[s3]zscale=426:240:filter=bicubic:param_a=0:param_b=0.6[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6]"
     )
 
     assert video(made, NVENC) == (
@@ -117,7 +125,7 @@ def test_a_copied_rung_takes_the_packets_and_the_next_is_scaled_from_the_source(
     argv = shlex.join(command.video(copied(planned()), ChunkPlan("1", 120, 180, 3_000_000), BENCH, encoder=X264))
 
     assert argv.count("libx264") == 1
-    assert "trim=end_frame=180[s3];[s3]scale=426:240" in argv
+    assert "trim=end_frame=180[s3];[s3]zscale=426:240" in argv
     assert argv.endswith(
         f"-map 0:0 -f mp4 -fflags +bitexact {BARE} -min_frag_duration 3987316 {MUX} -use_editlist 0 "
         "-vcodec copy -vframes 180 -video_track_timescale 30000 /bench/360.mp4"
