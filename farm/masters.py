@@ -39,10 +39,10 @@ class Masters:
         """
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]
         with _opened(path.with_suffix(".lock")) as lock:
-            await _unless(stop, _take(lock, fcntl.LOCK_EX))
+            await unless(stop, _take(lock, fcntl.LOCK_EX))
             if not path.exists():
                 self._drop_remains(path)
-                await _unless(stop, self._fetched(bucket, key, path, sha256=sha256))
+                await unless(stop, self._fetched(bucket, key, path, sha256=sha256))
             os.utime(path)
             fcntl.flock(lock, fcntl.LOCK_SH)
             if not path.exists():
@@ -75,6 +75,10 @@ class Masters:
                 part.unlink(missing_ok=True)
             else:
                 _removed(copy, part)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a copy now."""
+        return (self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]).exists()
 
     def drop(self, key: str) -> None:
         """Remove the copy of a master unless somebody reads it now."""
@@ -109,7 +113,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(file)
 
 
-async def _unless(stop: asyncio.Event | None, work: Coroutine[None, None, None]) -> None:
+async def unless(stop: asyncio.Event | None, work: Coroutine[None, None, None]) -> None:
     """`work` to its end; cut off, and Stopped raised, when `stop` is set before."""
     doing = asyncio.create_task(work)
     told = asyncio.create_task((stop or asyncio.Event()).wait())

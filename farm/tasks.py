@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from farm import chunks, early, pertitle, prober, publish
+from farm import chunks, early, parts, pertitle, prober, publish
 from farm.encoders import encoder
 from farm.encoders.failures import why_replan
 from farm.encoders.x264 import X264
@@ -191,21 +191,36 @@ def _judged(ticket: Ticket, error: Exception) -> tuple[Outcome, Message]:
 
 
 @contextlib.asynccontextmanager
-async def _master(on: Floor, key: str, sha256: str, stop: asyncio.Event) -> AsyncIterator[Path]:
-    try:
-        async with on.masters.local(on.bucket, key, sha256, stop=stop) as path:
-            yield path
-    except NotFound as error:
-        raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
-    except StoreUnavailable as error:
-        if error.code != CHECKSUM:
-            raise
-        raise EncodeFailed(str(error), code=CHECKSUM) from error
+async def _master(on: Floor, key: str, sha256: str, *, stop: asyncio.Event) -> AsyncIterator[Path]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            path = await stack.enter_async_context(on.masters.local(on.bucket, key, sha256, stop=stop))
+        except NotFound as error:
+            raise MasterRejected("The uploaded file is no longer there; upload it again.", code="gone") from error
+        except StoreUnavailable as error:
+            if error.code != CHECKSUM:
+                raise
+            raise EncodeFailed(str(error), code=CHECKSUM) from error
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def _needed(on: Floor, order: Order, chunk: str, *, stop: asyncio.Event) -> AsyncIterator[Path]:
+    """The master, or as much of a large one as a chunk reads."""
+    async with contextlib.AsyncExitStack() as stack:
+        path = None
+        if not on.masters.has(order.master):
+            part = parts.part(on.bucket, order, chunk, settings=on.settings, stop=stop)
+            path = await stack.enter_async_context(part)
+        if path is None:
+            whole = _master(on, order.master, order.plan.master_sha256, stop=stop)
+            path = await stack.enter_async_context(whole)
+        yield path
 
 
 async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     sound_only = ticket.kind == "audio"
-    async with _master(on, ticket.master, ticket.sha256, stop) as path:
+    async with _master(on, ticket.master, ticket.sha256, stop=stop) as path:
         # Told before: a master that takes the worker down with it would else be sent again for ever.
         await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
@@ -281,7 +296,7 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
     await send(on.redis, Started(ticket.job, ticket.chunk, attempt, ticket.version))
     feed = ProgressFeed(on.redis, ticket, chunks.names_of(order.plan, ticket.chunk))
     writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
-    async with _master(on, order.master, order.plan.master_sha256, stop) as master:
+    async with _needed(on, order, ticket.chunk, stop=stop) as master:
         making = Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
         won = await chunks.make(making, writing)
     feed.update(dict.fromkeys(chunks.names_of(order.plan, ticket.chunk), 1.0), 0.0)
