@@ -11,7 +11,6 @@ import msgspec
 
 from shared import jobs
 from shared.jobs import MAX_INPUT_FAILURES, MAX_LOST_WORKERS, SOUND_CHUNK
-from shared.need import WorkerState
 
 State = Literal["queued", "encoding", "finalising", "done", "failed", "cancelled"]
 Shown = Literal["queued", "probing", "encoding", "finalising", "done", "failed", "cancelled"]
@@ -199,23 +198,6 @@ def is_due(piece: Piece, *, now: datetime, held: bool | None) -> bool:
 def too_often(piece: Piece) -> bool:
     """Whether a piece failed or lost its worker so often that its job ends."""
     return piece.failures >= MAX_INPUT_FAILURES or piece.lost >= MAX_LOST_WORKERS
-
-
-def lacking(job: Job, workers: Sequence[WorkerState]) -> str:
-    """What the chunks of a job need that no worker has, in words; empty where one has it, or none was heard of.
-
-    A worker that rests counts, one that leaves does not.
-    """
-    if job.state != "encoding" or not workers:
-        return ""
-    able = [worker for worker in workers if job.queue in worker.queues and worker.cordoned != "drain"]
-    if not able:
-        return f"None of the workers that run now takes work from the queue {job.queue}."
-    most = 0 if any(worker.memory_bytes == 0 for worker in able) else max(worker.memory_bytes for worker in able)
-    if not most or job.memory_bytes <= most:
-        return ""
-    needs, has = (f"{size / (1 << 30):.1f} GiB" for size in (job.memory_bytes, most))
-    return f"This master needs workers with {needs} of memory for each piece of work; the largest one has {has}."
 
 
 def is_playable(job: Job, pieces: Sequence[Piece]) -> bool:

@@ -6,9 +6,10 @@ import msgspec
 
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.catalogue.model import Title, Titles
+from gateway.control.catalogue.model import Titles
 from gateway.control.jobs.actions.editions import queue_edition
-from gateway.control.jobs.actions.offers import advance, offer, priority_of, withdraw
+from gateway.control.jobs.actions.offers import advance, priority_of, withdraw
+from gateway.control.jobs.actions.rows import begin, fresh, supersede
 from gateway.control.jobs.actions.steps import again
 from gateway.control.jobs.model import (
     EDITION,
@@ -17,12 +18,11 @@ from gateway.control.jobs.model import (
     Job,
     Jobs,
     NewJob,
-    Piece,
 )
 from gateway.control.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import Conflict, NotFound
-from shared.ids import is_id, new_id
+from shared.ids import is_id
 
 NO_JOB = "There is no such job."
 
@@ -33,13 +33,11 @@ async def queue(new: NewJob, *, jobs: Jobs, titles: Titles, outbox: Outbox, cloc
     An older job of the title that is not done yet is cancelled: the newest master counts.
     """
     title = await catalogue.begin_processing(new.title, titles=titles)
-    await _replace_open(title.id, jobs=jobs, outbox=outbox, clock=clock)
+    await supersede(await jobs.open_of(title.id), jobs=jobs, outbox=outbox, clock=clock)
     await catalogue.end_making(title.id, titles)
-    job = _fresh(new, title, clock)
+    job = fresh(title, new, kind="audio" if title.kind == "audio" else "video", clock=clock)
     job = msgspec.structs.replace(job, priority=await priority_of(job.seller, jobs=jobs))
-    await jobs.insert(job)
-    await outbox.emit("transcode.queued", job.id, job=job.id, title=title.id)
-    await offer(job, [Piece(job=job.id, chunk=PROBE_PIECE)], jobs=jobs, outbox=outbox, clock=clock)
+    await begin(job, PROBE_PIECE, jobs=jobs, outbox=outbox, clock=clock)
     return job
 
 
@@ -86,28 +84,6 @@ async def _edition_again(job: Job, *, by: Principal, jobs: Jobs, titles: Titles,
     if made is None:
         raise Conflict("No whole version of this title plays now; its next edition will have the subtitles.")
     return made
-
-
-async def _replace_open(title: str, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> None:
-    for older in await jobs.open_of(title):
-        await jobs.update(older.id, state="cancelled", finished_at=clock.now())
-        await withdraw(older, outbox=outbox, is_over=True)
-
-
-def _fresh(new: NewJob, title: Title, clock: Clock) -> Job:
-    return Job(
-        id=new_id("job"),
-        title=title.id,
-        upload=new.upload,
-        seller=title.seller,
-        master=new.master,
-        sha256=new.sha256,
-        kind="audio" if title.kind == "audio" else "video",
-        mode=new.mode,
-        loudness=new.loudness,
-        ticket_at=clock.now(),
-        queued_at=clock.now(),
-    )
 
 
 def _require(by: Principal, permission: str, job: Job) -> None:

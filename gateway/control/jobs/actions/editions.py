@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.control.catalogue.model import Title
-from gateway.control.jobs.actions.offers import offer, withdraw
+from gateway.control.jobs.actions.rows import begin, fresh, supersede
 from gateway.control.jobs.actions.steps import again
-from gateway.control.jobs.model import EDITION, FINAL_PIECE, Job, Jobs, Piece
+from gateway.control.jobs.model import EDITION, FINAL_PIECE, Job, Jobs
 from gateway.control.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import Conflict
-from shared.ids import new_id
 
 
 async def queue_edition(title: Title, *, jobs: Jobs, outbox: Outbox, clock: Clock) -> Job | None:
@@ -23,34 +24,12 @@ async def queue_edition(title: Title, *, jobs: Jobs, outbox: Outbox, clock: Cloc
         raise Conflict("This title is just being finished; try again in a moment.", code="finishing")
     if title.edition is None or title.version is None or title.making:
         return None
-    for older in under_way:
-        if older.kind == EDITION:
-            await jobs.update(older.id, state="cancelled", finished_at=clock.now())
-            await withdraw(older, outbox=outbox, is_over=True)
+    await supersede([job for job in under_way if job.kind == EDITION], jobs=jobs, outbox=outbox, clock=clock)
     made = await jobs.of_title(title.id)
     if not made:
         return None
-    job = _fresh(title, next((one for one in made if one.version == title.version), made[0]), clock)
-    await jobs.insert(job)
-    await jobs.update(job.id, started_at=job.started_at)
-    await outbox.emit("transcode.queued", job.id, job=job.id, title=title.id)
-    await offer(job, [Piece(job=job.id, chunk=FINAL_PIECE)], jobs=jobs, outbox=outbox, clock=clock)
+    maker = next((job for job in made if job.version == title.version), made[0])
+    job = fresh(title, maker, kind=EDITION, clock=clock)
+    job = msgspec.structs.replace(job, state="finalising", version=title.version, started_at=clock.now())
+    await begin(job, FINAL_PIECE, jobs=jobs, outbox=outbox, clock=clock)
     return await again(job, jobs)
-
-
-def _fresh(title: Title, made: Job, clock: Clock) -> Job:
-    """The job's row; `made` is the one that made the version."""
-    return Job(
-        id=new_id("job"),
-        title=title.id,
-        upload=made.upload,
-        seller=title.seller,
-        master=made.master,
-        sha256=made.sha256,
-        kind=EDITION,
-        state="finalising",
-        version=title.version,
-        ticket_at=clock.now(),
-        queued_at=clock.now(),
-        started_at=clock.now(),
-    )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from gateway.control.jobs.actions.steps import FALLBACK, fail, replan
 from gateway.control.jobs.actions.stores import Reaper
-from gateway.control.jobs.model import Job, lacking
+from gateway.control.jobs.model import Job
 from shared.jobs import GPU_QUEUE
+from shared.need import WorkerState
 
 #: The code of a job that failed for want of such a worker.
 CODE = "no-worker-fits"
@@ -19,7 +20,7 @@ async def weigh(job: Job, works: Sequence[str], on: Reaper) -> bool:
     Work for cards is then planned anew for processors, other work fails. `works` are the pieces that are left.
     """
     words = lacking(job, on.workers or ())
-    if on.workers is None or not words and not job.last_error:
+    if on.workers is None or (not words and not job.last_error):
         return False
     if words and any((await on.leases.leased(works) or {}).values()):
         words = ""  # somebody is at it
@@ -38,3 +39,20 @@ async def weigh(job: Job, works: Sequence[str], on: Reaper) -> bool:
             titles, outbox = stores.catalogue, stores.outbox
             await fail(current, words, CODE, jobs=stores.jobs, titles=titles, outbox=outbox, clock=on.clock)
     return True
+
+
+def lacking(job: Job, workers: Sequence[WorkerState]) -> str:
+    """What the chunks of a job need that no worker has, in words; empty where one has it, or none was heard of.
+
+    A worker that rests counts, one that leaves does not.
+    """
+    if job.state != "encoding" or not workers:
+        return ""
+    able = [worker for worker in workers if job.queue in worker.queues and worker.cordoned != "drain"]
+    if not able:
+        return f"None of the workers that run now takes work from the queue {job.queue}."
+    most = 0 if any(worker.memory_bytes == 0 for worker in able) else max(worker.memory_bytes for worker in able)
+    if not most or job.memory_bytes <= most:
+        return ""
+    needs, has = (f"{size / (1 << 30):.1f} GiB" for size in (job.memory_bytes, most))
+    return f"This master needs workers with {needs} of memory for each piece of work; the largest one has {has}."
