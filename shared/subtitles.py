@@ -49,6 +49,10 @@ _SETTING: Final = re.compile(
 #: What SRT files are written with: tags of HTML, and places such as {\an8}.
 _SRT_TAG: Final = re.compile(r"</?(?:font|span)(?: [^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
 _SRT_KEPT: Final = re.compile(r"&lt;(/?)([biu])&gt;", re.IGNORECASE)
+#: What begins no tag and no time of WebVTT (3.4): unknown tags are shown as the text they are.
+_VTT_NO_TAG: Final = re.compile(
+    r"<(?!/?(?:[cibuv]|ruby|rt|lang)(?:[. \t\n][^<>]*)?>|(?:\d{2,3}:)?[0-5]\d:[0-5]\d\.\d{3}>)", re.ASCII
+)
 
 
 class Cue(msgspec.Struct, frozen=True):
@@ -128,7 +132,8 @@ def _vtt(lines: list[str]) -> Iterator[Cue]:
         if match is None:
             _refuse(f"Line {number + at}: write the time as 00:01:02.500 --> 00:01:04.000.")
         settings = " ".join(word for word in (match[9] or "").split() if _SETTING.fullmatch(word))
-        yield _cue(match, block[at + 1 :], number + at, settings=settings)
+        cue = _cue(match, block[at + 1 :], number + at, settings=settings)
+        yield msgspec.structs.replace(cue, text=_VTT_NO_TAG.sub("&lt;", cue.text))
 
 
 def _srt(lines: list[str]) -> Iterator[Cue]:
@@ -146,7 +151,12 @@ def _srt(lines: list[str]) -> Iterator[Cue]:
 
 def _as_vtt(text: str) -> str:
     plain = _SRT_TAG.sub("", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SRT_KEPT.sub(lambda match: f"<{match[1]}{match[2].lower()}>", plain)
+    return _lines(_SRT_KEPT.sub(lambda match: f"<{match[1]}{match[2].lower()}>", plain).split("\n"))
+
+
+def _lines(text: list[str]) -> str:
+    """Lines of a cue; an empty one would end it."""
+    return "\n".join(line.strip() for line in text if line.strip())
 
 
 def _cue(times: re.Match[str], text: list[str], number: int, *, settings: str = "") -> Cue:
@@ -159,7 +169,7 @@ def _cue(times: re.Match[str], text: list[str], number: int, *, settings: str = 
         _refuse(f"Line {number}: this cue lies after {MAX_MS // 3_600_000} hours.")
     if any(_ARROW in line for line in text):
         _refuse(f"Line {number}: an empty line is missing after this cue.")
-    return Cue(start, end, "\n".join(line.strip() for line in text if line.strip()), settings)
+    return Cue(start, end, _lines(text), settings)
 
 
 def _ms(parts: tuple[str | None, ...]) -> int:

@@ -14,7 +14,7 @@ from gateway.control.db import Begin
 from gateway.control.jobs import actions as jobs
 from gateway.control.subtitles.model import MAX_OF_TITLE, Sending, Subtitle, SubtitleRows, row, told
 from shared.clock import Clock
-from shared.errors import Conflict, Invalid, NotFound
+from shared.errors import Conflict, Invalid, NotFound, Refused
 from shared.ids import new_id
 from shared.storage import Bucket
 from shared.subtitles import parse
@@ -59,15 +59,24 @@ async def send(title: str, sent: Sending, data: bytes, *, by: Principal, on: Por
     made = row(sent, id=new_id("sub"), title=title, sha256=sha256, at=on.clock.now())
     # In the bucket before the row is: what a row names is always there.
     await on.bucket.put(made.key, data, content_type=TEXT)
+    try:
+        await _keep(made, by=by, on=on)
+    except Refused:
+        await on.bucket.delete([made.key])
+        raise
+    return made
+
+
+async def _keep(made: Subtitle, *, by: Principal, on: Ports) -> None:
     async with on.begin() as stores:
-        locked = await check_allowed(title, by=by, titles=stores.catalogue)
-        before = await stores.subtitles.one(title, made.language, forced=made.forced)
-        if before is None and len(await stores.subtitles.of_title(title)) >= MAX_OF_TITLE:
+        title = await check_allowed(made.title, by=by, titles=stores.catalogue)
+        before = await stores.subtitles.one(title.id, made.language, forced=made.forced)
+        if before is None and len(await stores.subtitles.of_title(title.id)) >= MAX_OF_TITLE:
             raise Conflict(f"A title has at most {MAX_OF_TITLE} sets of subtitles.")
         await stores.subtitles.put(made)
-        await _changed(locked, made, stores=stores, on=on)
-        await stores.outbox.audit(by.id, "title:subtitle", title, before=told(before), after=told(made), place=on.place)
-    return made
+        await _changed(title, made, stores=stores, on=on)
+        words = {"before": told(before), "after": told(made)}
+        await stores.outbox.audit(by.id, "title:subtitle", title.id, **words, place=on.place)
 
 
 async def drop(ref: str, language: str, *, forced: bool, by: Principal, on: Ports) -> None:

@@ -122,6 +122,16 @@ async def test_a_file_is_refused_in_words(
     assert [info async for info in control.wiring["bucket"].list_prefix("masters/")] == []
 
 
+async def test_a_file_that_comes_too_late_leaves_nothing_in_the_bucket(control: Control, seller: Desk) -> None:
+    title = (await seller.title())["id"]
+    job = await seller.queue(title)
+    await say(control, planned_of(job.id, chunks=("0",)))
+    await say(control, farm.ChunkDone(job.id, "0"))
+
+    assert code_of(await put(seller.http, title, "en")) == (409, "finishing")
+    assert [info async for info in control.wiring["bucket"].list_prefix("masters/")] == []
+
+
 async def test_a_body_in_another_coding_is_refused(seller: Desk) -> None:
     title = (await seller.title())["id"]
 

@@ -47,6 +47,30 @@ def test_what_srt_is_written_with_becomes_webvtt() -> None:
     assert parse(text.encode()) == (Cue(1500, 2250, "1 &lt; 2 &amp; 3 <b>so</b> &lt;script&gt;"),)
 
 
+def test_tags_that_webvtt_does_not_know_are_text() -> None:
+    text = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n<script>alert(1)</script> <img src=x onerror=y>\n"
+        "<b.loud>a</b> <00:01.500><c>b</c> <lang en>c</lang> <ruby>d<rt>e</rt></ruby> 1 < 2 <bx> <v\nAnn>f\n"
+    )
+
+    assert parse(text.encode())[0].text == (
+        "&lt;script>alert(1)&lt;/script> &lt;img src=x onerror=y>\n"
+        "<b.loud>a</b> <00:01.500><c>b</c> <lang en>c</lang> <ruby>d<rt>e</rt></ruby> 1 &lt; 2 &lt;bx> <v\nAnn>f"
+    )
+
+
+def test_no_line_that_was_a_tag_alone_ends_its_cue() -> None:
+    text = '1\n00:00:01,000 --> 00:00:02,000\na\n{\\an8}\n<font color="red">\nb\n'
+
+    assert parse(text.encode()) == (Cue(1000, 2000, "a\nb"),)
+
+
+def test_cues_may_overlap_as_they_like() -> None:
+    text = "".join(f"00:0{n % 10}:00,000 --> 00:10:00,000\n{n}\n\n" for n in range(2000))
+
+    assert len(parse(text.encode())) == 2000
+
+
 def test_cues_come_in_the_order_of_their_start() -> None:
     text = "00:00:05,000 --> 00:00:06,000\nb\n\n00:00:01,000 --> 00:00:09,000\na\n"
 
@@ -68,6 +92,8 @@ def test_cues_come_in_the_order_of_their_start() -> None:
         (b"1\n00:00:02,000 --> 00:00:01,000\nx\n", "Line 2: this cue ends before"),
         (b"1\n00:00:02,000 --> 00:00:02,000\nx\n", "Line 2: this cue ends before"),
         (b"1\n00:00:00,000 --> 00:10:00,001\nx\n", "Line 2: this cue lasts longer"),
+        (b"1\n-00:00:02,000 --> 00:00:01,000\nx\n", "neither SRT nor WebVTT"),
+        (b"WEBVTT\n\n-00:01.000 --> 00:02.000\nx\n", "Line 3: write the time as 00:01:02.500"),
         (b"1\n25:00:00,000 --> 25:00:01,000\nx\n", "Line 2: this cue lies after"),
         (b"1\n00:00:01,000 --> 00:00:02,000\nx\n00:00:03,000 --> 00:00:04,000\n", "Line 2: an empty line is missing"),
         ("1\n00:00:01,000 --> 00:00:02,000\né\n".encode("latin-1"), "not text in UTF-8 or UTF-16 (byte 32)"),
