@@ -71,9 +71,10 @@ async def on_card(plan: Plan, settings: FarmSettings, *, cap: int) -> AsyncItera
 
 def _check(count: int, cap: int) -> None:
     if count and not cap:
-        raise EncodeFailed("this machine's card has no encoder unit", code=NO_ENCODER)
+        raise EncodeFailed("this machine's card has no encoder unit", code=NO_ENCODER, sessions=count)
     if count > cap:
-        raise EncodeFailed(f"a chunk needs {count} NVENC sessions, the card gives {cap}", code=TOO_FEW_SESSIONS)
+        words = f"a chunk needs {count} NVENC sessions, the card gives {cap}"
+        raise EncodeFailed(words, code=TOO_FEW_SESSIONS, sessions=count)
 
 
 def _judged(error: EncodeFailed, folder: Path, cap: int) -> EncodeFailed | CardBusy:

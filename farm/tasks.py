@@ -20,6 +20,7 @@ from farm.encoders.failures import why_replan
 from farm.encoders.x264 import X264
 from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
+from farm.fitting import LEFT, others_fit
 from farm.lease import Lease, watch_cancel
 from farm.making import Making
 from farm.masters import CHECKSUM, Masters, sha256_of
@@ -93,7 +94,8 @@ async def next_work(on: Floor, name: str, stop: asyncio.Event) -> Outcome:
     """Take the most wanted piece for the worker `name`, and do it."""
     owner = f"{name}/{secrets.token_hex(8)}"
     try:
-        taken = await on.needs.take(owner, queues(on.engine), memory_bytes=on.memory_bytes)
+        left = LEFT.plans()
+        taken = await on.needs.take(owner, queues(on.engine), memory_bytes=on.memory_bytes, without=left)
     except (RedisError, OSError) as error:
         get("farm").warning("no work asked for", why=str(error))
         return "later"
@@ -113,7 +115,7 @@ async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event, *, lease: Leas
     try:
         await _do(ticket, on, stop)
     except Exception as error:
-        outcome, message = ("cancelled", None) if cancelled.is_set() else _judged(ticket, error)
+        outcome, message = ("cancelled", None) if cancelled.is_set() else await _weighed(ticket, error, on)
     finally:
         SPEEDS.tell(0.0)
         await end(*watching)
@@ -163,6 +165,16 @@ def _named(ticket: Ticket) -> tuple[str, str]:
     if isinstance(ticket, ProbeTicket):
         return PROBE_CHUNK, ""
     return ticket.chunk if isinstance(ticket, ChunkTicket) else FINAL_CHUNK, ticket.version
+
+
+async def _weighed(ticket: Ticket, error: Exception, on: Floor) -> tuple[Outcome, Message]:
+    """As judged, but for what a card of another worker makes: that is left to it."""
+    chunk, version = _named(ticket)
+    if not await others_fit(error, on.needs):
+        return _judged(ticket, error)
+    LEFT.leave(version)
+    get("farm").info("left to another card", job=ticket.job, chunk=chunk, why=str(error))
+    return "again", GivenBack(ticket.job, chunk, version)
 
 
 def _judged(ticket: Ticket, error: Exception) -> tuple[Outcome, Message]:

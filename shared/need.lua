@@ -33,13 +33,9 @@ function verbs.offer(plan, line, at, ...)
   return added
 end
 
--- owner, ",queue,queue,", memory bytes, lease ms → "<plan> <chunk>": highest class, then the seller served least;
--- nothing for a worker that is to rest or to leave
-function verbs.take(owner, queues, memory, ms)
-  verbs.reclaim()
-  if redis.call('EXISTS', 'farm:cordon:' .. owner:match('^[^/]*')) == 1 then return false end
-  local best, served = nil, tonumber(redis.call('HGET', spent, '') or 0)
-  for _, plan in ipairs(redis.call('ZRANGE', open, 0, 4095)) do
+-- The best of `best` and what these plans wait with: highest class, then the seller served least.
+local function better(best, plans, queues, memory, served)
+  for _, plan in ipairs(plans) do
     local top = redis.call('ZREVRANGE', 'need:' .. plan, 0, 0, 'WITHSCORES')
     local score = tonumber(top[2] or 0)
     local class = math.floor(score / CLASS)
@@ -55,6 +51,19 @@ function verbs.take(owner, queues, memory, ms)
       end
     end
   end
+  return best
+end
+
+-- owner, ",queue,queue,", memory bytes, lease ms → "<plan> <chunk>"; nothing for a worker that is to rest or to leave.
+-- The 4096 plans that were queued first are looked at, those behind them where none of these is for this worker.
+function verbs.take(owner, queues, memory, ms)
+  verbs.reclaim()
+  if redis.call('EXISTS', 'farm:cordon:' .. owner:match('^[^/]*')) == 1 then return false end
+  local best, from, served = nil, 0, tonumber(redis.call('HGET', spent, '') or 0)
+  repeat
+    local plans = redis.call('ZRANGE', open, from, from + 4095)
+    best, from = better(best, plans, queues, memory, served), from + 4096
+  until best or #plans < 4096
   if not best then return false end
   redis.call('ZREM', 'need:' .. best.plan, best.chunk)
   redis.call('ZADD', leases, now + ms, best.work)
@@ -82,7 +91,12 @@ function verbs.release(owner, work, how)
   return 1
 end
 
+-- plan; and forgets sellers who got no more than the one that was served last: they are as those that never got any
 function verbs.withdraw(plan)
+  local found, served = redis.call('HGETALL', spent), tonumber(redis.call('HGET', spent, '') or 0)
+  for i = 1, #found, 2 do
+    if found[i] ~= '' and tonumber(found[i + 1]) <= served then redis.call('HDEL', spent, found[i]) end
+  end
   redis.call('ZREM', open, plan)
   redis.call('HDEL', jobs, plan)
   return redis.call('DEL', 'need:' .. plan, 'farm:work:' .. plan)

@@ -148,11 +148,14 @@ class Needs:
         await self._redis.hset(f"farm:work:{offer.plan}", mapping=tickets)
         return int(await self._run("offer", offer.plan, line, offer.queued_ms, *pairs))
 
-    async def take(self, owner: str, queues: Sequence[str], *, memory_bytes: int) -> Taken | None:
+    async def take(
+        self, owner: str, queues: Sequence[str], *, memory_bytes: int, without: Sequence[str] = ()
+    ) -> Taken | None:
         """The piece that is wanted most, leased to `owner` (`<worker>/<anything>`); None where there is none for it, or
-        the worker is cordoned."""
+        the worker is cordoned. `without`: plans of which it wants none."""
+        wanted = f",{','.join(queues)},", memory_bytes, self._lease_ms, f",{','.join(without)},"
         for _ in range(_TRIES):
-            found = await self._run("take", owner, f",{','.join(queues)},", memory_bytes, self._lease_ms)
+            found = await self._run("take", owner, *wanted)
             if not found:
                 return None
             plan, _, chunk = _text(found).partition(" ")

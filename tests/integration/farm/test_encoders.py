@@ -12,8 +12,8 @@ import av
 import msgspec
 import pytest
 
-from farm import command, publish, run, slots, tasks
-from farm.encoders import HYBRID, NVENC, X264, Encoder
+from farm import command, fitting, publish, run, slots, tasks
+from farm.encoders import ENCODERS, HYBRID, NVENC, X264, Encoder
 from farm.engine import Engine, best, find, sessions_cap, works
 from farm.media import MediaInfo, Picture
 from farm.plan import Order, Plan, Recipe
@@ -21,6 +21,7 @@ from farm.planning import plan
 from shared import jobs
 from shared.errors import EncodeFailed, Misconfigured
 from shared.ladder import Rung
+from shared.need import NORMAL, Offer, WorkerState, score
 from shared.settings import FarmSettings
 from shared.storage import names
 from tests.support import farm as farms
@@ -246,3 +247,54 @@ async def test_a_card_that_fails_in_the_work_is_named(floor: tasks.Floor, tmp_pa
         assert (last.code, last.final, last.lost) == (code, False, False)
     else:
         assert code == "no-card" and last.encoder == "x264"
+
+
+@pytest.mark.parametrize(
+    ("own", "cap", "others", "code"),
+    [
+        ("hybrid", 0, 4, "left"),
+        ("nvenc", 1, 2, "left"),
+        ("nvenc", 1, 1, "too-few-sessions"),
+        ("hybrid", 0, 0, "no-encoder"),
+    ],
+)
+async def test_a_chunk_for_another_kind_of_card_is_left_to_it_where_there_is_one(
+    floor: tasks.Floor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, cap: int, others: int, code: str
+) -> None:
+    now = 0.0
+    left = fitting.Left(lambda: now)
+    monkeypatch.setattr(tasks, "LEFT", left)
+    engine = Engine(fake_ffmpeg(tmp_path / "bin", "works"), "test", ENCODERS[own], sessions_cap=cap)
+    on = msgspec.structs.replace(floor, engine=engine)
+    ticket = await ordered(on, planned("nvenc"))
+    offer = Offer(ticket.version, jobs.GPU_QUEUE, "seller", 0, 1.0, 0, {"0": ticket}, {"0": score(NORMAL)})
+    await on.needs.offer(offer)
+    kind = "nvenc" if others else "hybrid"
+    await on.needs.tell(WorkerState("other", jobs.QUEUES, kind, "test", sessions_cap=others))
+
+    outcome = await tasks.next_work(on, "w", asyncio.Event())
+
+    if code == "left":
+        assert (outcome, left.plans()) == ("again", (ticket.version,))
+        assert isinstance((await farms.Farm(on).messages())[-1], jobs.GivenBack)
+        assert await tasks.next_work(on, "w", asyncio.Event()) == "idle"
+        now += fitting.LEFT_S
+        assert await tasks.next_work(on, "w", asyncio.Event()) == "again"
+        return
+    last = (await farms.Farm(on).messages())[-1]
+    assert outcome == "failed"
+    assert isinstance(last, jobs.Replan) if code == "too-few-sessions" else isinstance(last, jobs.Failed)
+
+
+@pytest.mark.parametrize("own", ["nvenc", "hybrid"])
+async def test_work_for_processors_is_made_on_a_machine_with_a_card_too(
+    floor: tasks.Floor, tmp_path: Path, own: str
+) -> None:
+    """Without a word to the card, which is dead."""
+    engine = Engine(fake_ffmpeg(tmp_path / "bin", "no-libcuda"), "test", ENCODERS[own], sessions_cap=4)
+    on = msgspec.structs.replace(floor, engine=engine)
+    ticket = await ordered(on, planned("x264"))
+    offer = Offer(ticket.version, jobs.CPU_QUEUE, "seller", 0, 1.0, 0, {"0": ticket}, {"0": score(NORMAL)})
+    await on.needs.offer(offer)
+
+    assert await tasks.next_work(on, "w", asyncio.Event()) == "done"
