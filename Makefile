@@ -15,7 +15,7 @@ test:
 check:
 	@$(PYTHON) -m infra check
 
-# The long form of tests/chaos: parts are killed, caps and tokens attacked, many times.
+# The long form of tests: parts are killed, caps and tokens attacked, more odd films watched, many times.
 chaos:
 	@$(PYTHON) -m infra chaos
 

@@ -16,6 +16,9 @@ from rich.console import Console
 from infra.cli import lanes
 from infra.stack.plan import ROOT
 
+#: What `usher chaos` runs: each of these looks for USHER_CHAOS_ROUNDS.
+HAVE_LONG_FORM = ("tests/chaos", "tests/e2e/test_odd_masters.py", "tests/integration/hostile/test_fuzz.py")
+
 
 class Check(msgspec.Struct, frozen=True):
     """One tool of `usher check`."""
@@ -55,9 +58,9 @@ def test(arguments: argparse.Namespace) -> int:
 
 
 def chaos(arguments: argparse.Namespace) -> int:
-    """The long form of tests/chaos."""
+    """The tests that have a long form, in it."""
     environ = os.environ | {"USHER_CHAOS_ROUNDS": str(arguments.rounds)}
-    return subprocess.run([sys.executable, "-m", "pytest", "-v", "tests/chaos"], cwd=ROOT, env=environ).returncode
+    return subprocess.run([sys.executable, "-m", "pytest", "-v", *HAVE_LONG_FORM], cwd=ROOT, env=environ).returncode
 
 
 def check(_: argparse.Namespace) -> int:

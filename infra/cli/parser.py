@@ -51,7 +51,7 @@ def _running(commands: Subparsers[argparse.ArgumentParser]) -> None:
     run.add_argument("--no-accounts", action="store_true", help="make no accounts; the set-up page asks for the admin")
     run.add_argument("--master", type=Path, default=os.environ.get("MASTER") or None, help="clip of the demo title")
     run.add_argument("--only", default="", metavar="PARTS", help="postgres,valkey,control,worker,edge,farm")
-    _add(commands, "test", "checks:test", words="run the tests, the quick ones first; arguments are pytest's")
+    _add(commands, "test", "checks:test", words="run the tests, two parts at a time; arguments are pytest's")
     _add(commands, "check", "checks:check", words="run linters, types, import contracts, house and unit tests")
     chaos = _add(
         commands, "chaos", "checks:chaos", words="kill parts, attack caps and tokens, many times, and see nothing lost"

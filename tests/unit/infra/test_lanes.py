@@ -1,10 +1,10 @@
-"""The sum of the lanes' closing lines."""
+"""The parts that tests are run in, and the sum of their closing lines."""
 
 from __future__ import annotations
 
 import pytest
 
-from infra.cli.lanes import LANES, Lane, closing_line
+from infra.cli.lanes import PARTS, Part, closing_line
 from infra.tree import ROOT
 
 
@@ -17,12 +17,12 @@ from infra.tree import ROOT
         (["FAILED 7 passed words\n1 failed in 2s\n", ""], "0 passed, 1 failed"),
     ],
 )
-def test_closing_line_counts_both_lanes(said: list[str], line: str) -> None:
-    assert closing_line([Lane(0, words) for words in said]) == line
+def test_closing_line_counts_all_parts(said: list[str], line: str) -> None:
+    assert closing_line([Part(0, words) for words in said]) == line
 
 
-def test_every_test_is_in_one_lane() -> None:
-    folders = [ROOT / "tests" / folder for lane in LANES for folder in lane]
+def test_every_test_is_in_one_part() -> None:
+    folders = [ROOT / "tests" / folder for part in PARTS for folder in part]
     found = {path: sum(path.is_relative_to(folder) for folder in folders) for path in ROOT.glob("tests/**/test_*.py")}
     assert len(found) > 100
-    assert {path for path, lanes in found.items() if lanes != 1} == set()
+    assert {path for path, parts in found.items() if parts != 1} == set()
