@@ -34,14 +34,14 @@ function verbs.offer(plan, line, at, ...)
 end
 
 -- The best of `best` and what these plans wait with: highest class, then the seller served least.
-local function better(best, plans, queues, memory, served)
+local function better(best, plans, worker, served)
   for _, plan in ipairs(plans) do
     local top = redis.call('ZREVRANGE', 'need:' .. plan, 0, 0, 'WITHSCORES')
     local score = tonumber(top[2] or 0)
     local class = math.floor(score / CLASS)
-    if top[1] and not (best and class < best.class) then
+    if top[1] and not (best and class < best.class) and not worker.without:find(',' .. plan .. ',', 1, true) then
       local queue, seller, least, media_s = (redis.call('HGET', jobs, plan) or ''):match('^(%S+) (%S+) (%S+) (%S+)$')
-      if queue and queues:find(',' .. queue .. ',', 1, true) and tonumber(least) <= tonumber(memory) then
+      if queue and worker.queues:find(',' .. queue .. ',', 1, true) and tonumber(least) <= worker.memory then
         local start = math.max(served, tonumber(redis.call('HGET', spent, seller) or 0))
         if not best or class > best.class or start < best.start
             or (start == best.start and class == 3 and score > best.score) then
@@ -54,15 +54,17 @@ local function better(best, plans, queues, memory, served)
   return best
 end
 
--- owner, ",queue,queue,", memory bytes, lease ms → "<plan> <chunk>"; nothing for a worker that is to rest or to leave.
--- The 4096 plans that were queued first are looked at, those behind them where none of these is for this worker.
-function verbs.take(owner, queues, memory, ms)
+-- owner, ",queue,queue,", memory bytes, lease ms, ",plan,plan," of which it wants none → "<plan> <chunk>"; nothing for a
+-- worker that is to rest or to leave. The 4096 plans that were queued first are looked at, those behind them where none
+-- of these is for this worker.
+function verbs.take(owner, queues, memory, ms, without)
   verbs.reclaim()
   if redis.call('EXISTS', 'farm:cordon:' .. owner:match('^[^/]*')) == 1 then return false end
+  local worker = {queues = queues, memory = tonumber(memory), without = without}
   local best, from, served = nil, 0, tonumber(redis.call('HGET', spent, '') or 0)
   repeat
     local plans = redis.call('ZRANGE', open, from, from + 4095)
-    best, from = better(best, plans, queues, memory, served), from + 4096
+    best, from = better(best, plans, worker, served), from + 4096
   until best or #plans < 4096
   if not best then return false end
   redis.call('ZREM', 'need:' .. best.plan, best.chunk)

@@ -14,6 +14,8 @@ from shared.need import (
     FIRST,
     LEASES,
     NORMAL,
+    OPEN,
+    SPENT,
     GpuState,
     Needs,
     Offer,
@@ -128,6 +130,32 @@ async def test_work_goes_to_whom_it_fits(needs: Needs) -> None:
     assert await needs.take("w/1", ("cpu",), memory_bytes=MEMORY) is None
     assert (await taken(needs, queues=("gpu", "cpu"))).plan == "gpu"
     assert await needs.take("w/1", ("cpu",), memory_bytes=MEMORY + 1) is not None
+
+
+async def test_plans_that_fit_nobody_do_not_hide_those_behind_them(needs: Needs, redis: Redis) -> None:
+    await needs.offer(offered("large", score(NORMAL), memory_bytes=MEMORY + 1))
+    await redis.zadd(OPEN, {f"waits{number}": number for number in range(5000)})
+    await needs.offer(offered("small", score(NORMAL), queued_ms=6000))
+
+    assert (await taken(needs)).plan == "small"
+
+
+async def test_sellers_are_forgotten_once_others_got_as_much(needs: Needs, redis: Redis) -> None:
+    for number in range(50):
+        await needs.offer(offered(f"p{number}", score(NORMAL), score(NORMAL, 1), seller=f"s{number}"))
+    for _ in range(100):
+        await taken(needs)
+
+    for number in range(50):
+        await needs.withdraw(f"p{number}")
+
+    ahead = {seller: float(spent) for seller, spent in (await redis.hgetall(SPENT)).items()}
+    served = ahead.pop(b"")
+    assert all(spent > served for spent in ahead.values())
+    await needs.offer(offered("more", *(score(NORMAL, n) for n in range(3)), seller="s0"))
+    await order(needs, 3)
+    await needs.withdraw("more")
+    assert set(await redis.hgetall(SPENT)) == {b"", b"s0"}
 
 
 async def test_a_lease_that_ended_gives_the_piece_back_and_its_owner_has_no_say(needs: Needs, redis: Redis) -> None:
