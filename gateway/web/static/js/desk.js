@@ -58,10 +58,11 @@ async function mediaPanel(panel, title, { signal, reload, onPlayable }) {
 
 function followJob(content, job, { signal, reload, onPlayable }) {
   let told = !onPlayable;
-  content.replaceChildren(jobView(job));
+  const shown = h("div", {}, jobView(job));
+  content.replaceChildren(shown, h("div", {}, cancelButton(job, reload)));
   const stop = follow(job.id, (now) => {
     if (signal.aborted) return;
-    content.replaceChildren(jobView(now));
+    shown.replaceChildren(jobView(now));
     if (!RUNNING.has(now.state)) reload();
     else if (now.playable && !told) {
       told = true;
@@ -71,9 +72,36 @@ function followJob(content, job, { signal, reload, onPlayable }) {
   signal.addEventListener("abort", stop);
 }
 
+function cancelButton(job, reload) {
+  const button = h("button", { class: "button button-small", type: "button" }, "Stop the work");
+  button.addEventListener("click", async () => {
+    const words = "What is done is kept, and you can let it go on later. Until then nobody sees more of it.";
+    if (await confirmed("Stop making this title?", words, "Stop the work")) await tell(button, job, "cancel", reload);
+  });
+  return button;
+}
+
+function retryButton(job, reload) {
+  const button = h("button", { class: "button button-small", type: "button" }, job.state === "cancelled" ? "Go on with it" : "Try again");
+  button.addEventListener("click", () => tell(button, job, "retry", reload));
+  return button;
+}
+
+/** Tell the farm what to do with a job, then show what came of it. */
+function tell(button, job, verb, reload) {
+  return busy(button, async () => {
+    try {
+      await api("POST", `jobs/${job.id}/${verb}`);
+    } catch (problem) {
+      toast(problem.message);
+    }
+    await reload();
+  });
+}
+
 async function showFile(content, title, job, { signal, reload }) {
   const parts = [];
-  if (job?.state === "failed" || job?.state === "cancelled") parts.push(jobView(job));
+  if (job?.state === "failed" || job?.state === "cancelled") parts.push(jobView(job), h("div", {}, retryButton(job, reload)));
   const facts = [
     title.duration_s ? spoken(title.duration_s) : null,
     title.sound_only ? "sound" : title.height ? `up to ${title.height}p` : null,
@@ -153,6 +181,7 @@ const ADVICE = {
 
 function adviceFor(title) {
   if (title.state === "published" && title.making) return "It is on the front page. Who watches sees what is made so far, and the rest as it comes.";
+  if (title.state === "published" && !title.ceilings.length) return "Nobody can watch it before its file is made: it has its place on the front page all the same.";
   if (title.state === "processing" && title.ceilings.length) return "It can be watched already, so you need not wait: publish it now, and the rest follows as it is made.";
   return ADVICE[title.state] ?? "";
 }

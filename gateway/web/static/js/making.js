@@ -9,7 +9,7 @@ const PATIENCE_MS = 700;
 const MADE = "rgb(255 255 255 / 38%)";
 const UNMADE = "rgb(255 255 255 / 10%)";
 
-/** Call `show(making)` now and again until the whole of `title` is made, or `signal` aborts. */
+/** Call `show(making)` now and again until the whole of `title` is made, or no more of it will be, or `signal` aborts. */
 export function followMaking(title, { show, signal }) {
   let timer = 0;
   const look = async () => {
@@ -20,7 +20,10 @@ export function followMaking(title, { show, signal }) {
       if (!now.making) return;
     } catch (problem) {
       // No network, or a server that is busy: asked again. Whatever else stands in the way, the player says.
-      if (problem.status && problem.status < 500 && problem.status !== 429) return;
+      if (problem.status && problem.status < 500 && problem.status !== 429) {
+        if (!signal.aborted) show({ making: false, made: [], fraction: 0, duration_s: 0 });
+        return;
+      }
     }
     if (!signal.aborted) timer = setTimeout(look, LOOK_MS);
   };
@@ -52,16 +55,21 @@ export function paint(range, { making, made, duration_s: whole }) {
 }
 
 /**
- * Say on `note` that the film waits for a part that is not made, as long as it does. `known()` tells what is made.
+ * Say on `note` that the film waits for a part that is not made, as long as it does, and let the seek bar stand there
+ * too: it shows what is made. `known()` tells what that is.
  */
-export function sayWaiting(media, note, { known, signal }) {
+export function sayWaiting(media, note, { bar, known, signal }) {
   let timer = 0;
+  const say = (waits) => {
+    note.hidden = !waits;
+    bar.toggleAttribute("noautohide", waits);
+  };
   const look = () => {
     const { making, made } = known();
     const at = media.currentTime;
     const here = made.some(([start, end]) => at >= start - 0.1 && at < end - 0.1);
     const waits = making && !here && media.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !media.ended;
-    note.hidden = !waits;
+    say(waits);
     if (waits) timer = setTimeout(look, PATIENCE_MS);
   };
   const later = () => {
@@ -70,7 +78,7 @@ export function sayWaiting(media, note, { known, signal }) {
   };
   const now = () => {
     clearTimeout(timer);
-    note.hidden = true;
+    say(false);
   };
   for (const name of ["waiting", "seeking", "loadstart"]) media.addEventListener(name, later, { signal });
   for (const name of ["playing", "canplay"]) media.addEventListener(name, now, { signal });

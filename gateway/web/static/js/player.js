@@ -3,6 +3,7 @@ import { Problem, problemOf } from "./api.js";
 import { loadChrome } from "./chrome.js";
 import { h } from "./dom.js";
 import { experience } from "./experience.js";
+import { patience } from "./patience.js";
 import { Renditions } from "./renditions.js";
 import { SoundTracks } from "./tracks.js";
 
@@ -17,21 +18,6 @@ const SETTLED_MS = 2000;
 const CMCD_KEYS = ["bl", "br", "cid", "d", "dl", "mtp", "nor", "ot", "pr", "rtp", "sf", "sid", "st", "su", "tb"];
 /** Network errors hls.js may try to mend by itself before the viewer hears of them. */
 const TRIES = 3;
-
-/**
- * How segments are asked for while the film is made: the edge holds a request for what is not there yet, then says 503,
- * and it is asked again at once and for as long as it takes.
- */
-const PATIENT = {
-  default: {
-    maxTimeToFirstByteMs: 10_000,
-    maxLoadTimeMs: 60_000,
-    timeoutRetry: { maxNumRetry: 60, retryDelayMs: 0, maxRetryDelayMs: 0 },
-    errorRetry: { maxNumRetry: 120, retryDelayMs: 500, maxRetryDelayMs: 1000 },
-  },
-};
-/** An answer that took longer to begin was held: that says nothing of the network. */
-const HELD_MS = 1000;
 
 /** Fetch a playlist once to learn what the edge says, as a Problem; null when it answers well. */
 export async function ask(url) {
@@ -54,7 +40,7 @@ export async function mount(stage, template, play, { title, startAt, wishedAt, o
   const media = parts.querySelector("[slot=media]");
   const leave = new AbortController();
   const release = Hls.isSupported()
-    ? viaHls(Hls, media, play, { title, startAt, parts, onRefused })
+    ? viaHls(Hls, media, play, { title, startAt, parts, onRefused, signal: leave.signal })
     : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
   if (play.player.sprites) media.append(h("track", { kind: "metadata", label: "thumbnails", src: play.player.sprites, default: true }));
   stage.append(parts);
@@ -80,16 +66,15 @@ async function begin(media) {
   }
 }
 
-function viaHls(Hls, media, { url, sid, player, making }, { title, startAt, parts, onRefused }) {
+function viaHls(Hls, media, { url, sid, player, making }, { title, startAt, parts, onRefused, signal }) {
   let tries = 0;
+  let isOver = false;
   const workerPath = new URL("../vendor/hls.worker.js", import.meta.url).href;
   const cmcd = player.cmcd ? { sessionId: sid, contentId: title, useHeaders: false, includeKeys: CMCD_KEYS } : undefined;
-  const patience = making ? { fragLoadPolicy: PATIENT } : {};
-  const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true, ...patience });
+  const hls = new Hls({ workerPath, cmcd, startPosition: startAt || -1, maxBufferLength: 60, backBufferLength: 90, capLevelToPlayerSize: true, ...(making && patience(Hls)) });
   const renditions = new Renditions(hls);
   if (media instanceof HTMLVideoElement) media.videoRenditions = renditions;
   offerTracks(Hls, hls, media, parts);
-  if (making) hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => judgeByBytes(frag.stats.loading));
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
     if (levels.length > 1) renditions.fill(levels);
   });
@@ -97,32 +82,50 @@ function viaHls(Hls, media, { url, sid, player, making }, { title, startAt, part
     tries = 0;
   });
   hls.on(Hls.Events.ERROR, async (_, data) => {
-    if (!data.fatal) return;
+    const status = data.response?.code ?? 0;
+    const isUnmade = Boolean(making && data.frag && status === 410);
+    if (isOver || !(data.fatal || isUnmade)) return;
     tries += 1;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && tries <= TRIES) {
       hls.recoverMediaError();
       return;
     }
-    const status = data.response?.code ?? 0;
     if (making && data.frag && status === 503) {
       hls.startLoad();
       return;
     }
+    isOver = isUnmade;
     hls.stopLoad();
     const problem = await ask(url);
     if (problem) onRefused(problem);
-    else if (making && status === 410) onRefused(new Problem(410, { code: "not-made" }));
+    else if (isUnmade) whenDry(media, () => onRefused(new Problem(410, { code: "not-made" })), signal);
     else if (tries <= TRIES) hls.startLoad();
     else onRefused(new Problem(status));
   });
   hls.loadSource(url);
   hls.attachMedia(media);
+  if (making) beginElsewhere(hls, media, { startAt, parts, signal });
   return () => hls.destroy();
 }
 
-/** The time a request was held is no sign of a slow network. */
-function judgeByBytes(loading) {
-  loading.start = Math.max(loading.start, loading.first - HELD_MS);
+/**
+ * A film that is to begin where it is not made stands there already, though nothing is there; and whoever would rather
+ * begin elsewhere is heard, which browsers tell nobody of before they know anything of the film.
+ */
+function beginElsewhere(hls, media, { startAt, parts, signal }) {
+  if (startAt) media.currentTime = startAt;
+  parts.querySelector("media-controller").addEventListener("mediaseekrequest", ({ detail: place }) => {
+    if (media.readyState > HTMLMediaElement.HAVE_NOTHING) return;
+    hls.config.startPosition = place;
+    hls.loadSource(hls.url);
+  }, { signal });
+}
+
+/** Call `act` once the film has nothing left to play on from: what is there of it is watched first. */
+function whenDry(media, act, signal) {
+  if (signal.aborted) return;
+  if (media.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) act();
+  else media.addEventListener("waiting", act, { once: true, signal });
 }
 
 /** What there is to choose from in the menu: sound tracks, and subtitles where there are any. */

@@ -62,7 +62,7 @@ function gone(problem) {
   if (/taken-?over/.test(code)) return say("screen", "Playing on another screen", "The film was started somewhere else, so it stopped here.", [HERE, DEVICES]);
   if (/take-?down|taken-?down/.test(code)) return say("flag", "This title was taken down", problem.details.notice || problem.message, [BROWSE]);
   if (code === "stopped") return say("screen", "Stopped from another screen", "You or somebody with your account stopped the film here.", [HERE, DEVICES]);
-  if (code === "not-made") return say("alert", "The rest could not be made", "The work on this film stopped before all of it was there. Its seller knows, and may mend it.", [BROWSE]);
+  if (code === "not-made") return say("alert", "The rest could not be made", "The work on this film stopped before all of it was there. Its seller knows, and may mend it.", [RETRY, BROWSE]);
   if (code === "shared") return say("lock", "This link was used in too many places", "The film was fetched from several places at once, so it stopped. If you did not pass the link on, play again; if you did not watch elsewhere, change your password.", [AGAIN, DEVICES]);
   if (code === "revoked") return say("lock", "Playback was stopped", "The seller or the portal withdrew the link. If you may still watch, the film goes on where it stopped.", [AGAIN, BROWSE]);
   if (code === "over") return say("clock", "This showing is over", "The time of its link is up. If you may still watch, the film goes on where it stopped.", [AGAIN, BROWSE]);

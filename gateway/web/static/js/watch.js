@@ -22,7 +22,8 @@ let playing = null;
 let renewedAt = 0;
 let watched = new AbortController();
 
-async function play() {
+/** Ask for the right to play, and play. When that is refused, `otherwise` is said if given, else the refusal. */
+async function play({ otherwise } = {}) {
   if (start.getAttribute("aria-busy") === "true") return;
   const wishedAt = performance.now();
   start.setAttribute("aria-busy", "true");
@@ -36,7 +37,7 @@ async function play() {
     present(answer.player);
     if (answer.making) accompany(playing);
   } catch (problem) {
-    if (problem instanceof Problem) await curtain(problem);
+    if (problem instanceof Problem) await curtain(otherwise ?? problem);
     else {
       curtain(new Problem(500, { detail: "The player did not load. Load the page again." }));
       throw problem;
@@ -76,7 +77,7 @@ function accompany({ media, controller }) {
   signal.addEventListener("abort", () => {
     line.hidden = true;
   });
-  sayWaiting(media, note, { known: () => known, signal });
+  sayWaiting(media, note, { bar: range.parentElement, known: () => known, signal });
   followMaking(title, {
     signal,
     show(now) {
@@ -88,7 +89,10 @@ function accompany({ media, controller }) {
   });
 }
 
-/** The edge refused what plays. A link that is merely over is renewed where it stood; all else is said. */
+/**
+ * The edge refused what plays. A link that is merely over is renewed where it stood, and so is one to a film of which
+ * no more is made, since it may be made anew; all else is said.
+ */
 function refused(problem) {
   if (!playing) return;
   remember(playing.media);
@@ -96,9 +100,10 @@ function refused(problem) {
   playing.stop();
   playing = null;
   const over = problem.status === 401 || (problem.status === 410 && problem.code === "over");
-  if (over && Date.now() - renewedAt > RENEW_MS) {
+  const unmade = problem.code === "not-made";
+  if ((over || unmade) && Date.now() - renewedAt > RENEW_MS) {
     renewedAt = Date.now();
-    play();
+    play(unmade ? { otherwise: problem } : {});
   } else curtain(problem);
 }
 
@@ -110,7 +115,7 @@ async function curtain(problem) {
   const buttons = offered.map((way, index) => {
     const attributes = { class: index ? "button" : "button button-main", type: "button" };
     if (way.instead) return h("button", { ...attributes, onclick: (event) => instead(event.currentTarget) }, way.label);
-    if (way.retry) return h("button", { ...attributes, onclick: play }, way.label);
+    if (way.retry) return h("button", { ...attributes, onclick: () => play() }, way.label);
     return h("a", { class: attributes.class, href: way.href() }, way.label);
   });
   const shown = h(
@@ -216,5 +221,5 @@ addEventListener("pagehide", () => {
 
 if (start) {
   start.hidden = false;
-  start.addEventListener("click", play);
+  start.addEventListener("click", () => play());
 }
