@@ -64,6 +64,9 @@ Outcome = Literal["done", "idle", "elsewhere", "refused", "failed", "again", "la
 #: memory for what is wanted, would else use up the tickets of the others.
 IDLE_S = 0.1
 
+#: How often what a job waits for is sent where Redis does not answer, and seconds between.
+TRIES, AGAIN_S = 3, 0.5
+
 
 class Floor(msgspec.Struct, frozen=True):
     """What a task works with. `memory_bytes`: what one piece of work may take."""
@@ -249,9 +252,20 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
     edition, ceilings = await early.publish(on.bucket, made, job=ticket.job)
     told = _planned(ticket.job, made)
-    await send(on.redis, msgspec.structs.replace(told, edition=edition, ceilings=ceilings))
+    await _surely(on.redis, msgspec.structs.replace(told, edition=edition, ceilings=ceilings))
     if (done := await publish.ready(on.bucket, ticket.title, version)) is not None:
-        await send(on.redis, _ready(ticket.job, done))
+        await _surely(on.redis, _ready(ticket.job, done))
+
+
+async def _surely(redis: Redis, message: Planned | ChunkDone | Ready) -> None:
+    """Send what a job waits for, again where Redis was slow or just starts: such a message may come twice.
+
+    One that is lost all the same costs a look of control's reaper; a lost plan, another probe too.
+    """
+    for _ in range(TRIES):
+        if await send(redis, message):
+            return
+        await asyncio.sleep(AGAIN_S)
 
 
 def _planned(job: str, made: Plan) -> Planned:
@@ -299,7 +313,7 @@ async def _chunk(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> None:
         won = await _made(ticket, on, stop)
     if await publish.ready(on.bucket, ticket.title, ticket.version) is None:
         await publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version)
-    await send(on.redis, ChunkDone(ticket.job, ticket.chunk, ticket.version))
+    await _surely(on.redis, ChunkDone(ticket.job, ticket.chunk, ticket.version))
 
 
 async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.Marker:
@@ -321,7 +335,7 @@ async def _finalise(ticket: FinaliseTicket, on: Floor) -> None:
     message = _ready(ticket.job, done)
     kept = names.ready_message(ticket.version, ticket.job)
     await on.bucket.put(kept, msgspec.json.encode(message), content_type=JSON_TYPE)
-    await send(on.redis, message)
+    await _surely(on.redis, message)
     order = await publish.order(on.bucket, ticket.version)
     await publish.remove_attempts(on.bucket, ticket.version, order.plan.chunks)
     on.masters.drop(order.master)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.control.jobs.leases import RedisLeases
 from shared.jobs import ChunkDone, Failed, GivenBack, Started
+from shared.metrics import REGISTRY
 from shared.need import Needs, of_plan
 from shared.storage import names
 from tests.support.control import Control
@@ -122,3 +123,25 @@ async def test_lost_workers_and_failures_are_counted_apart(control: Control, sel
     await say(control, ChunkDone(job=job, chunk="0", version="v0"))
     assert await counted() == (3, 1, 2), "what an older plan says changes nothing"
     assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "encoding"
+
+
+async def test_a_lost_worker_is_shown_once_however_late_and_often_it_says_so(control: Control, seller: Desk) -> None:
+    def shown() -> float:
+        whys = ("vanished", "killed")
+        return sum(REGISTRY.get_sample_value("usher_farm_lost_total", {"why": why}) or 0.0 for why in whys)
+
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+    await say(control, Started(job=job, chunk="0", attempt="a", version="v1"))
+    before = shown()
+    control.clock.advance(6)
+    assert await reap(control) == 1
+    assert shown() == before + 1
+    late = Failed(job=job, chunk="0", code="killed", words="Killed.", lost=True, version="v1")
+    for _ in range(2):
+        await say(control, late, entry="late")
+    assert shown() == before + 1
+    await say(control, Started(job=job, chunk="0", attempt="b", version="v1"), entry="b")
+    for _ in range(2):
+        await say(control, late, entry="another")
+    assert shown() == before + 2

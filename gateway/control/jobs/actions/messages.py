@@ -162,7 +162,8 @@ def _counted(piece: Piece, message: farm.Failed) -> Piece:
     # The attempt may have been taken for lost in the moment before its message came.
     lost = piece.lost - 1 if piece.running <= 0 < piece.lost else piece.lost
     if message.lost:
-        FARM_LOST.labels(message.code).inc()
+        if lost == piece.lost:
+            FARM_LOST.labels(message.code).inc()
         return msgspec.structs.replace(piece, lost=lost + 1)
     return msgspec.structs.replace(piece, failures=piece.failures + 1, lost=lost)
 
