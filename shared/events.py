@@ -50,6 +50,7 @@ TYPES: dict[str, str] = {
     "transcode.failed": "job, title, code",
     "entitlement.granted": "principal, scope, kind",
     "entitlement.revoked": "principal, scope, kind",
+    "ledger.posted": "txn, kind, accounts",
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",
     "playback.start": "sid, sub, title, device, place, edge",

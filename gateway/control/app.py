@@ -23,6 +23,7 @@ from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
 from gateway.control.farms.routes import ROUTES as FARMS
 from gateway.control.flags.routes import ROUTES as FLAGS
 from gateway.control.headers import SecurityHeaders
+from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
 from gateway.control.portal.routes import ROUTES as PORTAL
@@ -119,7 +120,7 @@ def create_app(
                 allow_origins=origins,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
                 allow_headers=["*"],
-                expose_headers=[*TUS_HEADERS, "RateLimit", "RateLimit-Policy", "Retry-After"],
+                expose_headers=[*TUS_HEADERS, "RateLimit", "RateLimit-Policy", "Retry-After", REPLAYED],
                 max_age=600,
             ),
         ],

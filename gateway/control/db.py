@@ -26,11 +26,16 @@ GONE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.TransactionRollbackError,
 )
+#: How asyncpg tells that a connection ended before it was asked something.
+LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeEncodeError)
 
 
 async def open_pool(url: str, size: int) -> asyncpg.Pool:
-    """A pool whose connections speak JSON through msgspec; waits while Postgres is still starting."""
+    """A pool whose connections speak JSON through msgspec and amounts of money as integers.
+
+    Waits while Postgres is still starting.
+    """
     for attempt in range(CONNECT_DEADLINE_S * 4):
         try:
             return await asyncpg.create_pool(url, min_size=1, max_size=size, init=_init, command_timeout=15)
@@ -71,14 +76,17 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, asyncpg.InternalClientError):
+            connection.terminate()  # Postgres ended it just now, and what it said of that was taken for an answer
         with suppress(asyncpg.InterfaceError):  # what is lost cannot be rolled back, and need not be
             await transaction.rollback()
-        if isinstance(error, asyncpg.InterfaceError) and _is_lost(connection):
+        if isinstance(error, LOST) and _is_lost(connection):
             raise ConnectionError("the connection was lost between two statements") from error
         raise
     try:
         await transaction.commit()
-    except asyncpg.InterfaceError as error:
+    except LOST as error:
+        connection.terminate()
         raise ConnectionError("the connection was lost before the commit") from error
 
 
@@ -90,9 +98,17 @@ def _is_lost(connection: Connection) -> bool:
 
 
 async def _init(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=_digits, decoder=int, format="text")
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=lambda text: msgspec.json.decode(text.encode()),
     )
+
+
+def _digits(amount: object) -> str:
+    """An amount for Postgres, which would take a fraction and round it. Raises TypeError for what is no integer."""
+    if type(amount) is not int:
+        raise TypeError(f"{amount!r} is no integer")
+    return str(amount)

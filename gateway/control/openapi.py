@@ -8,10 +8,19 @@ from typing import Any
 
 import msgspec
 
+from gateway.control.idempotency.model import HEADER
 from gateway.control.problems import Problem
 from gateway.control.route import Route
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+#: What an idempotent route needs.
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": True,
+    "description": "a text of the sender's choice; sent again with the same, the request has its effect once",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+}
 #: Problems every route may answer.
 EVERYWHERE = (429, 503)
 
@@ -50,6 +59,7 @@ def _operation(route: Route, named: dict[Any, dict[str, Any]]) -> dict[str, Any]
                 {"name": n, "in": "query", "description": d, "schema": {"type": "string"}}
                 for n, d in route.query.items()
             ),
+            *([_KEY] if route.idempotent else []),
         ],
         "responses": _responses(route, named),
         "x-rate-limit": {"count": route.limit.count, "per_s": route.limit.per_s},
@@ -82,4 +92,5 @@ def _responses(route: Route, named: dict[Any, dict[str, Any]]) -> dict[str, Any]
     expected |= {413, 415, 422} if route.body is not None else set()
     expected |= {403} if route.method not in ("GET", "HEAD", "OPTIONS") else set()
     expected |= {404} if "{" in route.path else set()
+    expected |= {409, 422} if route.idempotent else set()
     return {str(status): answer, **{str(code): problem for code in sorted(expected)}}

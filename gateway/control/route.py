@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -18,15 +18,18 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from gateway.control import auth
+from gateway.control.idempotency import actions as idempotency
+from gateway.control.idempotency.model import HEADER, REPLAYED, Answer, Attempt, hash_of, key_of
 from gateway.control.limits import Limit
 from gateway.control.problems import problem_response
 from shared import log
 from shared.errors import Forbidden, Invalid, TooLarge, Unauthenticated, Unsupported, UsherError
+from shared.ids import new_id
 from shared.metrics import ERRORS, HTTP_SECONDS
 from shared.network import client_address, place_of
 
 if TYPE_CHECKING:  # wiring imports the stores of features whose routes import this module
-    from gateway.control.wiring import Wiring
+    from gateway.control.wiring import Unit, Wiring
 
 Body = TypeVar("Body")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,12 +39,16 @@ MAX_BODY_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Body]):
-    """One request as a handler sees it. `caller` is None where nobody is logged in and the route allows that."""
+    """One request as a handler sees it. `caller` is None where nobody is logged in and the route allows that.
+
+    `effect` is that of an idempotent route.
+    """
 
     request: Request[Wiring]
     body: Body
     caller: auth.Principal | None
     address: str
+    effect: idempotency.Effect[Unit] | None = None
 
     @property
     def wiring(self) -> Wiring:
@@ -63,6 +70,17 @@ class Call(Generic[Body]):
         return self.caller
 
     @property
+    def key(self) -> str:
+        """The sender's idempotency key, of this principal alone: what the request books is booked under it."""
+        return f"{self.viewer.id}:{key_of(self.request.headers.get(HEADER))}"
+
+    async def unit(self) -> Unit:
+        """The transaction of an idempotent route: committed with the kept answer, after the handler returned."""
+        if self.effect is None:
+            raise TypeError("only an idempotent route has a transaction of its own")
+        return await self.effect.unit()
+
+    @property
     def place(self) -> str:
         """The network prefix the request came from (/24 or /48), never the whole address."""
         return place_of(self.address)
@@ -81,7 +99,11 @@ Handler = Callable[[Call[Any]], Awaitable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One documented endpoint. `stream` routes read and answer raw bytes themselves."""
+    """One documented endpoint. `stream` routes read and answer raw bytes themselves.
+
+    `idempotent` ones need an Idempotency-Key and act in `call.unit()`: the same request again gets the kept answer,
+    another one with the key 422, one that comes while the first is not answered 409.
+    """
 
     method: str
     path: str
@@ -92,6 +114,7 @@ class Route:
     status: int = 200
     login: bool = True
     stream: bool = False
+    idempotent: bool = False
     tag: str = ""
     query: dict[str, str] = field(default_factory=dict)
     problems: Sequence[int] = ()
@@ -146,8 +169,29 @@ class Route:
         if self.login and (caller is None or caller.kind == "guest"):
             raise Unauthenticated("Log in first.")
         body = None if self.stream or self.body is None else await self._decode(request)
-        result = await self.handler(Call(request, body, caller, address))
-        return self._encode(result, headers)
+        call = Call(request, body, caller, address)
+        if self.idempotent:
+            return await self._once(call, headers)
+        return self._encode(await self.handler(call), headers)
+
+    async def _once(self, call: Call[Any], headers: dict[str, str]) -> Response:
+        """Handle the request unless it was, and keep the answer in the transaction in which it has its effect."""
+        begin, asked = call.wiring["begin"], call.request.url
+        attempt = Attempt(
+            principal=call.viewer.id,
+            key=key_of(call.request.headers.get(HEADER)),
+            route=self.name,
+            hash=hash_of(asked.path, asked.query, call.body),
+            attempt=new_id("att"),
+        )
+        kept = await idempotency.start(attempt, begin=begin, clock=call.wiring["clock"])
+        if kept is not None:
+            again = {**headers, "Cache-Control": "no-store", REPLAYED: "true"}
+            return Response(kept.body, kept.status, again, media_type=kept.media_type)
+        async with idempotency.effect(attempt, begin=begin) as effect:
+            response = self._encode(await self.handler(replace(call, effect=effect)), headers)
+            await effect.keep(Answer(response.status_code, response.media_type, bytes(response.body)))
+        return response
 
     async def _caller(self, request: Request[Wiring]) -> auth.Principal | None:
         credential = auth.credential(request)

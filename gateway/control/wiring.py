@@ -24,8 +24,10 @@ from gateway.control.db import Begin, Connection, Database, open_pool
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.farms.store import FarmStore
 from gateway.control.flags.store import FlagStore
+from gateway.control.idempotency.store import IdempotencyStore
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
+from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.outbox import Outbox
 from gateway.control.portal.reader import PortalReader
@@ -67,6 +69,8 @@ class Unit:
         self.flags = FlagStore(connection)
         self.screenings = ScreeningStore(connection)
         self.watching = WatchStore(connection)
+        self.ledger = LedgerStore(connection)
+        self.idempotency = IdempotencyStore(connection)
         self.outbox = Outbox(connection)
 
 

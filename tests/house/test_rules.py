@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from starlette.routing import Route as StarletteRoute
 
 from gateway.control.app import ROUTES, create_app
 from gateway.control.auth import ROLES
+from gateway.control.limits import WRITE
+from gateway.control.route import SAFE, Route
 from gateway.web.pages import page_routes
 from shared.events import TYPES
 from shared.settings import ControlSettings
@@ -27,6 +30,12 @@ STARTS = re.compile(r"(subprocess\.(run|Popen|check)|create_subprocess|os\.(syst
 #: Machine paths and registry hosts, spelt so that this file does not hold them itself.
 LEAKS = re.compile(
     "|".join(["/wo" + "rk/", "/ro" + "ot/", r"https?://[a-z0-9.-]*(py" + "pi|np" + "mjs|pythonho" + "sted)"])
+)
+
+
+#: Routes that write value, by their path, tagged or not.
+VALUE = re.compile(
+    r"/(checkout|gift|top-?up|withdraw|transfer|refund|coupon|redeem|tip|payout|purchase)", re.IGNORECASE
 )
 
 
@@ -48,6 +57,29 @@ def test_every_page_has_a_limit_and_nothing_stands_beside_routes_and_pages() -> 
 def test_operation_names_are_unique() -> None:
     names = [route.name for route in ROUTES]
     assert sorted(names) == sorted(set(names))
+
+
+def test_every_route_that_writes_value_asks_for_an_idempotency_key() -> None:
+    assert _without_key(ROUTES) == []
+
+
+def test_route_that_writes_value_without_a_key_is_found() -> None:
+    async def act(call: object) -> None:
+        """Act."""
+
+    tagged = Route(method="POST", path="/v1/things", handler=act, limit=WRITE, tag="value")
+    named = Route(method="POST", path="/v1/titles/{title}/checkout", handler=act, limit=WRITE)
+    keyed = Route(method="POST", path="/v1/wallet/transfers", handler=act, limit=WRITE, tag="value", idempotent=True)
+    read = Route(method="GET", path="/v1/wallet/transfers", handler=act, limit=WRITE)
+    assert _without_key([tagged, named, keyed, read]) == ["POST /v1/things", "POST /v1/titles/{title}/checkout"]
+
+
+def _without_key(routes: Sequence[Route]) -> list[str]:
+    return [
+        f"{route.method} {route.path}"
+        for route in routes
+        if (route.tag == "value" or (route.method not in SAFE and VALUE.search(route.path))) and not route.idempotent
+    ]
 
 
 def test_no_role_name_is_compared_outside_can() -> None:

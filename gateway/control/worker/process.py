@@ -10,7 +10,9 @@ from functools import partial
 
 from gateway.control.accounts import actions as accounts
 from gateway.control.flags import actions as flags
+from gateway.control.idempotency import actions as idempotency
 from gateway.control.jobs import actions as jobs
+from gateway.control.ledger import actions as ledger
 from gateway.control.outbox import EVENT, PUSH, TASK
 from gateway.control.uploads import actions as uploads
 from gateway.control.wiring import Wiring
@@ -25,6 +27,8 @@ from shared.jobs import QUEUES
 from shared.metrics import FARM_RUNNING_S, FARM_WAITING, FARM_WAITING_S, FARM_WORKERS, JOBS, OUTBOX_WAITING
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
+#: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
+HOLDS_S, SNAPSHOT_S = 5.0, 900.0
 
 
 async def run(wiring: Wiring) -> None:
@@ -60,6 +64,8 @@ async def run(wiring: Wiring) -> None:
             ("sweep", sweep, SWEEP_S),
             ("copy flags", copy_flags, FLAGS_S),
             ("gauges", set_gauges, GAUGES_S),
+            ("expire holds", expire_holds, HOLDS_S),
+            ("snapshots", take_snapshots, SNAPSHOT_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
 
@@ -107,12 +113,23 @@ async def sweep(wiring: Wiring) -> None:
             await unit.outbox.sweep(revocations_s=2 * settings.play_hard_end_s)
             await unit.jobs.sweep()
             await unit.screenings.sweep(clock.now())
+            await idempotency.sweep(requests=unit.idempotency, clock=clock)
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
 
 
 async def copy_flags(wiring: Wiring) -> None:
     """Write all flags to Redis, where it may have lost them."""
     await flags.copy_all(begin=wiring["begin"], redis=wiring["redis"])
+
+
+async def expire_holds(wiring: Wiring) -> None:
+    """Free what holds that are over set aside; workers share them out among themselves."""
+    await ledger.expire(begin=wiring["begin"], now=wiring["clock"].now())
+
+
+async def take_snapshots(wiring: Wiring) -> None:
+    """Keep the balances that are added up when they are asked for; the same from two workers is one."""
+    await ledger.snapshot(begin=wiring["begin"])
 
 
 async def set_gauges(wiring: Wiring) -> None:
