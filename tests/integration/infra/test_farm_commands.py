@@ -75,9 +75,17 @@ async def needs_of(running: Running) -> AsyncIterator[Needs]:
 
 
 async def _tell(running: Running, *states: WorkerState) -> None:
+    """What workers say, heard for as long as a test lasts."""
+    redis = Redis.from_url(running.redis_url)
+    for state in states:
+        await Needs(redis, lease_s=600).tell(state)
+        await redis.persist(f"farm:worker:{state.name}")
+    await redis.aclose()
+
+
+async def _forget(running: Running, state: WorkerState) -> None:
     async with needs_of(running) as needs:
-        for state in states:
-            await needs.tell(state)
+        await needs.leave(state)
 
 
 async def _offer(running: Running) -> None:
@@ -89,9 +97,9 @@ async def _offer(running: Running) -> None:
         assert taken is not None and taken.chunk == "0"
 
 
-async def _standing(running: Running, name: str) -> str:
+async def _standing(running: Running, name: str, *, since: float = 0.0) -> str:
     async with needs_of(running) as needs:
-        return await needs.cordoned(name)
+        return await needs.cordoned(name, since=since)
 
 
 @pytest.fixture
@@ -135,21 +143,21 @@ def test_worker_is_cordoned_opened_and_drained(farm: Running) -> None:
     assert "takes no more" in usher(farm, "farm", "status").stdout
     assert usher(farm, "farm", "cordon", "east", "--undo").returncode == 0
     assert asyncio.run(_standing(farm, "east")) == ""
-    asyncio.run(_tell(farm, msgspec.structs.replace(WORKERS[0], name="gone")))
+    first, second = (msgspec.structs.replace(WORKERS[0], name="gone", since=since) for since in (1.0, 2.0))
+    asyncio.run(_tell(farm, first))
     with subprocess.Popen(**command(farm, "farm", "drain", "gone", "--wait"), stdout=subprocess.PIPE) as waiting:
-        assert waiting.stdout is not None
-        assert b"leaves once it is idle" in waiting.stdout.readline()
-        assert asyncio.run(_standing(farm, "gone")) == "drain"
-        asyncio.run(_forget(farm, "gone"))
-        assert b"has left" in waiting.stdout.read()
+        try:
+            assert waiting.stdout is not None
+            assert b"leaves once it is idle" in waiting.stdout.readline()
+            assert asyncio.run(_standing(farm, "gone", since=1.0)) == "drain"
+            asyncio.run(_tell(farm, second))
+            said, _ = waiting.communicate(timeout=60)
+            assert b"has left" in said, "one of its name that began later is another"
+        finally:
+            waiting.kill()
+    asyncio.run(_forget(farm, second))
     unknown = usher(farm, "farm", "drain", "nobody")
     assert unknown.returncode == 1 and "No worker nobody was heard of" in unknown.stderr
-
-
-async def _forget(running: Running, name: str) -> None:
-    redis = Redis.from_url(running.redis_url)
-    await redis.delete(f"farm:worker:{name}")
-    await redis.aclose()
 
 
 def command(running: Running, *arguments: str) -> dict[str, Any]:
