@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -68,15 +67,15 @@ async def part(
         return
     with contextlib.ExitStack() as folders:
         folder = folders.enter_context(scratch.folder(settings, 0))
-        with Sparse(bucket, info, folder / "index") as file:
-            found = await _ranges(file, order.plan.picture.stream, wanted, stop=stop)
-            need = sum(end - start for start, end in found)
-            path = None
-            if 0 < need <= MOST_PART * info.size_bytes:
-                path = file.path.rename(folders.enter_context(scratch.folder(settings, need)) / "master")
-                await unless(stop, file.fill(found))
+        file = Sparse(bucket, info, folder / "index")
+        found = await _ranges(file, order.plan.picture.stream, wanted, stop=stop)
+        need = sum(end - start for start, end in found)
+        is_part = 0 < need <= MOST_PART * info.size_bytes
+        if is_part:
+            file.move(folders.enter_context(scratch.folder(settings, need)) / "master")
+            await unless(stop, file.fill(found))
         get("farm").info("large master", key=order.master, chunk=chunk, part=need, of=info.size_bytes)
-        yield path
+        yield file.path if is_part else None
 
 
 async def _ranges(file: Sparse, stream: int, wanted: Sequence[Span], *, stop: asyncio.Event) -> list[Range]:
@@ -104,14 +103,12 @@ class Sparse:
 
     def __init__(self, bucket: Bucket, info: ObjectInfo, path: Path) -> None:
         self._bucket, self._key, self._size, self.path = bucket, info.key, info.size_bytes, path
+        with path.open("xb") as file:
+            file.truncate(self._size)
 
-    def __enter__(self) -> Sparse:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._file, self._size)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+    def move(self, path: Path) -> None:
+        """Give it another place on the same disk; nothing is being fetched."""
+        self.path = self.path.rename(path)
 
     async def index(self) -> bool:
         """Fetch the heads of the outermost boxes, and all of those that hold no media; False where that is no MP4 with
@@ -144,8 +141,15 @@ class Sparse:
     async def _fetch(self, wanted: Range) -> bytes:
         start, end = wanted
         data = await self._bucket.get(self._key, start=start, length=end - start)
-        await asyncio.to_thread(os.pwrite, self._file, data, start)
+        await asyncio.to_thread(_write, self.path, data, start)
         return data
+
+
+def _write(path: Path, data: bytes, at: int) -> None:
+    """By a handle of its own: who is told to stop does not wait for it."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
 
 
 def _pieces(ranges: list[Range]) -> Iterator[Range]:

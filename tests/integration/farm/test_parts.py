@@ -127,3 +127,26 @@ async def test_a_master_whose_index_does_not_tell_is_fetched_whole(
 
     assert farm.on.masters.has(MASTER)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_stop_ends_the_fetching_of_a_part_and_leaves_nothing(
+    farm: Farm, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "WHOLE_BYTES", 0)
+    made = await planned(farm, source)
+    asked, get = asyncio.Event(), FolderBucket.get
+
+    async def endless(self: FolderBucket, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        if key == MASTER and length is not None and length > 4096:
+            asked.set()
+            await asyncio.Event().wait()
+        return await get(self, key, start=start, length=length)
+
+    monkeypatch.setattr(FolderBucket, "get", endless)
+    working = asyncio.create_task(farm.chunk(made, "1"))
+    await asyncio.wait([working, told := asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+    farm.stop.set()
+
+    assert await working == "again"
+    assert told.done()
+    assert not list((farm.on.settings.scratch_dir / "chunks").iterdir())
