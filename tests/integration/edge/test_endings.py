@@ -70,7 +70,13 @@ async def test_a_seat_that_runs_out_stops_and_one_that_comes_back_starts_anew(
         assert (await edge.get(SEGMENT, token)).status == 200
         stop = (await until_told(redis, ["start", "stopidle"]))[-1]
         assert stop.data == {"sid": "session-idle", "sub": "viewer", "title": TITLE, "reason": "idle"}
-        assert (await edge.get(SEGMENT, token)).status == 200
+
+        async def is_back() -> bool:
+            # A Redis that answers late is not asked again before the next request.
+            assert (await edge.get(SEGMENT, token)).status == 200
+            return len(await told(redis)) > 2
+
+        await until(is_back)
         await until_told(redis, ["start", "stopidle", "start", "stopidle"])
 
 
@@ -90,33 +96,32 @@ async def test_a_seat_that_was_renewed_elsewhere_stops_once(folder: Path, redis:
 
         await until(past_the_first_lease)
         await until_looked_at(redis)
-        assert lines(await told(redis)) == ["start"]
+        await until_told(redis, ["start"])
         await redis.zadd(seats.keys("viewer")[0], {"session-moves": 1}, xx=True)
         await until_looked_at(redis)
         await until_told(redis, ["start", "stopidle"])
 
 
 async def test_a_seat_that_another_edge_found_over_starts_anew(folder: Path, redis: Redis, redis_url: str) -> None:
-    async with running_edge(folder, redis_url, seat_lease_s=1) as edge:
-        token = edge.token()
+    async with running_edge(folder, redis_url) as edge:
+        token = edge.token(sid="session-moves")
         assert (await edge.get(SEGMENT, token)).status == 200
-        await redis.delete(seats.LEASES)
-        another = seats.Seats(redis, lease_s=1, policy="refuse")
-
-        async def over() -> bool:
-            return (await another.expire("viewer"))[0] == (seats.Ended(claim_sid, "idle", TITLE),)
-
-        (start,) = await until_told(redis, ["start"])
-        claim_sid = start.subject
-        await until(over)
+        await until_told(redis, ["start"])
+        await redis.zadd(seats.keys("viewer")[0], {"session-moves": 1}, xx=True)
+        another = seats.Seats(redis, lease_s=45, policy="refuse")
+        assert (await another.expire("viewer"))[0] == (seats.Ended("session-moves", "idle", TITLE),)
+        edge.clock.ahead_s = 46
         assert (await edge.get(SEGMENT, token)).status == 200
         await until_told(redis, ["start", "start"])
 
 
 async def test_the_seat_of_an_edge_that_died_is_stopped_by_another(folder: Path, redis: Redis, redis_url: str) -> None:
     async with running_edge(folder, redis_url) as other:
-        async with running_edge(folder, redis_url, key_set=other.key_set, seat_lease_s=1) as dying:
-            assert (await dying.get(SEGMENT, dying.token())).status == 200
+        async with running_edge(folder, redis_url, key_set=other.key_set) as dying:
+            assert (await dying.get(SEGMENT, dying.token(sid="session-left"))).status == 200
+            await until_told(redis, ["start"])
+        await redis.zadd(seats.keys("viewer")[0], {"session-left": 1}, xx=True)
+        await redis.zadd(seats.LEASES, {"viewer": 1})
         await until_told(redis, ["start", "stopidle"])
 
 
@@ -156,7 +161,7 @@ async def test_a_closed_page_stops_when_its_moment_is_over_and_a_reload_does_not
         assert (await edge.post("end", token)).status == 204
         assert (await edge.get(MASTER, token)).status == 200
         assert (await seats.live(redis, "viewer"))[0].until > edge.clock.now() + 10
-        assert lines(await told(redis)) == ["start"]
+        await until_told(redis, ["start"])
         assert (await edge.post("end", token)).status == 204
         await until_told(redis, ["start", "stopend"])
         assert await seats.live(redis, "viewer") == []
@@ -192,7 +197,7 @@ async def test_a_screen_that_was_taken_over_stops_once_and_never_comes_back(
         for _ in range(20):
             assert (await one.get(MASTER, old)).status == (await two.get(MASTER, old)).status == 410
         await until_told(redis, ["start", "stoptaken-over"], "session-old")
-        assert lines(await told(redis, "session-new")) == ["start"]
+        await until_told(redis, ["start"], "session-new")
 
 
 @pytest.mark.parametrize("kind", ["sid", "sub", "title"])
