@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 
+from tests.support.patience import until as until
 from tests.support.stack import Running
 
-Value = TypeVar("Value")
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = TUS | {"Content-Type": "application/offset+octet-stream"}
-
-
-async def until(ask: Callable[[], Awaitable[Value | None]], *, within_s: float, what: str) -> Value:
-    """Ask until the answer is not None; servers that are down for a moment count as no answer."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while True:
-        try:
-            if (value := await ask()) is not None:
-                return value
-        except (httpx2.HTTPError, OSError):
-            pass
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:g} s: {what}"
-        await asyncio.sleep(0.1)
 
 
 class Person:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -14,17 +14,8 @@ from gateway.control.worker import process
 from shared.events import EVENTS, FARM_STREAM, Envelope
 from shared.jobs import Message
 from tests.support.control import Control
-
-WITHIN_S = 60.0
-
-
-async def until(ask: Callable[[], Awaitable[Any]], *, within_s: float = WITHIN_S) -> Any:
-    """Ask until the answer is true."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while not (answer := await ask()):
-        assert asyncio.get_running_loop().time() < deadline, "it did not come"
-        await asyncio.sleep(0.02)
-    return answer
+from tests.support.patience import WITHIN_S as WITHIN_S
+from tests.support.patience import until as until
 
 
 @contextlib.asynccontextmanager
