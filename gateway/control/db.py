@@ -77,7 +77,7 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
         yield
     except BaseException as error:
         if isinstance(error, asyncpg.InternalClientError):
-            connection.terminate()  # Postgres ended it just now, and what it said of that was taken for an answer
+            _drop(connection)  # Postgres ended it just now, and what it said of that was taken for an answer
         with suppress(asyncpg.InterfaceError):  # what is lost cannot be rolled back, and need not be
             await transaction.rollback()
         if isinstance(error, LOST) and _is_lost(connection):
@@ -86,8 +86,13 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
     try:
         await transaction.commit()
     except LOST as error:
-        connection.terminate()
+        _drop(connection)
         raise ConnectionError("the connection was lost before the commit") from error
+
+
+def _drop(connection: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool took it back already
+        connection.terminate()
 
 
 def _is_lost(connection: Connection) -> bool:
