@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -18,6 +19,8 @@ from shared.ladder import renditions
 
 #: Sound that outlasts the picture by more than this holds the last picture; less is cut.
 HOLD_S = 1
+#: A title lasts at least this long, by holding its last picture: players show nothing of a shorter one.
+LEAST_S = Fraction(1, 2)
 #: Containers in which a seek to a keyframe's time arrives there.
 EXACT_SEEK = frozenset({"mov", "matroska"})
 #: Pictures an encoder keeps of each rendition (looked ahead, referred to, one a thread) and a decoder of the source.
@@ -76,6 +79,7 @@ def _video(info: MediaInfo, picture: Picture, recipe: Recipe, *, crfs: Mapping[s
     hold = 0
     if info.sound and (over := _span(info.sound.end_s, info) - frames / rate) > HOLD_S:
         hold = round(over * rate)
+    hold = max(hold, math.ceil(LEAST_S * rate) - frames)
     fitted = renditions(picture.width, picture.height, float(rate), ladder=recipe.ladder)
     made = VideoPlan(
         stream=picture.stream,

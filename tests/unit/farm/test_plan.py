@@ -58,6 +58,12 @@ def test_a_doubled_pace_is_halved() -> None:
     assert plan(media(picture("120", 1200)), RECIPE).picture.frames == 600
 
 
+def test_a_title_of_one_picture_holds_it_for_as_long_as_players_need() -> None:
+    made = plan(media(picture(frames=1, end_s=0.04), None), RECIPE)
+    assert (made.picture.frames, made.picture.hold_frames) == (13, 12)
+    assert plan(media(picture(frames=25, end_s=1.0), None), RECIPE).picture.hold_frames == 0
+
+
 def test_a_late_start_is_filled_with_the_first_picture() -> None:
     assert plan(media(picture(start_s=2.0, end_s=12.0)), RECIPE).picture.frames == 300
 
