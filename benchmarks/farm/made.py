@@ -18,7 +18,7 @@ from farm.engine import Engine
 from farm.making import Making
 from farm.plan import ChunkPlan, Plan, Recipe
 from farm.report import ProgressFeed, connect
-from shared.jobs import SOUND_CHUNK
+from shared.jobs import SOUND_CHUNK, ChunkTicket
 from shared.ladder import LADDER, Rung
 from shared.settings import FarmSettings
 from shared.storage import names, open_bucket
@@ -102,7 +102,8 @@ async def make(stage: Stage, plan: Plan, master: Path, folder: Path, *, wanted: 
     bucket = open_bucket(settings)
     engine = Engine(stage.ffmpeg, "bench", X264)
     for chunk in wanted or media_chunks(plan):
-        feed = _Unsent(connect(settings.redis_url), "job", chunk, chunks.names_of(plan, chunk))
+        ticket = ChunkTicket("job", plan.title, plan.version, chunk)
+        feed = _Unsent(connect(settings.redis_url), ticket, chunks.names_of(plan, chunk))
         making = Making(plan, chunk, master, engine, settings, feed, asyncio.Event())
         won = await chunks.make(making, publish.Attempt(bucket, plan.version, chunk, "bench"))
         await publish.copy_winner(bucket, won, title=TITLE, version=plan.version)
