@@ -1,8 +1,8 @@
 """What a payment provider is: orders, charges and events as values, the protocol, and which one serves whom.
 
-Amounts are integers of the currency's smallest unit. The errors are those of `shared/errors.py`: `Declined` (the payer's
-bank refuses), `ProviderUnavailable` (no answer, or "later": what was asked may have happened, so it is asked again with
-the same order or key, or looked at by `find`) and `BadWebhook` (not signed by the provider, or too old).
+Amounts are integers of the currency's smallest unit. The errors are those of `shared/errors.py`: `Declined` (the
+payer's bank refuses), `ProviderUnavailable` (no answer, or "later": what was asked may have happened, so it is asked
+again with the same order or key, or looked at by `find`) and `BadWebhook` (not signed by the provider, or too old).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from shared.errors import Invalid
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be paid. `id` is the purchase: a second start with it is the first one again.
 
-    Of the amount `fee_amount` stays with the platform and the rest goes to `seller_account`, the seller's account at the
-    provider; without one all of it is the platform's, to be paid out later. `hold`: set aside until `capture`.
+    Of the amount `fee_amount` stays with the platform and the rest goes to `seller_account`, the seller's account at
+    the provider; without one all of it is the platform's, to be paid out later. `hold`: set aside until `capture`.
     """
 
     id: str
@@ -51,7 +51,7 @@ ChargeState = Literal["open", "authorized", "paid", "declined", "voided"]
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as the provider has it now: all that is to be booked follows from this, in whatever order events came.
 
-    `amount` was paid, or is set aside. `fee` is what the provider keeps of it, in `currency`; 0 while that is not known.
+    `amount` was paid, or is set aside. `fee` is what the provider keeps of it, in `currency`; 0 while not known.
     `refunded` and `disputed` are running totals of what was taken back since, by us and by the payer's bank; a dispute
     that is won takes its amount off again. `order` is the order's id.
     """
@@ -115,7 +115,7 @@ class Provider(Protocol):
         ...
 
     async def void(self, ref: str) -> Charge:
-        """Let go of what is open or set aside; as it is when that was done before. Raises Conflict when paid, NotFound."""
+        """Let go of what is open or set aside; as it is when it was. Raises Conflict when paid, NotFound."""
         ...
 
     async def refund(self, ref: str, amount: int, key: str) -> Charge:
