@@ -55,6 +55,7 @@ create table ledger_account (
     constraint ledger_account_covered check (
         case side when 'credit' then balance >= held when 'debit' then balance <= 0 and held = 0 else held = 0 end)
 ) with (fillfactor = 80);
+create index ledger_account_summed on ledger_account (id) where not cached;
 
 -- One movement: its key makes it happen once, the hash says whether a second request with that key is the same one.
 create table txn (
