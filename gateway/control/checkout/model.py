@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from gateway.control.checkout.shares import Part, Partner
 from gateway.control.coupons.model import Code
-from gateway.control.entitlements.model import Decision
+from gateway.control.entitlements.model import Right
 from gateway.control.payments.providers.base import Charge
 from shared.errors import Conflict
 
@@ -33,19 +33,6 @@ MOVES: Mapping[State, frozenset[State]] = {
     "refunded": frozenset({"disputed"}),
 }
 OPEN: frozenset[State] = frozenset({"new", "authorized"})
-#: Reasons of the rule for which something is sold, and those of a right that will end.
-UNSOLD, PASSING = frozenset({"no-right", "right-ended"}), frozenset({"rent", "view"})
-#: Why a viewer who may watch already, or may not be sold to, is not sold to.
-REFUSALS = {
-    "free": "This title is free: there is nothing to pay.",
-    "owner": "This is your own title.",
-    "admin": "This account watches everything without paying.",
-    "grant": "The seller has let this account in: there is nothing to pay.",
-    "taken-down": "This title is not offered any more.",
-    "not-ready": "This title is still being prepared.",
-    "outside-window": "This title cannot be bought now.",
-    "blocked": "The seller does not offer this title to this account.",
-}
 
 Amount = Annotated[int, Meta(ge=1, le=10**12)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,5}$(?!\n)")]
@@ -89,7 +76,7 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is paid for: a scope for `viewer`, or money onto a wallet. `key` makes it one, however often asked.
+    """Something that is paid for: a scope for `viewer`, or money onto a wallet. `key` makes it one purchase.
 
     `refunded` and `disputed`: taken back so far. `seller_account`: where the rail pays the seller's part at once.
     `booked`: its movements so far. `look_at`: when its provider is asked about it, None when nothing is open.
@@ -214,7 +201,6 @@ class Partners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Purchases(Protocol):
     """What the actions ask of storage."""
 
-    async def alone(self, viewer: str, scope: str) -> None: ...
     async def add(self, purchase: Purchase) -> bool: ...
     async def by_id(self, id: str, *, lock: bool = False) -> Purchase | None: ...
     async def by_key(self, key: str) -> Purchase | None: ...
@@ -284,16 +270,10 @@ def _unpaid(purchase: Purchase, charge: Charge) -> State:
     return purchase.state
 
 
-def check_sellable(decision: Decision, *, offer_kind: str) -> None:
-    """Raises Conflict, with the reason, where the viewer may watch already or may not be sold to.
-
-    Who has rented may still buy for good.
-    """
-    if decision.reason in UNSOLD or (decision.reason in PASSING and offer_kind == "own"):
-        return
-    has_it = decision.reason == "purchase" or decision.reason in PASSING
-    words = REFUSALS.get(decision.reason, "This is bought already.")
-    raise Conflict(words, code="bought-already" if has_it else f"not-sold-{decision.reason}")
+def check_again(right: Right | None, *, offer_kind: str) -> None:
+    """Raises Conflict for a second right of the kind that the viewer has; who rents may still buy for good."""
+    if right is not None and right.kind == "purchase" and offer_kind != "own":
+        raise Conflict("This is bought already.", code="bought-already")
 
 
 def view(purchase: Purchase) -> PurchaseView:

@@ -11,31 +11,32 @@ from gateway.control.checkout.model import PartnerShare, Purchase, Refund, Refun
 from gateway.control.checkout.shares import Part, Partner
 from gateway.control.db import Connection
 
-_FIELDS = Purchase.__struct_fields__
-_COLUMNS = ", ".join(_FIELDS)
-#: What stays as it was when the purchase began.
-_FIXED = frozenset(
-    {"id", "key", "kind", "principal", "viewer", "scope", "title", "seller", "offer", "offer_version", "coupon"}
-    | {"amount", "currency", "rail", "return_url", "legal_entity", "fee_bp", "created_at"}
-)
-_CHANGING = [name for name in _FIELDS if name not in _FIXED]
-#: First key of the advisory locks of buying (outbox.py and worker/turns.py have the others).
-LOCK = 7311
+#: What changes of a purchase once it began, in the order of PUT.
+_CHANGING = (
+    "state", "provider_ref", "url", "words", "seller_account", "rail_fee", "refunded", "disputed", "txn", "booked",
+    "expires_at", "look_at", "paid_at", "settle_at", "settled_at",
+)  # fmt: skip
 
-#: Held until the transaction ends, so that of two who buy the same for one viewer the second sees what the first did.
-ALONE = "select pg_advisory_xact_lock($1, hashtext($2))"
-ADD = f"""
-insert into purchase ({_COLUMNS}) values ({", ".join(f"${n}" for n in range(1, len(_FIELDS) + 1))})
+ADD = """
+insert into purchase (
+    id, key, kind, principal, viewer, scope, title, seller, offer, offer_version, coupon, amount, currency, rail, state,
+    provider_ref, url, words, return_url, legal_entity, fee_bp, seller_account, rail_fee, refunded, disputed, txn,
+    booked, created_at, expires_at, look_at, paid_at, settle_at, settled_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25, $26, $27, $28, $29, $30, $31, $32, $33)
 on conflict (key) do nothing returning id
 """
-PUT = f"""
-update purchase set {", ".join(f"{name} = ${n}" for n, name in enumerate(_CHANGING, 2))} where id = $1
+PUT = """
+update purchase set state = $2, provider_ref = $3, url = $4, words = $5, seller_account = $6, rail_fee = $7,
+    refunded = $8, disputed = $9, txn = $10, booked = $11, expires_at = $12, look_at = $13, paid_at = $14,
+    settle_at = $15, settled_at = $16
+where id = $1
 """
-BY_ID = f"select {_COLUMNS} from purchase where id = $1"
-LOCK_ID = BY_ID + " for update"
-BY_KEY = f"select {_COLUMNS} from purchase where key = $1"
-OPEN_FOR = f"""
-select {_COLUMNS} from purchase
+BY_ID = "select * from purchase where id = $1"
+LOCK_ID = "select * from purchase where id = $1 for update"
+BY_KEY = "select * from purchase where key = $1"
+OPEN_FOR = """
+select * from purchase
 where viewer = $1 and scope = $2 and state in ('new', 'authorized') and scope is not null for update
 """
 PARTS = "select n, kind, holder, amount, back from purchase_part where purchase = $1 order by n"
@@ -55,7 +56,8 @@ select s.handle, p.share_bp from title_partner p join seller s on s.id = p.selle
 NO_PARTNERS = "delete from title_partner where title = $1"
 ADD_PARTNERS = "insert into title_partner (title, seller, share_bp) select $1, * from unnest($2::text[], $3::integer[])"
 DUE_TO_SETTLE = """
-select id from purchase where settle_at <= $1 and settle_at is not null and settled_at is null order by settle_at limit $2
+select id from purchase where settle_at <= $1 and settle_at is not null and settled_at is null
+order by settle_at limit $2
 """
 DUE_TO_LOOK = "select id from purchase where look_at <= $1 and look_at is not null order by look_at limit $2"
 ADD_REFUND = """
@@ -76,10 +78,6 @@ class PurchaseStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    async def alone(self, viewer: str, scope: str) -> None:
-        """Nobody else buys this for this viewer until the transaction ends."""
-        await self._connection.execute(ALONE, LOCK, f"{viewer}:{scope}")
 
     async def add(self, purchase: Purchase) -> bool:
         """A new purchase; False when its key has one already."""

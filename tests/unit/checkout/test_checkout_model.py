@@ -15,13 +15,13 @@ from gateway.control.checkout.model import (
     CheckoutOrder,
     Purchase,
     Step,
-    check_sellable,
+    check_again,
     follow,
     move,
     standing,
     view,
 )
-from gateway.control.entitlements.model import Decision
+from gateway.control.entitlements.model import Right
 from gateway.control.payments.providers.base import Charge
 from shared.errors import Conflict
 
@@ -147,28 +147,14 @@ def test_standing_after_what_was_taken() -> None:
     assert standing(0, refunded=0, disputed=0) == "paid"
 
 
-@pytest.mark.parametrize(
-    ("reason", "code"),
-    [
-        ("purchase", "bought-already"),
-        ("rent", "bought-already"),
-        ("free", "not-sold-free"),
-        ("owner", "not-sold-owner"),
-        ("blocked", "not-sold-blocked"),
-        ("taken-down", "not-sold-taken-down"),
-    ],
-)
-def test_who_may_watch_or_is_not_served_is_not_sold_to(reason: Any, code: str) -> None:
-    with pytest.raises(Conflict) as refused:
-        check_sellable(Decision(True, reason), offer_kind="rent")
-    assert refused.value.code == code
-
-
-def test_who_has_nothing_may_buy_and_who_rents_may_buy_for_good() -> None:
-    for reason in ("no-right", "right-ended"):
-        check_sellable(Decision(False, reason), offer_kind="rent")  # type: ignore[arg-type]
-    for reason in ("rent", "view"):
-        check_sellable(Decision(True, reason), offer_kind="own")  # type: ignore[arg-type]
+def test_who_rents_may_buy_for_good_and_not_rent_again() -> None:
+    rent = Right(id="ent_1", scope="ttl_1", kind="purchase", term="rent", span_s=3600, ends_at=NOW)
+    check_again(None, offer_kind="rent")
+    check_again(rent, offer_kind="own")
+    for kind in ("rent", "view"):
+        with pytest.raises(Conflict) as refused:
+            check_again(rent, offer_kind=kind)
+        assert refused.value.code == "bought-already"
 
 
 def test_where_to_pay_is_told_only_while_it_is_to_be_paid() -> None:
