@@ -11,7 +11,8 @@
     │   │   ├── SeatsFull        every screen this right allows is in use
     │   │   ├── InFlight         a request with the same idempotency key is not answered yet
     │   │   ├── Insufficient     an account holds less than what is to be taken from it
-    │   │   └── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   ├── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   └── PriceChanged     an offer says something else by now than what the buyer saw
     │   ├── Gone                 it was here and will not come back
     │   ├── TooLarge             more bytes than the limit
     │   ├── Unsupported          a media type this route does not take
@@ -113,6 +114,12 @@ class HoldClosed(Conflict):
     """What was set aside is not open any more; `details["state"]` says what became of it."""
 
     code = "hold-closed"
+
+
+class PriceChanged(Conflict):
+    """The price changed meanwhile; `details["offer"]` is what is offered now."""
+
+    code = "price-changed"
 
 
 class Gone(Refused):
