@@ -14,6 +14,7 @@ from gateway.control.entitlements.model import (
     NewRight,
     People,
     Right,
+    Standings,
     Viewer,
     admit,
     span_of,
@@ -32,6 +33,14 @@ ENDED, BLOCKED = "right-ended", "blocked"
 async def may_watch(title: Title, viewer: Principal | None, *, entitlements: Entitlements, now: datetime) -> Admission:
     """Whether `viewer` may watch now, by which right, and when that ends: by what the database holds at this moment."""
     return admit(title, viewer, await entitlements.standing(title.id, viewer.id if viewer else None), now)
+
+
+async def may_see(title: Title, viewer: Principal | None, *, standings: Standings, now: datetime) -> Admission:
+    """The same for what is shown: by what is kept, but nobody who has just paid is told that they have not."""
+    admission = admit(title, viewer, await standings.of(title, viewer), now)
+    if admission.decision.allow or viewer is None:
+        return admission
+    return admit(title, viewer, await standings.anew(title, viewer), now)
 
 
 async def begin(

@@ -193,6 +193,7 @@ class Standings(Protocol):
     """Standings that may be a moment old: for what is shown. What a link is minted by is asked of storage itself."""
 
     async def of(self, title: Title, viewer: Principal | None) -> Standing: ...
+    async def anew(self, title: Title, viewer: Principal | None) -> Standing: ...
 
 
 class People(Protocol):

@@ -52,27 +52,36 @@ class RedisStandings:
     async def of(self, title: Title, viewer: Principal | None) -> Standing:
         """How `viewer` stands to a title, as it is now or was a moment ago. Raises Unavailable without Postgres."""
         principal = viewer.id if viewer else ""
-        place = f"standing:{principal}:{title.id}"
-        keys = [epoch_of(principal), epoch_of(title.seller)]
+        keys = [place_of(principal, title.id), epoch_of(principal), epoch_of(title.seller)]
         try:
-            found: list[Any] = await self._redis.mget([place, *keys])
+            found: list[Any] = await self._redis.mget(keys)
             kept = msgspec.msgpack.decode(found[0], type=Kept) if found[0] else None
-            if kept is not None and [kept.viewer, kept.seller] == found[1:]:
+            if kept is not None and [kept.viewer, kept.seller] == list(found[1:]):
                 return kept.standing
-            epochs = await self._epochs(keys)  # before the database is asked: what changes after moves them on
+        except (RedisError, OSError):
+            return await self._ask(title, viewer)
+        return await self.anew(title, viewer)
+
+    async def anew(self, title: Title, viewer: Principal | None) -> Standing:
+        """How `viewer` stands to a title now, and kept from now on. Raises Unavailable without Postgres."""
+        principal = viewer.id if viewer else ""
+        try:
+            # Before the database is asked: what changes after that moves them on.
+            epochs = await self._epochs([epoch_of(principal), epoch_of(title.seller)])
             standing = await self._ask(title, viewer)
-            await self._redis.set(place, msgspec.msgpack.encode(Kept(*epochs, standing)), ex=FRESH_S)
+            entry = msgspec.msgpack.encode(Kept(*epochs, standing=standing))
+            await self._redis.set(place_of(principal, title.id), entry, ex=FRESH_S)
         except (RedisError, OSError):
             return await self._ask(title, viewer)
         return standing
 
-    async def _epochs(self, keys: list[str]) -> list[bytes]:
+    async def _epochs(self, keys: list[str]) -> tuple[bytes, bytes]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.set(key, new_secret(9), nx=True, ex=EPOCH_S)
             pipe.mget(keys)
-            found: list[bytes] = (await pipe.execute())[-1]
-        return found
+            viewer, seller = (await pipe.execute())[-1]
+        return viewer, seller
 
     async def _ask(self, title: Title, viewer: Principal | None) -> Standing:
         async with self._begin() as unit:
@@ -82,6 +91,11 @@ class RedisStandings:
 def epoch_of(whose: str) -> str:
     """The key of an epoch: of a principal, of a seller, or of all who are not known ("")."""
     return f"epoch:{whose}"
+
+
+def place_of(principal: str, title: str) -> str:
+    """The key of an entry."""
+    return f"standing:{principal}:{title}"
 
 
 def moved(event: Envelope) -> list[str]:

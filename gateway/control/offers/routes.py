@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.entitlements.model import admit
+from gateway.control.entitlements import actions as entitlements
 from gateway.control.limits import READ, WRITE
 from gateway.control.offers import actions
 from gateway.control.offers.model import CardPrice, NewOffer, Offer, OfferChange, OfferList, SellerOffers
@@ -16,8 +16,8 @@ async def list_offers(call: Call[None]) -> OfferList:
     clock = call.wiring["clock"]
     async with call.wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
-    standing = await call.wiring["standings"].of(title, call.caller)
-    admission = admit(title, call.caller, standing, clock.now())
+    standings = call.wiring["standings"]
+    admission = await entitlements.may_see(title, call.caller, standings=standings, now=clock.now())
     async with call.wiring["begin"]() as unit:
         return await actions.show(
             title, admission, code=call.query("coupon"), offers=unit.offers, coupons=unit.coupons, clock=clock

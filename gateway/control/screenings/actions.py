@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title, card
 from gateway.control.entitlements import actions as entitlements_actions
-from gateway.control.entitlements.model import Admission, Entitlements, Standing, admit
+from gateway.control.entitlements.model import Admission, Entitlements
 from gateway.control.jobs.model import Jobs
 from gateway.control.jobs.progress import view
 from gateway.control.outbox import Outbox
@@ -72,9 +72,8 @@ class Signer:
         return tokens.mint(claims, self._key or keys.signing_key(current))
 
 
-def allow(title: Title, viewer: Principal | None, *, standing: Standing, clock: Clock) -> Admission:
-    """By which right one may watch, and when that ends. Raises what stands in the way."""
-    admission = admit(title, viewer, standing, clock.now())
+def allow(admission: Admission, viewer: Principal | None, title: Title) -> Admission:
+    """The admission, where it is one. Raises what stands in the way."""
     if not admission.decision.allow:
         raise refusal(admission.decision, viewer, title)
     return admission

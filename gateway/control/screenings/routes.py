@@ -12,6 +12,7 @@ from gateway.control.accounts.model import DEVICE_COOKIE, Browser, browser, sess
 from gateway.control.auth import Principal
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title
+from gateway.control.entitlements import actions as entitlements
 from gateway.control.entitlements.model import Admission
 from gateway.control.limits import POLL, READ, WRITE, Limit
 from gateway.control.route import Call, Route
@@ -37,8 +38,9 @@ async def play(call: Call[PlayOrder]) -> Response:
         # From here on nothing of this is ended until the link is made: what is looked at now still holds then.
         ended = await unit.outbox.ended(title=title.id, **({"sub": call.caller.sub} if call.caller else {}))
         title = await catalogue.find(title.id, by=call.caller, titles=unit.catalogue)
-        standing = await unit.entitlements.standing(title.id, call.caller.id if call.caller else None)
-        admission = actions.allow(title, call.caller, standing=standing, clock=wiring["clock"])
+        now = wiring["clock"].now()
+        admission = await entitlements.may_watch(title, call.caller, entitlements=unit.entitlements, now=now)
+        actions.allow(admission, call.caller, title)
         viewer, opened = await accounts.ensure_guest(
             call.caller, browser=_browser(call), accounts=unit.accounts, sessions=wiring["sessions"]
         )
@@ -108,8 +110,9 @@ async def read_making(call: Call[None]) -> Making:
     """How much of a title can be watched already, for whoever may watch it."""
     async with call.wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
-    standing = await call.wiring["standings"].of(title, call.caller)
-    actions.allow(title, call.caller, standing=standing, clock=call.wiring["clock"])
+    standings, now = call.wiring["standings"], call.wiring["clock"].now()
+    admission = await entitlements.may_see(title, call.caller, standings=standings, now=now)
+    actions.allow(admission, call.caller, title)
     async with call.wiring["begin"]() as unit:
         return await actions.making(title, jobs=unit.jobs)
 
