@@ -166,6 +166,9 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     ] = 16
     turnstile_site_key: Annotated[str, doc("Turnstile's public key")] = ""
     turnstile_secret: Annotated[str, doc("Turnstile's secret key", secret=True)] = ""
+    referral_bp: Annotated[
+        int, Meta(ge=0, le=10_000), doc("basis points of the platform's fee that go to whoever brought the buyer")
+    ] = 2000
     mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
     limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15

@@ -19,16 +19,20 @@ from gateway.control import openapi
 from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
+from gateway.control.coupons.routes import ROUTES as COUPONS
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
 from gateway.control.farms.routes import ROUTES as FARMS
 from gateway.control.flags.routes import ROUTES as FLAGS
+from gateway.control.giftcards.routes import ROUTES as GIFT_CARDS
 from gateway.control.headers import SecurityHeaders
 from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
+from gateway.control.offers.routes import ROUTES as OFFERS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
+from gateway.control.referrals.routes import ROUTES as REFERRALS
 from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
@@ -84,6 +88,10 @@ ROUTES: list[Route] = [
     *SCREENINGS,
     *WATCHING,
     *ENTITLEMENTS,
+    *OFFERS,
+    *COUPONS,
+    *GIFT_CARDS,
+    *REFERRALS,
     *REVOCATIONS,
     *FLAGS,
     *OWN,

@@ -20,18 +20,24 @@ from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
+from gateway.control.coupons.store import CouponStore
 from gateway.control.db import Begin, Connection, Database, open_pool
+from gateway.control.entitlements.model import Standings
+from gateway.control.entitlements.standings import RedisStandings
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.farms.store import FarmStore
 from gateway.control.flags.store import FlagStore
+from gateway.control.giftcards.store import GiftCardStore
 from gateway.control.idempotency.store import IdempotencyStore
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
+from gateway.control.offers.store import OfferStore
 from gateway.control.outbox import Outbox
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.referrals.store import ReferralStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
@@ -65,6 +71,10 @@ class Unit:
         self.jobs = JobStore(connection)
         self.subtitles = SubtitleStore(connection)
         self.entitlements = EntitlementStore(connection)
+        self.offers = OfferStore(connection)
+        self.coupons = CouponStore(connection)
+        self.gift_cards = GiftCardStore(connection)
+        self.referrals = ReferralStore(connection)
         self.farms = FarmStore(connection)
         self.flags = FlagStore(connection)
         self.screenings = ScreeningStore(connection)
@@ -102,6 +112,7 @@ class Wiring(TypedDict):
     cdn: Cdn
     timelines: Timelines
     seats: Seats
+    standings: Standings
 
 
 @asynccontextmanager
@@ -150,6 +161,7 @@ async def wire(
             timelines=Timelines(begin, bucket),
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
+            standings=RedisStandings(events, begin),
         )
 
 
