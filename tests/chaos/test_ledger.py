@@ -31,7 +31,7 @@ PEOPLE = st.sampled_from(["wallet:a", "wallet:b", "earnings:s"])
 AMOUNTS = st.integers(1, 60)
 #: After how many statements of a transaction its connection is killed; AT_COMMIT: while it commits; None: it is not.
 AT_COMMIT = -1
-KILLS = st.sampled_from([None, None, None, None, 0, 1, 2, AT_COMMIT])
+KILLS = st.sampled_from([*12 * [None], 0, 1, 2, AT_COMMIT])
 SHARES = (Share(to="platform_fee", bp=1000), Share(to="earnings:s", weight=70), Share(to="earnings:t", weight=30))
 
 
