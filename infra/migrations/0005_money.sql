@@ -130,6 +130,12 @@ create table idempotency (
 );
 create index idempotency_at on idempotency (at);
 
+-- Commits that notify wait for each other, disk and all, so that they are heard of in order. Events are in no such
+-- hurry: the relay finds them when it looks next.
+drop trigger outbox_wake on outbox;
+create trigger outbox_wake after insert on outbox for each row when (new.topic <> 'event')
+    execute function outbox_notify();
+
 -- Nothing that was posted changes. The grants stay where Postgres itself locks rows for foreign keys.
 create trigger posting_append_only before update or delete or truncate on posting
     for each statement execute function append_only();

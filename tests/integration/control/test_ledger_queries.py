@@ -48,10 +48,12 @@ QUERIES = {
 
 @pytest.fixture
 async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to a ledger with tens of thousands of rows."""
+    """A connection to a ledger with tens of thousands of rows, which has counted no scan of its own yet."""
+    filling = await asyncpg.connect(database_url)
+    await filling.execute(FILL)
+    await filling.execute("vacuum analyze")
+    await filling.close()
     connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.execute("vacuum analyze")
     yield connection
     await connection.close()
 
