@@ -51,6 +51,10 @@ TYPES: dict[str, str] = {
     "entitlement.granted": "principal, scope, kind",
     "entitlement.revoked": "principal, scope, kind",
     "ledger.posted": "txn, kind, accounts",
+    "payment.changed": (
+        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
+    ),
+    "payment.account": "provider",
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",
     "playback.start": "sid, sub, title, device, place, edge",

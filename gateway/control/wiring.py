@@ -30,8 +30,11 @@ from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.outbox import Outbox
+from gateway.control.payments.providers.open import Parts, Providers, open_providers
+from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.sandbox.store import SandboxStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
@@ -71,6 +74,8 @@ class Unit:
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
         self.idempotency = IdempotencyStore(connection)
+        self.providers = ProviderStore(connection)
+        self.sandbox = SandboxStore(connection)
         self.outbox = Outbox(connection)
 
 
@@ -102,6 +107,7 @@ class Wiring(TypedDict):
     cdn: Cdn
     timelines: Timelines
     seats: Seats
+    providers: Providers
 
 
 @asynccontextmanager
@@ -150,6 +156,7 @@ async def wire(
             timelines=Timelines(begin, bucket),
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
+            providers=await open_providers(stack, Parts(settings, secrets, begin, clock)),
         )
 
 
