@@ -57,6 +57,10 @@ TYPES: dict[str, str] = {
     "giftcard.bought": "giftcard, principal",
     "giftcard.redeemed": "giftcard, principal",
     "ledger.posted": "txn, kind, accounts",
+    "payment.changed": (
+        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
+    ),
+    "payment.account": "provider",
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",
     "playback.start": "sid, sub, title, device, place, edge",

@@ -170,6 +170,15 @@ class ControlSettings(Common, frozen=True, kw_only=True):
         int, Meta(ge=0, le=10_000), doc("basis points of the platform's fee that go to whoever brought the buyer")
     ] = 2000
     mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
+    payments: Annotated[
+        str, doc("payment providers, the first that serves a payer is taken: name[@company][:countries][/currencies] …")
+    ] = "sandbox"
+    legal_entity: Annotated[str, doc("company that sells, as the books name it")] = "usher"
+    payment_descriptor: Annotated[str, doc("what payers' bank statements say of a payment")] = ""
+    stripe_api: Annotated[str, doc("address of Stripe's API; empty: Stripe's own")] = ""
+    stripe_fee: Annotated[str, doc("what Stripe keeps of a payment: basis points, and a fixed part by currency")] = (
+        "290 USD:30 EUR:25 GBP:20"
+    )
     limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0

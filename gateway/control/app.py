@@ -29,12 +29,14 @@ from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
 from gateway.control.offers.routes import ROUTES as OFFERS
+from gateway.control.payments.routes import ROUTES as PAYMENTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
 from gateway.control.referrals.routes import ROUTES as REFERRALS
 from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
+from gateway.control.sandbox.routes import ROUTES as SANDBOX
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
 from gateway.control.subtitles.routes import ROUTES as SUBTITLES
@@ -94,6 +96,8 @@ ROUTES: list[Route] = [
     *REFERRALS,
     *REVOCATIONS,
     *FLAGS,
+    *PAYMENTS,
+    *SANDBOX,
     *OWN,
 ]
 DOCUMENT = msgspec.json.encode(openapi.document(ROUTES, title="Usher", version=VERSION))

@@ -35,9 +35,12 @@ from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.offers.store import OfferStore
 from gateway.control.outbox import Outbox
+from gateway.control.payments.providers.open import Parts, Providers, open_providers
+from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
 from gateway.control.referrals.store import ReferralStore
+from gateway.control.sandbox.store import SandboxStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
@@ -81,6 +84,8 @@ class Unit:
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
         self.idempotency = IdempotencyStore(connection)
+        self.providers = ProviderStore(connection)
+        self.sandbox = SandboxStore(connection)
         self.outbox = Outbox(connection)
 
 
@@ -113,6 +118,7 @@ class Wiring(TypedDict):
     timelines: Timelines
     seats: Seats
     standings: Standings
+    providers: Providers
 
 
 @asynccontextmanager
@@ -162,6 +168,7 @@ async def wire(
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
             standings=RedisStandings(events, begin),
+            providers=await open_providers(stack, Parts(settings, secrets, begin, clock)),
         )
 
 

@@ -14,6 +14,11 @@ from gateway.control.idempotency import actions as idempotency
 from gateway.control.jobs import actions as jobs
 from gateway.control.ledger import actions as ledger
 from gateway.control.outbox import EVENT, PUSH, TASK
+from gateway.control.payments import actions as payments
+from gateway.control.payments.providers.sandbox import Sandbox
+from gateway.control.sandbox import actions as sandbox
+from gateway.control.sandbox.model import NAME as SANDBOX
+from gateway.control.sandbox.model import Notice
 from gateway.control.uploads import actions as uploads
 from gateway.control.wiring import Wiring
 from gateway.control.worker import relay, streams
@@ -24,11 +29,21 @@ from gateway.control.worker.turns import REAP, SWEEP, turn
 from shared import seats
 from shared.events import EDGE_STREAM, FARM_STREAM
 from shared.jobs import QUEUES
-from shared.metrics import FARM_RUNNING_S, FARM_WAITING, FARM_WAITING_S, FARM_WORKERS, JOBS, OUTBOX_WAITING
+from shared.metrics import (
+    FARM_RUNNING_S,
+    FARM_WAITING,
+    FARM_WAITING_S,
+    FARM_WORKERS,
+    JOBS,
+    OUTBOX_WAITING,
+    PROVIDER_EVENTS_WAITING,
+)
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 #: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
+#: A payer who comes back from paying waits for these two.
+PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
 
 async def run(wiring: Wiring) -> None:
@@ -59,6 +74,9 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
         group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
+        events_step = partial(payments.handle, wiring["providers"], begin=begin, clock=clock)
+        group.create_task(forever("handle provider events", events_step, every_s=PROVIDER_EVENTS_S))
+        group.create_task(forever("sandbox", partial(run_sandbox, wiring), every_s=SANDBOX_S))
         for name, work, every_s in (
             ("reap", reap, settings.reaper_s),
             ("sweep", sweep, SWEEP_S),
@@ -114,7 +132,23 @@ async def sweep(wiring: Wiring) -> None:
             await unit.jobs.sweep()
             await unit.screenings.sweep(clock.now())
             await idempotency.sweep(requests=unit.idempotency, clock=clock)
+            await payments.sweep(providers=unit.providers, clock=clock)
+            await sandbox.sweep(sandbox=unit.sandbox, clock=clock)
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
+
+
+async def run_sandbox(wiring: Wiring) -> bool:
+    """Let time pass at the sandbox and send its webhooks to ourselves, through the door that all providers use."""
+    provider = wiring["providers"].by_name.get(SANDBOX)
+    if not isinstance(provider, Sandbox):
+        return False
+    begin, clock = wiring["begin"], wiring["clock"]
+
+    async def send(notice: Notice) -> None:
+        await payments.receive(provider, *provider.webhook(notice), begin=begin, clock=clock)
+
+    more = await sandbox.mature(begin=begin, clock=clock)
+    return await sandbox.deliver(send, begin=begin, clock=clock) or more
 
 
 async def copy_flags(wiring: Wiring) -> None:
@@ -136,6 +170,7 @@ async def set_gauges(wiring: Wiring) -> None:
     """Count what waits and what is under way."""
     async with wiring["begin"]() as unit:
         OUTBOX_WAITING.set(await unit.outbox.waiting())
+        PROVIDER_EVENTS_WAITING.set(await payments.waiting(providers=unit.providers))
         counts = await unit.jobs.count_by_state()
     for state in ("queued", "encoding", "finalising"):
         JOBS.labels(state).set(counts.get(state, 0))

@@ -7,13 +7,17 @@ again with the same order or key, or looked at by `find`) and `BadWebhook` (not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Misconfigured
+
+_TARIFF = re.compile(r"(\d{1,5})((?: [A-Z]{3,5}:\d{1,9})*)\Z")
+_RAIL = re.compile(r"([a-z0-9_]+)(?:@([A-Za-z0-9_-]+))?(?::([A-Z]{2}(?:,[A-Z]{2})*))?(?:/([A-Z]{3}(?:,[A-Z]{3})*))?\Z")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +55,8 @@ ChargeState = Literal["open", "authorized", "paid", "declined", "voided"]
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as the provider has it now: all that is to be booked follows from this, in whatever order events came.
 
-    `amount` was paid, or is set aside. `fee` is what the provider keeps of it, in `currency`; 0 while not known.
+    `amount` was paid, or is set aside. `fee` is what the provider keeps of it, 0 while not known; it is counted in
+    `fee_currency`, which is another one where the provider changes money before it takes its fee.
     `refunded` and `disputed` are running totals of what was taken back since, by us and by the payer's bank; a dispute
     that is won takes its amount off again. `order` is the order's id.
     """
@@ -62,6 +67,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     fee: int = 0
+    fee_currency: str = ""
     refunded: int = 0
     disputed: int = 0
     words: str = ""
@@ -88,6 +94,26 @@ class Quote(msgspec.Struct, frozen=True):
     def net(self) -> int:
         """What is left; below zero for a price that costs more to collect than it brings."""
         return self.amount - self.fee
+
+
+class Tariff(msgspec.Struct, frozen=True):
+    """A provider's price list: basis points of a payment and a fixed part by currency."""
+
+    bp: int
+    fixed: Mapping[str, int] = {}
+
+    def quote(self, amount: int, currency: str) -> Quote:
+        """What is left of a price, the fee rounded up."""
+        return Quote(amount, -(-amount * self.bp // 10_000) + self.fixed.get(currency, 0), currency)
+
+
+def parse_tariff(text: str) -> Tariff:
+    """`"290 USD:30 EUR:25"`: 2.9 % and 0.30 USD or 0.25 EUR. Raises Misconfigured for another form."""
+    found = _TARIFF.match(text)
+    if not found:
+        raise Misconfigured(f"{text!r} is no price list; expected basis points and fixed parts: 290 USD:30 EUR:25.")
+    fixed = (part.split(":") for part in found[2].split())
+    return Tariff(int(found[1]), {currency: int(amount) for currency, amount in fixed})
 
 
 class Provider(Protocol):
@@ -183,3 +209,28 @@ def route(country: str, currency: str, enabled: Sequence[Rail]) -> Rail:
         if rail.serves(country, currency):
             return rail
     raise Invalid(f"No payment provider here takes {currency} from {country or 'there'}.", code="no-provider")
+
+
+def parse_rails(text: str, *, legal_entity: str, descriptor: str) -> list[Rail]:
+    """`"stripe@usher-inc:US,CA/USD stripe sandbox"`: each provider with, where they are named, the company that sells,
+    the countries and the currencies. Raises Misconfigured for another form, and for none.
+    """
+    rails = []
+    for word in text.split():
+        found = _RAIL.match(word)
+        if not found:
+            raise Misconfigured(
+                f"{word!r} is no payment provider; expected for example stripe or stripe@inc:US,CA/USD."
+            )
+        name, entity, countries, currencies = found.groups(default="")
+        rail = Rail(
+            provider=name,
+            legal_entity=entity or legal_entity,
+            descriptor=descriptor,
+            countries=frozenset(countries.split(",")) - {""},
+            currencies=frozenset(currencies.split(",")) - {""},
+        )
+        rails.append(rail)
+    if not rails:
+        raise Misconfigured("No payment provider is named; expected for example sandbox.")
+    return rails
