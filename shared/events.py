@@ -57,6 +57,12 @@ TYPES: dict[str, str] = {
     "giftcard.bought": "giftcard, principal",
     "giftcard.redeemed": "giftcard, principal",
     "ledger.posted": "txn, kind, accounts",
+    "payment.paid": "purchase, kind, rail, amount, currency, title, seller, txn",
+    "payment.failed": "purchase, title, state",
+    "payment.refunded": "purchase, amount, currency, title, seller, txn",
+    "payment.disputed": "purchase, amount, currency, title, seller, txn",
+    "payment.transferred": "principal, to, amount, currency, txn",
+    "payout.changed": "withdrawal, seller, state, amount, currency, txn",
     "payment.changed": (
         "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
     ),

@@ -19,6 +19,7 @@ from gateway.control import openapi
 from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
+from gateway.control.checkout.routes import ROUTES as CHECKOUT
 from gateway.control.coupons.routes import ROUTES as COUPONS
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
 from gateway.control.farms.routes import ROUTES as FARMS
@@ -41,6 +42,7 @@ from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
 from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
+from gateway.control.wallet.routes import ROUTES as WALLET
 from gateway.control.watching.routes import ROUTES as WATCHING
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
@@ -96,6 +98,8 @@ ROUTES: list[Route] = [
     *REFERRALS,
     *REVOCATIONS,
     *FLAGS,
+    *WALLET,
+    *CHECKOUT,
     *PAYMENTS,
     *SANDBOX,
     *OWN,

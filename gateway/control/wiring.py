@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
+from gateway.control.checkout.actions import Shop
+from gateway.control.checkout.store import PurchaseStore
 from gateway.control.coupons.store import CouponStore
 from gateway.control.db import Begin, Connection, Database, open_pool
 from gateway.control.entitlements.model import Standings
@@ -49,6 +52,7 @@ from gateway.control.subtitles.store import SubtitleStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
+from gateway.control.wallet.store import WalletStore
 from gateway.control.watching.store import WatchStore
 from gateway.control.watching.timelines import Timelines
 from shared.clock import Clock, SystemClock
@@ -83,6 +87,8 @@ class Unit:
         self.screenings = ScreeningStore(connection)
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
+        self.purchases = PurchaseStore(connection)
+        self.wallet = WalletStore(connection)
         self.idempotency = IdempotencyStore(connection)
         self.providers = ProviderStore(connection)
         self.sandbox = SandboxStore(connection)
@@ -119,6 +125,7 @@ class Wiring(TypedDict):
     seats: Seats
     standings: Standings
     providers: Providers
+    shop: Shop
 
 
 @asynccontextmanager
@@ -140,6 +147,7 @@ async def wire(
         upload_locks = PostgresLocks(settings.database_url)
         stack.push_async_callback(upload_locks.close)
         sessions = Sessions(secrets, clock, settings.session_token_ttl)
+        providers = await open_providers(stack, Parts(settings, secrets, begin, clock))
         yield Wiring(
             settings=settings,
             pool=pool,
@@ -168,7 +176,8 @@ async def wire(
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
             standings=RedisStandings(events, begin),
-            providers=await open_providers(stack, Parts(settings, secrets, begin, clock)),
+            providers=providers,
+            shop=_shop(settings, begin, clock=clock, providers=providers),
         )
 
 
@@ -176,6 +185,18 @@ async def _redis(stack: AsyncExitStack, url: str) -> Redis:
     client: Redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _shop(settings: ControlSettings, begin: Begin[Unit], *, clock: Clock, providers: Providers) -> Shop:
+    return Shop(
+        begin=begin,
+        providers=providers,
+        clock=clock,
+        origin=settings.public_origin,
+        legal_entity=settings.legal_entity,
+        settles_after=timedelta(days=settings.earnings_hold_days),
+        referral_bp=settings.referral_bp,
+    )
 
 
 def _sender(settings: ControlSettings) -> str:

@@ -25,6 +25,7 @@ create table purchase (
     offer         text references offer,
     offer_version integer,
     coupon        text references coupon,
+    referrer      text references principal,
     amount        numeric(39,0) not null check (amount >= 0),
     currency      text not null references asset,
     rail          text not null check (rail ~ '^[a-z][a-z0-9_]*$'),

@@ -47,6 +47,7 @@ class CheckoutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Buys what an offer says in the version the buyer saw.
 
     `pay`: `wallet`, a provider's name, or empty for the one that serves `country`. `gift_to`: whose it shall be.
+    `referral`: by whose code the buyer came; a wrong one keeps nobody from buying.
     """
 
     offer: Annotated[str, Meta(max_length=60, pattern=r"^[a-z0-9_]+$(?!\n)")]
@@ -54,6 +55,7 @@ class CheckoutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     pay: Rail = WALLET
     coupon: Code | None = None
     gift_to: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")] | None = None
+    referral: Annotated[str, Meta(max_length=32, pattern=r"^[A-Za-z0-9]*$(?!\n)")] | None = None
     country: Country = ""
     return_path: Path = ""
 
@@ -93,6 +95,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     offer: str | None = None
     offer_version: int | None = None
     coupon: str | None = None
+    referrer: str | None = None
     amount: int
     currency: str
     rail: str

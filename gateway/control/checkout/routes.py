@@ -20,12 +20,13 @@ from gateway.control.route import Call, Route
 
 async def check_out(call: Call[CheckoutOrder]) -> PurchaseView:
     """Buy what a title is offered for, from the wallet or by a provider; the price is the one that was seen."""
-    shop = call.wiring["shop"]
-    order = {"by": call.principal, "key": call.key, "shop": shop}
-    if call.body.pay == WALLET:
+    title, order, shop = call.path("title"), call.body, call.wiring["shop"]
+    if order.pay == WALLET:
         unit = await call.unit()
-        return view(await actions.from_wallet(call.path("title"), call.body, **order, unit=unit))
-    return await _begin(call, await actions.by_provider(call.path("title"), call.body, **order))
+        return view(
+            await actions.from_wallet(title, order, by=call.principal, key=call.key, unit=unit, shop=shop)
+        )
+    return await _begin(call, await actions.by_provider(title, order, by=call.principal, key=call.key, shop=shop))
 
 
 async def top_up(call: Call[TopUpOrder]) -> PurchaseView:
@@ -38,16 +39,9 @@ async def _begin(call: Call[CheckoutOrder] | Call[TopUpOrder], purchase: Purchas
     """Ask the provider before the transaction is opened in which its answer is kept."""
     shop = call.wiring["shop"]
     begun = await actions.ask(purchase, shop=shop)
-    charge = None
-    if begun is not None and begun.state in ("authorized", "paid"):
-        provider = shop.providers.named(purchase.rail)
-        ref = begun.provider_ref
-        charge = await (provider.capture(ref) if begun.state == "authorized" else provider.find(ref))
-    unit = await call.unit()
-    purchase = await actions.started(purchase, begun, unit=unit, shop=shop)
-    if charge is not None:
-        purchase = await actions.hear(charge, rail=purchase.rail, unit=unit, shop=shop)
-    return view(purchase)
+    if begun is not None and begun.state == "authorized":
+        await shop.providers.named(purchase.rail).capture(begun.provider_ref)
+    return view(await actions.begun(purchase, begun, unit=await call.unit(), shop=shop))
 
 
 async def read_purchase(call: Call[None]) -> PurchaseView:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.control.ledger.model import Leg, account
 from shared.errors import Invalid
-from shared.money import Share, split
+from shared.money import Share, fee_minor, split
 
 #: All of what the fee leaves, in basis points.
 WHOLE_BP = 10_000
@@ -92,7 +93,17 @@ def share_out(amount: int, fee_bp: int, seller: str, *, partners: Sequence[Partn
 
 def paid_out(parts: Sequence[Part], seller: str) -> list[Part]:
     """The same parts where the rail gives the seller's own at once."""
-    return [msgspec.structs.replace(part, kind="external") if part.to == seller else part for part in parts]
+    return [replace(part, kind="external") if part.to == seller else part for part in parts]
+
+
+def refer(parts: Sequence[Part], referrer: str, bp: int) -> list[Part]:
+    """The same parts where `bp` basis points of the platform's fee go to the wallet of who brought the buyer."""
+    fee = sum(part.amount for part in parts if part.kind == "fee")
+    credit = fee_minor(fee, bp)
+    if not credit:
+        return list(parts)
+    less = [replace(part, amount=part.amount - credit) if part.kind == "fee" else part for part in parts]
+    return [*less, Part(n=len(parts), kind="wallet", to=referrer, amount=credit)]
 
 
 def top_up(amount: int, principal: str) -> list[Part]:
@@ -145,8 +156,8 @@ def settling(parts: Sequence[Part], book: Book) -> list[Leg]:
     """Legs that make what is left of pending earnings available; what their owners owe is paid first."""
     due = [part for part in parts if part.kind == "earnings" and part.left]
     amounts = [part.left for part in due]
-    settled = msgspec.structs.replace(book, pending=False)
-    pending = msgspec.structs.replace(book, pending=True)
+    settled = replace(book, pending=False)
+    pending = replace(book, pending=True)
     return [*taking(due, amounts, pending), *giving(due, amounts, settled)]
 
 
@@ -157,7 +168,7 @@ def accounts_of(parts: Sequence[Part], book: Book) -> list[str]:
 
 def after(parts: Sequence[Part], taken: Sequence[int]) -> list[Part]:
     """The parts once that was taken back of each (below zero: given again)."""
-    return [msgspec.structs.replace(part, back=part.back + amount) for part, amount in zip(parts, taken, strict=True)]
+    return [replace(part, back=part.back + amount) for part, amount in zip(parts, taken, strict=True)]
 
 
 def _in_proportion(amount: int, weights: Sequence[int]) -> list[int]:

@@ -19,11 +19,11 @@ _CHANGING = (
 
 ADD = """
 insert into purchase (
-    id, key, kind, principal, viewer, scope, title, seller, offer, offer_version, coupon, amount, currency, rail, state,
-    provider_ref, url, words, return_url, legal_entity, fee_bp, seller_account, rail_fee, refunded, disputed, txn,
-    booked, created_at, expires_at, look_at, paid_at, settle_at, settled_at)
+    id, key, kind, principal, viewer, scope, title, seller, offer, offer_version, coupon, referrer, amount, currency,
+    rail, state, provider_ref, url, words, return_url, legal_entity, fee_bp, seller_account, rail_fee, refunded,
+    disputed, txn, booked, created_at, expires_at, look_at, paid_at, settle_at, settled_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30, $31, $32, $33)
+    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
 on conflict (key) do nothing returning id
 """
 PUT = """

@@ -1,7 +1,7 @@
 """What is done with purchases: begin, pay, hear of them, share out, give back, settle."""
 
 from gateway.control.checkout.actions.buy import ask, by_provider, from_wallet, top_up
-from gateway.control.checkout.actions.hear import hear, started
+from gateway.control.checkout.actions.hear import begun, booking, hear
 from gateway.control.checkout.actions.partners import read_partners, read_purchase, set_partners
 from gateway.control.checkout.actions.refunds import ask_refunds, refund
 from gateway.control.checkout.actions.stores import Shop, Stores
@@ -12,6 +12,8 @@ __all__ = [
     "Stores",
     "ask",
     "ask_refunds",
+    "begun",
+    "booking",
     "by_provider",
     "from_wallet",
     "hear",
@@ -21,6 +23,5 @@ __all__ = [
     "refund",
     "set_partners",
     "settle",
-    "started",
     "top_up",
 ]

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from msgspec.structs import replace
 
 from gateway.control.checkout import shares
-from gateway.control.checkout.actions.stores import Stores
+from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import WALLET, Purchase
 from gateway.control.checkout.shares import Book, Part
 from gateway.control.ledger import actions as ledger
 from gateway.control.ledger.model import Event, Leg, Movement, Stamps, account
 from gateway.control.payments.providers.base import Charge
-from gateway.control.wallet.model import Payment
+from gateway.control.wallet.model import Payment, PaymentKind
 
 Why = Literal["refund", "dispute"]
 CLEARING = "refunds_clearing"
 
 
-async def sell(
-    purchase: Purchase, *, unit: Stores, now: datetime, settles_after: timedelta, fee: Sequence[Leg] = ()
-) -> Purchase:
+async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Leg] = ()) -> Purchase:
     """Book a payment: what came in to everybody who has a part in it, and what the rail kept. Raises Insufficient.
 
     Something that costs nothing is sold without a movement.
     """
-    parts = await _share_out(purchase, unit)
+    now = shop.clock.now()
+    parts = await _share_out(purchase, unit=unit, shop=shop)
     book = await _book(purchase, parts, unit=unit, pending=True)
     legs = [_paying(purchase), *fee, *shares.giving(parts, [part.amount for part in parts], book)]
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)
@@ -41,7 +40,7 @@ async def sell(
         txn=txn,
         paid_at=now,
         look_at=None,
-        settle_at=now + settles_after if any(part.kind == "earnings" and part.amount for part in parts) else None,
+        settle_at=now + shop.settles_after if any(part.kind == "earnings" and part.amount for part in parts) else None,
     )
     await _tell(purchase, "purchase" if purchase.kind == "title" else "top_up", -purchase.amount, unit=unit, now=now)
     return purchase
@@ -130,11 +129,12 @@ def purse(purchase: Purchase) -> str:
     return account("wallet", purchase.principal) if purchase.rail == WALLET else account("refunds_clearing")
 
 
-async def _share_out(purchase: Purchase, unit: Stores) -> list[Part]:
+async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Part]:
     if purchase.seller is None or purchase.title is None:
         return shares.top_up(purchase.amount, purchase.principal)
     partners = await unit.purchases.partners(purchase.title)
     parts = shares.share_out(purchase.amount, purchase.fee_bp, purchase.seller, partners=partners)
+    parts = shares.refer(parts, purchase.referrer, shop.referral_bp) if purchase.referrer else parts
     return shares.paid_out(parts, purchase.seller) if purchase.seller_account else parts
 
 
@@ -192,9 +192,7 @@ def _event(purchase: Purchase, type: str, amount: int, **more: object) -> Event:
     return Event(type, purchase.id, {**data, "seller": purchase.seller, **more})
 
 
-async def _tell(
-    purchase: Purchase, kind: Literal["purchase", "top_up", "refund", "dispute"], amount: int, *, unit: Stores, now: datetime
-) -> None:
+async def _tell(purchase: Purchase, kind: PaymentKind, amount: int, *, unit: Stores, now: datetime) -> None:
     """Write it into the history of who paid; of a top-up it is their wallet that gained, and loses."""
     payment = Payment(
         principal=purchase.principal,

@@ -12,15 +12,16 @@ from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, card
 from gateway.control.checkout.actions import books, rights
 from gateway.control.checkout.actions.stores import Shop, Stores
-from gateway.control.checkout.model import OPEN_FOR, WALLET, CheckoutOrder, Purchase, TopUpOrder
+from gateway.control.checkout.model import OPEN, OPEN_FOR, WALLET, CheckoutOrder, Purchase, TopUpOrder
 from gateway.control.coupons import actions as coupons
 from gateway.control.coupons.model import Coupon
 from gateway.control.entitlements import actions as entitlements
 from gateway.control.offers import actions as offers
 from gateway.control.offers.model import Offer, Price, price
 from gateway.control.payments.providers.base import Order, Rail, Started, route
+from gateway.control.referrals import actions as referrals
 from shared import money
-from shared.errors import Conflict, Invalid
+from shared.errors import Conflict, Invalid, Refused
 from shared.ids import new_id
 
 
@@ -32,6 +33,7 @@ class Agreed(msgspec.Struct, frozen=True, kw_only=True):
     offer: Offer
     price: Price
     coupon: Coupon | None
+    referrer: str | None
 
 
 async def from_wallet(ref: str, order: CheckoutOrder, *, by: Principal, key: str, unit: Stores, shop: Shop) -> Purchase:
@@ -95,7 +97,8 @@ async def top_up(order: TopUpOrder, *, by: Principal, key: str, shop: Shop) -> P
 async def ask(purchase: Purchase, *, shop: Shop) -> Started | None:
     """Begin the payment at its provider, once however often asked; None for one that was begun or is over.
 
-    Outside of any transaction. Raises ProviderUnavailable: the worker then asks again.
+    Outside of any transaction. Raises ProviderUnavailable: the worker then asks
+    again; and Invalid for an amount or a currency that the provider does not take.
     """
     if purchase.state != "new" or purchase.provider_ref is not None:
         return None
@@ -113,7 +116,20 @@ async def ask(purchase: Purchase, *, shop: Shop) -> Started | None:
         seller_account=purchase.seller_account,
         fee_amount=money.fee_minor(purchase.amount, purchase.fee_bp),
     )
-    return await shop.providers.named(purchase.rail).start(order)
+    try:
+        return await shop.providers.named(purchase.rail).start(order)
+    except Refused:
+        async with shop.begin() as unit:
+            await give_up(purchase, unit=unit)
+        raise
+
+
+async def give_up(purchase: Purchase, *, unit: Stores) -> None:
+    """The provider does not take it, so nobody can pay it: it failed."""
+    found = await unit.purchases.by_id(purchase.id, lock=True)
+    if found is not None and found.state in OPEN:
+        await unit.purchases.put(replace(found, state="failed", look_at=None))
+        await coupons.release(found.id, coupons=unit.coupons)
 
 
 def choose(pay: str, country: str, *, currency: str, shop: Shop) -> Rail:
@@ -126,13 +142,19 @@ async def _agree(ref: str, order: CheckoutOrder, *, by: Principal, unit: Stores,
     title = await catalogue.find(ref, by=by, titles=unit.catalogue)
     viewer = by
     if order.gift_to is not None:
-        viewer = await entitlements.receiver(
-            order.gift_to, by=by, entitlements=unit.entitlements, people=unit.accounts
-        )
+        viewer = await entitlements.receiver(order.gift_to, by=by, entitlements=unit.entitlements, people=unit.accounts)
     offer = await offers.find(title.id, order.offer, order.version, offers=unit.offers, clock=shop.clock)
     await rights.check(title, viewer, offer, unit=unit, shop=shop)
     coupon = await offers.coupon_for(order.coupon or "", offer, coupons=unit.coupons)
-    return Agreed(title=title, viewer=viewer, offer=offer, price=price(offer, coupon, shop.clock), coupon=coupon)
+    referrer = await referrals.referrer(
+        order.referral or "",
+        buyer=by,
+        seller=title.seller,
+        referrals=unit.referrals,
+        entitlements=unit.entitlements,
+    )
+    paid = price(offer, coupon, shop.clock)
+    return Agreed(title=title, viewer=viewer, offer=offer, price=paid, coupon=coupon, referrer=referrer)
 
 
 async def _same(agreed: Agreed, rail: Rail, *, by: Principal, unit: Stores, shop: Shop) -> Purchase | None:
@@ -168,6 +190,7 @@ async def _open(
         offer=agreed.offer.id,
         offer_version=agreed.offer.version,
         coupon=agreed.price.coupon,
+        referrer=agreed.referrer,
         amount=agreed.price.amount,
         currency=agreed.price.currency,
         rail=rail.provider,
@@ -184,8 +207,7 @@ async def _open(
 
 
 async def _pay(purchase: Purchase, agreed: Agreed, *, unit: Stores, shop: Shop) -> Purchase:
-    now = shop.clock.now()
-    purchase = await books.sell(purchase, unit=unit, now=now, settles_after=shop.settles_after)
+    purchase = await books.sell(purchase, unit=unit, shop=shop)
     await unit.purchases.put(purchase)
     await rights.give(purchase, agreed.offer, unit=unit, shop=shop)
     return purchase

@@ -1,6 +1,8 @@
-"""What a provider says of a payment, booked: paid, refunded, disputed, in whatever order and however often it is heard."""
+"""What a provider says of a payment, booked: paid, refunded, disputed; in any order, and however often."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -8,6 +10,8 @@ from gateway.control.checkout.actions import books, rights
 from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import OPEN, Purchase, Refund, Step, follow
 from gateway.control.coupons import actions as coupons
+from gateway.control.payments import actions as payments
+from gateway.control.payments.actions import Settle
 from gateway.control.payments.providers.base import Charge, Started
 from shared.errors import NotFound
 from shared.ids import new_id
@@ -19,7 +23,7 @@ SYSTEM = "system"
 async def started(purchase: Purchase, begun: Started | None, *, unit: Stores, shop: Shop) -> Purchase:
     """Keep what came of asking a provider (`buy.ask`): where paying goes on, or that it was declined.
 
-    What is paid or set aside already is not booked here: ask the provider for the charge and `hear` it.
+    What is paid or set aside already is not booked here.
     """
     found = await _locked(purchase.id, unit)
     if begun is None or found.state not in OPEN:
@@ -30,6 +34,16 @@ async def started(purchase: Purchase, begun: Started | None, *, unit: Stores, sh
         await coupons.release(found.id, coupons=unit.coupons)
     await unit.purchases.put(found)
     return found
+
+
+async def begun(purchase: Purchase, begun: Started | None, *, unit: Stores, shop: Shop) -> Purchase:
+    """The same, and what was paid at once is booked."""
+    found = await started(purchase, begun, unit=unit, shop=shop)
+    if begun is None or begun.state not in ("authorized", "paid"):
+        return found
+    provider = shop.providers.named(purchase.rail)
+    await payments.look(begun.provider_ref, provider=provider, unit=unit, clock=shop.clock, settle=[booking(shop)])
+    return await _locked(purchase.id, unit)
 
 
 async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purchase:
@@ -55,6 +69,16 @@ async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purcha
     return purchase
 
 
+def booking(shop: Shop) -> Settle[Stores]:
+    """`hear` as what handles providers' events calls it: payments for something else are others'."""
+
+    async def book(rail: str, charge: Charge, unit: Stores) -> None:
+        with suppress(NotFound):
+            await hear(charge, rail=rail, unit=unit, shop=shop)
+
+    return book
+
+
 async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stores, shop: Shop) -> Purchase:
     now = shop.clock.now()
     purchase = replace(purchase, provider_ref=charge.provider_ref or purchase.provider_ref)
@@ -62,14 +86,12 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
         return replace(await _give_back(purchase, charge, unit=unit, shop=shop), state=step.state)
     if step.sale:
         fee = books.rail_fee(purchase, charge)
-        purchase = await books.sell(purchase, unit=unit, now=now, settles_after=shop.settles_after, fee=fee)
+        purchase = await books.sell(purchase, unit=unit, shop=shop, fee=fee)
         purchase = replace(purchase, rail_fee=max(purchase.rail_fee, charge.fee))
     elif step.rail_fee:
         purchase = await books.more_rail_fee(purchase, charge, unit=unit)
     if step.refund:
-        purchase, _ = await books.take(
-            purchase, step.refund, why="refund", to=books.cash(purchase), unit=unit, now=now
-        )
+        purchase, _ = await books.take(purchase, step.refund, why="refund", to=books.cash(purchase), unit=unit, now=now)
     if step.dispute > 0:
         purchase, _ = await books.take(
             purchase, step.dispute, why="dispute", to=books.cash(purchase), unit=unit, now=now

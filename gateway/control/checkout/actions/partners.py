@@ -37,9 +37,7 @@ async def set_partners(
     """
     title = await catalogue.to_change(ref, "offer:write", by=by, titles=titles)
     before = await purchases.partner_handles(title.id)
-    found = [
-        Partner((await sellers.read(one.seller, sellers=directory)).id, one.share_bp) for one in wanted.items
-    ]
+    found = [Partner((await sellers.read(one.seller, sellers=directory)).id, one.share_bp) for one in wanted.items]
     share_out(0, 0, title.seller, partners=found)
     await purchases.set_partners(title.id, found)
     after = await purchases.partner_handles(title.id)

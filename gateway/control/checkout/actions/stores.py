@@ -15,8 +15,10 @@ from gateway.control.entitlements.model import Entitlements
 from gateway.control.ledger.model import Ledger
 from gateway.control.offers.model import OfferRows
 from gateway.control.outbox import Outbox
+from gateway.control.payments.model import ProviderRows
 from gateway.control.payments.providers.open import Providers
 from gateway.control.portal.model import PortalRows
+from gateway.control.referrals.model import ReferralRows
 from gateway.control.wallet.model import Wallets
 from shared.clock import Clock
 
@@ -44,11 +46,18 @@ class Stores(Protocol):
     def entitlements(self) -> Entitlements: ...
     @property
     def portal(self) -> PortalRows: ...
+    @property
+    def providers(self) -> ProviderRows: ...
+    @property
+    def referrals(self) -> ReferralRows: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What the actions of buying share. `origin`: of our pages; `settles_after`: how long earnings are pending."""
+    """What the actions of buying share. `origin`: of our pages; `settles_after`: how long earnings are pending.
+
+    `referral_bp`: basis points of the platform's fee for whose code brought the buyer.
+    """
 
     begin: Begin[Stores]
     providers: Providers
@@ -56,3 +65,4 @@ class Shop:
     origin: str
     legal_entity: str
     settles_after: timedelta
+    referral_bp: int

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from gateway.control.checkout.actions import books
 from gateway.control.checkout.actions.buy import ask
-from gateway.control.checkout.actions.hear import hear, started
-from gateway.control.checkout.actions.stores import Shop
+from gateway.control.checkout.actions.hear import booking, hear, started
+from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import OPEN, Purchase
+from gateway.control.payments import actions as payments
 from gateway.control.payments.providers.base import Charge
-from shared.errors import Conflict, NotFound, Retryable
+from shared.errors import Conflict, Refused, Retryable
 
 #: Purchases that one turn settles, or asks about.
 AT_ONCE = 100
@@ -45,40 +46,55 @@ async def look_after(*, shop: Shop) -> int:
 
 
 async def _look(purchase: Purchase, *, shop: Shop) -> None:
+    over = False
     try:
-        charge = await _charge(purchase, shop=shop)
+        ref = await _at_provider(purchase, shop=shop)
+        async with shop.begin() as unit:
+            charge = await _hear(purchase, ref, unit=unit, shop=shop)
+        over = charge.state in ("declined", "voided", "paid")
     except (Retryable, Conflict):  # it did not answer, or it moves just now
-        charge = None
-    except NotFound:  # it knows of no such payment, so nobody can pay it any more
-        charge = _nothing(purchase)
+        pass
     async with shop.begin() as unit:
-        if charge is not None:
-            await hear(charge, rail=purchase.rail, unit=unit, shop=shop)
         now = await unit.purchases.by_id(purchase.id, lock=True)
         if now is not None and now.look_at is not None:
-            is_over = charge is not None and charge.state in ("declined", "voided", "paid")
-            await unit.purchases.put(replace(now, look_at=None if is_over else shop.clock.now() + AGAIN))
+            await unit.purchases.put(replace(now, look_at=None if over else shop.clock.now() + AGAIN))
 
 
-async def _charge(purchase: Purchase, *, shop: Shop) -> Charge | None:
-    """The payment as its provider has it, after what is still to be done with it there.
+async def _at_provider(purchase: Purchase, *, shop: Shop) -> str | None:
+    """Take what is set aside there, or let go of what nobody paid in time; the payment's reference.
 
-    What was not begun for sure is begun again, which is the same payment: only then can it be let go of.
+    What was not begun for sure is begun again, which is the same payment: only then can it be let go of. None for one
+    that the provider does not take, so that nobody can pay it.
     """
     provider = shop.providers.named(purchase.rail)
-    ref = purchase.provider_ref
+    try:
+        if (ref := purchase.provider_ref) is None:
+            begun = await ask(purchase, shop=shop)
+            if begun is None:
+                return None
+            async with shop.begin() as unit:
+                await started(purchase, begun, unit=unit, shop=shop)
+            ref = begun.provider_ref
+        charge = await provider.find(ref)
+        is_late = shop.clock.now() >= purchase.expires_at or purchase.state not in OPEN
+        if charge.state == "authorized" and purchase.state in OPEN:
+            await provider.capture(ref)
+        elif charge.state in ("open", "authorized") and is_late:
+            await provider.void(ref)
+    except (Conflict, Retryable):
+        raise
+    except Refused:
+        return None
+    return ref
+
+
+async def _hear(purchase: Purchase, ref: str | None, *, unit: Stores, shop: Shop) -> Charge:
     if ref is None:
-        begun = await ask(purchase, shop=shop)
-        if begun is None:
-            return _nothing(purchase)
-        async with shop.begin() as unit:
-            await started(purchase, begun, unit=unit, shop=shop)
-        ref = begun.provider_ref
-    charge = await provider.find(ref)
-    if charge.state == "authorized" and purchase.state in OPEN:
-        return await provider.capture(ref)
-    is_late = shop.clock.now() >= purchase.expires_at or purchase.state not in OPEN
-    return await provider.void(ref) if is_late and charge.state in ("open", "authorized") else charge
+        charge = _nothing(purchase)
+        await hear(charge, rail=purchase.rail, unit=unit, shop=shop)
+        return charge
+    provider = shop.providers.named(purchase.rail)
+    return await payments.look(ref, provider=provider, unit=unit, clock=shop.clock, settle=[booking(shop)])
 
 
 def _nothing(purchase: Purchase) -> Charge:
