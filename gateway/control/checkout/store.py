@@ -62,7 +62,7 @@ order by settle_at limit $2
 DUE_TO_LOOK = "select id from purchase where look_at <= $1 and look_at is not null order by look_at limit $2"
 ADD_REFUND = """
 insert into refund (id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at, done_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, case when $7 = 'done' then $9 end)
+values ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::timestamptz, $9, case when $7 = 'done' then $9 end)
 """
 REFUND = """
 select id, purchase, amount, currency, reason, state, words, created_at, tries from refund where id = $1

@@ -28,8 +28,8 @@ from shared.errors import Conflict
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NEW = Purchase(
     id="pur_1", key="k", kind="title", principal="usr_1", viewer="usr_1", scope="ttl_1", title="ttl_1", seller="slr_1",
-    offer="off_1", offer_version=1, amount=500, currency="USD", rail="sandbox", provider_ref="ref", legal_entity="Usher",
-    fee_bp=1000, created_at=NOW, expires_at=NOW,
+    offer="off_1", offer_version=1, amount=500, currency="USD", rail="sandbox", provider_ref="ref",
+    legal_entity="Usher", fee_bp=1000, created_at=NOW, expires_at=NOW,
 )  # fmt: skip
 
 
