@@ -83,7 +83,7 @@ def test_rental_runs_from_the_first_link_when_no_edge_tells_of_a_play() -> None:
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_admission_says_by_which_right_and_until_when(rights: list[Right], reason: str, until: datetime | None) -> None:
-    found = admit(TITLE, VIEWER, Standing(priced=True, rights=rights), NOW)
+    found = admit(TITLE, VIEWER, standing=Standing(priced=True, rights=rights), now=NOW)
     assert (found.decision.reason, found.until) == (reason, until)
     assert found.right is choose(rights, NOW)
 
@@ -95,27 +95,27 @@ def test_window_of_the_title_ends_every_right() -> None:
         Standing(priced=True, rights=[OWN]),
         Standing(priced=True, rights=[rent()]),
     ):
-        assert admit(title, VIEWER, standing, NOW).until == NOW + HOUR
+        assert admit(title, VIEWER, standing=standing, now=NOW).until == NOW + HOUR
 
 
 def test_free_time_uses_no_rental_up_and_ends_when_the_last_right_does() -> None:
     weekend = [Span(NOW - DAY, NOW + DAY)]
-    found = admit(TITLE, None, Standing(priced=True, free=weekend), NOW)
+    found = admit(TITLE, None, standing=Standing(priced=True, free=weekend), now=NOW)
     assert (found.decision.reason, found.until, found.right) == ("free", NOW + DAY, None)
-    assert admit(TITLE, None, Standing(priced=True, free=weekend), NOW + DAY).decision.reason == "no-right"
-    kept = admit(TITLE, VIEWER, Standing(priced=True, free=weekend, rights=[rent()]), NOW)
+    assert admit(TITLE, None, standing=Standing(priced=True, free=weekend), now=NOW + DAY).decision.reason == "no-right"
+    kept = admit(TITLE, VIEWER, standing=Standing(priced=True, free=weekend, rights=[rent()]), now=NOW)
     assert (kept.decision.reason, kept.until, kept.right) == ("free", NOW + DAY, None)
-    owned = admit(TITLE, VIEWER, Standing(priced=True, free=weekend, rights=[OWN]), NOW)
+    owned = admit(TITLE, VIEWER, standing=Standing(priced=True, free=weekend, rights=[OWN]), now=NOW)
     assert (owned.decision.reason, owned.until) == ("free", None)
 
 
 def test_blocked_viewer_is_refused_whatever_they_own_and_what_is_free() -> None:
     for standing in (Standing(priced=False, blocked=True), Standing(priced=True, blocked=True, rights=[OWN])):
-        assert admit(TITLE, VIEWER, standing, NOW).decision.reason == "blocked"
+        assert admit(TITLE, VIEWER, standing=standing, now=NOW).decision.reason == "blocked"
 
 
 def test_owner_watches_without_an_end() -> None:
     owner = msgspec.structs.replace(VIEWER, assignments=(Assignment("owner", "partner:slr_1"),))
     title = msgspec.structs.replace(TITLE, window_until=NOW + HOUR)
-    found = admit(title, owner, Standing(priced=True, rights=[rent()]), NOW)
+    found = admit(title, owner, standing=Standing(priced=True, rights=[rent()]), now=NOW)
     assert (found.decision.reason, found.until, found.right) == ("owner", None, None)
