@@ -188,5 +188,4 @@ async def test_only_who_sells_makes_sees_and_retires_coupons(control: Control, s
         await ask(http, "POST", "sellers/studio/coupons", 403, code="MINE", percent=100)
         await ask(http, "DELETE", "sellers/studio/coupons/SPRING", 403)
         assert (await http.get("/v1/sellers/studio/coupons")).status_code == 403
-    body = {"code": "MINE", "percent": 100, "title": shop.title}
-    await ask(rival.http, "POST", "sellers/rival/coupons", 422, **body)
+    await ask(rival.http, "POST", "sellers/rival/coupons", 422, code="MINE", percent=100, title=shop.title)

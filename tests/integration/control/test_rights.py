@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from gateway.control.entitlements import actions as entitlements
+from gateway.control.entitlements.model import NewRight
 from gateway.control.worker import streams
 from shared.errors import Conflict, Forbidden, Gone, UsherError
 from shared.events import REVOKED, Envelope
@@ -286,9 +287,7 @@ async def test_two_purchases_of_the_same_thing_at_once_give_it_once(
             assert found is not None and buyer is not None
             await entitlements.check_buyer(found, buyer, entitlements=unit.entitlements, now=control.clock.now())
             await asyncio.sleep(0.01)
-            right = entitlements.NewRight(
-                principal=viewer.id, scope=title["id"], source=f"pur_{number}", term="own", hours=None
-            )
+            right = NewRight(principal=viewer.id, scope=title["id"], source=f"pur_{number}", term="own", hours=None)
             await entitlements.give(right, entitlements=unit.entitlements, outbox=unit.outbox, clock=control.clock)
             return "bought"
 

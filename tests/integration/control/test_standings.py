@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title
 from gateway.control.entitlements import actions as entitlements
+from gateway.control.entitlements.model import Standing
 from gateway.control.entitlements.standings import RedisStandings
 from tests.support.control import Control, register
 from tests.support.market import ask, sell, tell
@@ -97,20 +98,22 @@ async def test_what_is_kept_counts_no_more_when_a_right_a_block_or_an_offer_chan
 async def test_entry_read_before_a_change_is_not_taken_for_one_read_after_it(house: House) -> None:
     control, viewer = house.control, house.viewer
     source = await sell(control, viewer.id, house.title.id)
-    real = house.standings._ask
 
-    async def slow(title: Title, by: Principal | None) -> Any:
-        found = await real(title, by)
-        async with control.wiring["begin"]() as unit:
-            await entitlements.take_back(
-                source, title, entitlements=unit.entitlements, outbox=unit.outbox, clock=control.clock
-            )
-        await tell(control)
-        return found
+    class Slow(RedisStandings):
+        """Takes the right back between reading and keeping it."""
 
-    house.standings._ask = slow  # type: ignore[method-assign]
+        async def _ask(self, title: Title, viewer: Principal | None) -> Standing:
+            found = await super()._ask(title, viewer)
+            async with control.wiring["begin"]() as unit:
+                await entitlements.take_back(
+                    source, title, entitlements=unit.entitlements, outbox=unit.outbox, clock=control.clock
+                )
+            await tell(control)
+            return found
+
+    quick, house.standings = house.standings, Slow(control.wiring["events"], house.asked.begin)
     assert await house.reason(viewer) == "purchase"
-    house.standings._ask = real  # type: ignore[method-assign]
+    house.standings = quick
     assert await house.reason(viewer) == "no-right"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from gateway.control.entitlements.model import Decision, Facts, decide
+from gateway.control.entitlements.model import Decision, Facts, Reason, decide
 
 NAMES = Facts.__struct_fields__
 
@@ -19,9 +19,10 @@ def expected(facts: Facts) -> Decision:
         return Decision(False, "outside-window")
     if facts.blocked:
         return Decision(False, "blocked")
-    for reason in ("free", "owner", "admin", "grant", "purchase", "rent", "view"):
+    reasons: tuple[Reason, ...] = ("free", "owner", "admin", "grant", "purchase", "rent", "view")
+    for reason in reasons:
         if getattr(facts, reason):
-            return Decision(True, reason)  # type: ignore[arg-type]
+            return Decision(True, reason)
     return Decision(False, "right-ended" if facts.ended else "no-right")
 
 

@@ -17,7 +17,7 @@ from shared.money import Money
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-SALE = {"starts_at": NOW - HOUR, "ends_at": NOW + HOUR}
+SALE: dict[str, Any] = {"starts_at": NOW - HOUR, "ends_at": NOW + HOUR}
 CLOCK = ManualClock(NOW)
 
 
