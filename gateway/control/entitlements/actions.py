@@ -32,15 +32,16 @@ ENDED, BLOCKED = "right-ended", "blocked"
 
 async def may_watch(title: Title, viewer: Principal | None, *, entitlements: Entitlements, now: datetime) -> Admission:
     """Whether `viewer` may watch now, by which right, and when that ends: by what the database holds at this moment."""
-    return admit(title, viewer, await entitlements.standing(title.id, viewer.id if viewer else None), now)
+    standing = await entitlements.standing(title.id, viewer.id if viewer else None)
+    return admit(title, viewer, standing=standing, now=now)
 
 
 async def may_see(title: Title, viewer: Principal | None, *, standings: Standings, now: datetime) -> Admission:
     """The same for what is shown: by what is kept, but nobody who has just paid is told that they have not."""
-    admission = admit(title, viewer, await standings.of(title, viewer), now)
+    admission = admit(title, viewer, standing=await standings.of(title, viewer), now=now)
     if admission.decision.allow or viewer is None:
         return admission
-    return admit(title, viewer, await standings.anew(title, viewer), now)
+    return admit(title, viewer, standing=await standings.anew(title, viewer), now=now)
 
 
 async def begin(

@@ -226,7 +226,7 @@ def decide(facts: Facts) -> Decision:
     return next((Decision(allow, reason) for applies, allow, reason in lines if applies), Decision(False, "no-right"))
 
 
-def admit(title: Title, viewer: Principal | None, standing: Standing, now: datetime) -> Admission:
+def admit(title: Title, viewer: Principal | None, *, standing: Standing, now: datetime) -> Admission:
     """Whether `viewer` may watch now, by which right, and when that ends at the latest."""
     used = choose(standing.rights, now)
     free = [span for span in standing.free if span.holds(now)]

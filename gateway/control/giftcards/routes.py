@@ -59,5 +59,5 @@ ROUTES: list[Route] = [
         problems=(404, 409),
         tag="value",
     ),
-    Route(method="GET", path="/v1/gift-cards", handler=list_gift_cards, limit=READ, returns=GiftCards, tag="value"),
+    Route(method="GET", path="/v1/gift-cards", handler=list_gift_cards, limit=READ, returns=GiftCards),
 ]

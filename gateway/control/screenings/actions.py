@@ -72,11 +72,10 @@ class Signer:
         return tokens.mint(claims, self._key or keys.signing_key(current))
 
 
-def allow(admission: Admission, viewer: Principal | None, title: Title) -> Admission:
-    """The admission, where it is one. Raises what stands in the way."""
+def allow(admission: Admission, viewer: Principal | None, title: Title) -> None:
+    """Raises what stands in the way of watching."""
     if not admission.decision.allow:
         raise refusal(admission.decision, viewer, title)
-    return admission
 
 
 async def begin(
