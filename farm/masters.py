@@ -39,10 +39,10 @@ class Masters:
         """
         path = self._folder / _name(key)
         with _opened(path.with_suffix(".lock")) as lock:
-            await unless(stop, self._hold(lock, bucket, key, sha256))
+            await unless(stop, self._hold(lock, bucket, key, sha256=sha256))
             yield path
 
-    async def _hold(self, lock: int, bucket: Bucket, key: str, sha256: str) -> None:
+    async def _hold(self, lock: int, bucket: Bucket, key: str, *, sha256: str) -> None:
         """Have the copy there and a share of its lock, as all have who read it; one alone fetches it."""
         path = self._folder / _name(key)
         while True:
