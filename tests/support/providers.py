@@ -48,6 +48,8 @@ class Hands(Protocol):
 class StripeHands:
     """At the fake Stripe, by the real SDK."""
 
+    provider: Stripe
+
     def __init__(self, server: StripeServer, provider: Stripe) -> None:
         self.server, self.provider = server, provider
         self._disputes: dict[str, str] = {}
