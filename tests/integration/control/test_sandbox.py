@@ -137,5 +137,7 @@ async def test_sandbox_that_is_not_in_use_answers_to_nobody(settings: ControlSet
 @pytest.mark.parametrize("amount", [50, 2**53 + 1, 10**30])
 async def test_huge_amount_stays_exact(control: Control, amount: int) -> None:
     path = await begun(control, amount=amount)
+    shown = (await control.http.get(path)).json()["amount"]
+    assert (int(shown), isinstance(shown, str)) == (amount, amount >= 2**53)
     await pay(control, path, NUMBERS["approve"])
     assert (await provider_of(control).find(path.rpartition("/")[2])).amount == amount
