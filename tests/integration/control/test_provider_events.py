@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import time
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +15,8 @@ from stripe import WebhookSignature
 
 from gateway.control.payments import actions
 from gateway.control.payments.model import MAX_WEBHOOK_BYTES, put_off_s
-from gateway.control.payments.providers.base import Charge
+from gateway.control.payments.providers.base import Charge, Provider
+from gateway.control.payments.providers.open import Providers
 from gateway.control.payments.providers.stripe import Stripe
 from gateway.control.worker import process
 from shared.clock import ManualClock
@@ -21,6 +24,7 @@ from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK, FolderSecrets
 from shared.settings import ControlSettings
 from tests.fakes.stripe_server import StripeServer, stripe_server
 from tests.support.control import Control, code_of, running_control
+from tests.support.patience import until
 from tests.support.providers import OLD_SECRET, SECRET, SandboxHands, StripeHands, Webhook, order
 
 DOOR = "/v1/webhooks/stripe"
@@ -256,6 +260,55 @@ async def test_payer_who_comes_back_before_the_webhook_is_booked_at_once(till: T
         await till.send(one)
     await till.work()
     assert set(till.booked) == {charge} and len(await till.control.events("payment.changed")) == 1
+
+
+class Gate:
+    """Stripe, whose first answer about a session is on its way for as long as the test wants."""
+
+    def __init__(self, provider: Stripe) -> None:
+        self._provider = provider
+        self.answered, self.opened = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+    async def find(self, ref: str) -> Charge:
+        """As it was when it was asked for."""
+        charge = await self._provider.find(ref)
+        if ref == charge.provider_ref and not self.answered.is_set():
+            self.answered.set()
+            await self.opened.wait()
+        return charge
+
+
+async def test_two_workers_never_book_an_older_payment_over_a_newer_one(till: Till) -> None:
+    ref = await till.paid()
+    by_intent = [one for one in till.hands.server.deliveries(SECRET) if b'"payment_intent.succeeded"' in one[1]]
+    gate, wiring = Gate(till.hands.provider), till.control.wiring
+    gated = Providers(wiring["providers"].rails, {"stripe": cast(Provider, gate)})
+
+    def worker() -> asyncio.Task[bool]:
+        return asyncio.create_task(
+            actions.handle(gated, begin=wiring["begin"], clock=wiring["clock"], settle=[till.book])
+        )
+
+    await till.send(by_intent[0])
+    first = worker()
+    await gate.answered.wait()
+    await till.hands.provider.refund(ref, 400, "k1")
+    by_session = [one for one in till.hands.server.deliveries(SECRET) if b'"checkout.session.completed"' in one[1]]
+    await till.send(by_session[0])
+    second = worker()
+
+    async def waits() -> bool:
+        asked = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+        return second.done() or bool(await till.control.rows(asked))
+
+    await until(waits)
+    gate.opened.set()
+    assert await asyncio.gather(first, second) == [True, True]
+    assert [charge.refunded for charge in till.booked] == [0, 400]
+    assert (await till.known(ref)) == await till.hands.provider.find(ref)
 
 
 async def test_sellers_account_that_changed_is_told(till: Till) -> None:
