@@ -128,8 +128,11 @@ async def test_payment_nobody_began_is_not_found(control: Control) -> None:
 async def test_sandbox_that_is_not_in_use_answers_to_nobody(settings: ControlSettings, clock: ManualClock) -> None:
     (settings.secrets_dir / "stripe-key").write_text("sk_test_1")
     (settings.secrets_dir / "stripe-webhook").write_text(SECRET)
+    async with running_control(settings, clock) as control:
+        path = await begun(control)
     async with running_control(replace(settings, payments="stripe"), clock) as control:
-        assert code_of(await control.http.get("/v1/sandbox/payments/sbx_0")) == (404, "not-found")
+        assert code_of(await control.http.get(path)) == (404, "not-found")
+        assert await pay(control, path, NUMBERS["approve"]) == (404, "not-found")
         assert code_of(await control.http.post("/v1/webhooks/sandbox", content=b"x")) == (404, "not-found")
         assert not await process.run_sandbox(control.wiring)
 
