@@ -35,6 +35,7 @@ PLAIN = {
     "/forgot": "forgot",
     "/register": "register",
     "/reset": "reset",
+    "/sandbox/{ref}": "sandbox",
 }
 #: Pages that make no sense without a login.
 PRIVATE = {"/account": "account", "/portal": "portal", "/studio": "studio", "/studio/{id}": "studio"}

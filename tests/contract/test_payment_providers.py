@@ -188,3 +188,10 @@ async def test_webhook_that_is_forged_cut_or_of_another_sender_is_refused(hands:
         with pytest.raises(BadWebhook):
             hands.provider.events(*one)
     assert hands.provider.events(headers, body) is not None
+
+
+async def test_webhook_that_was_signed_long_ago_is_refused(hands: Hands) -> None:
+    await paid(hands)
+    headers, body = await hands.old_webhook()
+    with pytest.raises(BadWebhook):
+        hands.provider.events(headers, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from gateway.control.payments.providers.base import Order, Provider, Started, Tariff
 from gateway.control.payments.providers.sandbox import Sandbox
 from gateway.control.payments.providers.stripe import Stripe
+from gateway.control.payments.providers.stripe_values import TOLERANCE_S
 from gateway.control.sandbox import actions, model
 from gateway.control.sandbox.model import Notice, Payment
 from shared.clock import ManualClock
@@ -43,10 +45,13 @@ class Hands(Protocol):
     async def answer(self, ref: str, *, passed: bool) -> None: ...
     async def dispute(self, ref: str, *, won: bool | None = None) -> None: ...
     async def webhooks(self) -> list[Webhook]: ...
+    async def old_webhook(self) -> Webhook: ...
 
 
 class StripeHands:
     """At the fake Stripe, by the real SDK."""
+
+    provider: Stripe
 
     def __init__(self, server: StripeServer, provider: Stripe) -> None:
         self.server, self.provider = server, provider
@@ -66,6 +71,9 @@ class StripeHands:
 
     async def webhooks(self) -> list[Webhook]:
         return self.server.deliveries(SECRET, shuffled=random.Random(7))
+
+    async def old_webhook(self) -> Webhook:
+        return self.server.deliveries(SECRET, at=int(time.time()) - TOLERANCE_S - 1)[0]
 
 
 class SandboxHands:
@@ -95,6 +103,11 @@ class SandboxHands:
 
         await actions.deliver(send, begin=self._control.wiring["begin"], clock=self._control.clock)
         return sent * 2
+
+    async def old_webhook(self) -> Webhook:
+        sent = await self.webhooks()
+        self._control.clock.advance(model.TOLERANCE_S + 1)
+        return sent[0]
 
     async def _change(self, ref: str, how: Callable[[Payment], Payment]) -> None:
         async with self._control.wiring["begin"]() as unit:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gateway.control.payments.providers.base import Charge, ChargeState, Order, Tariff
 from shared.errors import BadWebhook, Conflict, Invalid
+from shared.money import to_json
 
 NAME = "sandbox"
 #: The sandbox keeps as much of a payment as card companies do, so that books look as they will.
@@ -99,7 +100,7 @@ class Page(msgspec.Struct, frozen=True):
     """What the pay page shows. `state` is the payment's; `cards` are the numbers and what they do."""
 
     description: str
-    amount: int
+    amount: int | str
     currency: str
     state: State
     words: str
@@ -236,7 +237,7 @@ def page_of(payment: Payment) -> Page:
     """What the payer sees."""
     return Page(
         description=payment.description,
-        amount=payment.amount,
+        amount=to_json(payment.amount),
         currency=payment.currency,
         state=payment.state,
         words=payment.words,

@@ -24,6 +24,7 @@ PATHS = [
     "/register",
     "/forgot",
     "/reset?token=x",
+    "/sandbox/sbx_1",
     "/setup",
     "/docs",
     "/docs/problems",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gateway.control.db import Begin
 from gateway.control.payments.providers.base import Provider, Rail, parse_rails
@@ -14,9 +14,6 @@ from shared.clock import Clock
 from shared.errors import Misconfigured, NotFound
 from shared.secrets import Secrets
 from shared.settings import ControlSettings
-
-if TYPE_CHECKING:  # wiring opens the providers
-    from gateway.control.wiring import Unit
 
 #: Each module has `open_provider(stack, parts)`.
 TABLE = {
@@ -27,11 +24,11 @@ TABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a provider may be made of."""
+    """What a provider may be made of. `begin` gives the stores of all features, of which each asks for its own."""
 
     settings: ControlSettings
     secrets: Secrets
-    begin: Begin[Unit]
+    begin: Begin[Any]
     clock: Clock
 
 

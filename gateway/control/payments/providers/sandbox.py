@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
 
 from gateway.control.db import Begin
 from gateway.control.payments.providers.base import Charge, Order, ProviderEvent, Quote, Started
@@ -16,16 +15,13 @@ from gateway.control.sandbox.model import NAME, SIGNATURE, TARIFF, Notice, Payme
 from shared.clock import Clock
 from shared.secrets import SESSION_HMAC, Secrets
 
-if TYPE_CHECKING:  # wiring opens the providers
-    from gateway.control.wiring import Unit
-
 
 class Sandbox:
     """Pays by test cards. Each call is a transaction of its own on our database."""
 
     name = NAME
 
-    def __init__(self, begin: Begin[Unit], secrets: Secrets, *, clock: Clock, origin: str) -> None:
+    def __init__(self, begin: Begin[actions.Stores], secrets: Secrets, *, clock: Clock, origin: str) -> None:
         self._begin, self._secrets, self._clock, self._origin = begin, secrets, clock, origin.rstrip("/")
 
     def quote(self, amount: int, currency: str) -> Quote:
