@@ -26,6 +26,7 @@ from gateway.control.headers import SecurityHeaders
 from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
+from gateway.control.payees.routes import ROUTES as PAYEES
 from gateway.control.payments.routes import ROUTES as PAYMENTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
@@ -88,6 +89,7 @@ ROUTES: list[Route] = [
     *ENTITLEMENTS,
     *REVOCATIONS,
     *FLAGS,
+    *PAYEES,
     *PAYMENTS,
     *SANDBOX,
     *OWN,

@@ -30,6 +30,7 @@ from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.outbox import Outbox
+from gateway.control.payees.store import PayeeStore
 from gateway.control.payments.providers.open import Parts, Providers, open_providers
 from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
@@ -74,6 +75,7 @@ class Unit:
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
         self.idempotency = IdempotencyStore(connection)
+        self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
         self.sandbox = SandboxStore(connection)
         self.outbox = Outbox(connection)
