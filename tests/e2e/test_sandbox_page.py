@@ -1,4 +1,4 @@
-"""The sandbox's pay page in a browser: a card that is declined, the bank's question, paying, leaving; desk and phone."""
+"""The sandbox's pay page in a browser: a declined card, the bank's question, paying, leaving; desk and phone."""
 
 from __future__ import annotations
 
