@@ -288,7 +288,7 @@ def _meanwhile() -> Iterator[None]:
     except KeyReused:
         raise
     except Invalid as error:
-        raise Conflict(str(error), **error.details) from error
+        raise Conflict(str(error)) from error
 
 
 def _struct(found: stripe.StripeObject, kind: type[Struct]) -> Struct:
