@@ -12,7 +12,8 @@
     │   │   ├── SeatsFull        every screen this right allows is in use
     │   │   ├── InFlight         a request with the same idempotency key is not answered yet
     │   │   ├── Insufficient     an account holds less than what is to be taken from it
-    │   │   └── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   ├── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   └── PriceChanged     an offer says something else by now than what the buyer saw
     │   ├── Declined             the payer's bank does not pay
     │   ├── Gone                 it was here and will not come back
     │   ├── TooLarge             more bytes than the limit
@@ -122,6 +123,12 @@ class HoldClosed(Conflict):
     """What was set aside is not open any more; `details["state"]` says what became of it."""
 
     code = "hold-closed"
+
+
+class PriceChanged(Conflict):
+    """The price changed meanwhile; `details["offer"]` is what is offered now."""
+
+    code = "price-changed"
 
 
 class Declined(Refused):

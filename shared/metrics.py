@@ -80,6 +80,7 @@ HTTP_SECONDS = _histogram(
 LIMITED = _counter("usher_limited_total", "requests refused by a rate limit, by route", ("route",))
 LIMITS_OPEN = _counter("usher_limits_open_total", "requests let through because Redis did not answer the rate limit")
 ERRORS = _counter("usher_errors_total", "errors nobody expected, by place", ("place",))
+REFUNDS_FAILED = _counter("usher_refunds_failed_total", "refunds that a payment provider will not do by itself")
 PROVIDER_EVENTS = _counter("usher_provider_events_total", "events of payment providers taken in", ("provider",))
 PROVIDER_EVENTS_WAITING = _gauge("usher_provider_events_waiting", "events of payment providers not yet handled")
 PROVIDER_FAILURES = _counter(

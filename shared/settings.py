@@ -160,12 +160,24 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     beat_s: Annotated[int, Meta(ge=1), doc("seconds between the watch page's signs of life while it is paused")] = 15
     upload_limit_bytes: Annotated[int, Meta(ge=1), doc("largest master, in bytes")] = 20 << 30
     upload_expiry_s: Annotated[int, Meta(ge=60), doc("seconds after which an untouched upload is dropped")] = 86400
+    earnings_hold_days: Annotated[
+        int, Meta(ge=0, le=365), doc("days until what a sale brought its seller may be taken out")
+    ] = 7
+    payout_hold_days: Annotated[
+        int, Meta(ge=0, le=365), doc("days a withdrawal waits, where its rail has no terms of its own")
+    ] = 3
+    display_currency: Annotated[
+        str, doc("currency in which amounts are told besides their own; a viewer may choose another")
+    ] = "USD"
     bot_check: Annotated[Literal["off", "pow", "turnstile"], doc("what register asks of a browser")] = "off"
     bot_check_bits: Annotated[
         int, Meta(ge=1, le=32), doc("zero bits a proof of work begins with; one more doubles the work")
     ] = 16
     turnstile_site_key: Annotated[str, doc("Turnstile's public key")] = ""
     turnstile_secret: Annotated[str, doc("Turnstile's secret key", secret=True)] = ""
+    referral_bp: Annotated[
+        int, Meta(ge=0, le=10_000), doc("basis points of the platform's fee that go to whoever brought the buyer")
+    ] = 2000
     mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
     payments: Annotated[
         str, doc("payment providers, the first that serves a payer is taken: name[@company][:countries][/currencies] …")

@@ -19,18 +19,23 @@ from gateway.control import openapi
 from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
+from gateway.control.checkout.routes import ROUTES as CHECKOUT
+from gateway.control.coupons.routes import ROUTES as COUPONS
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
 from gateway.control.farms.routes import ROUTES as FARMS
 from gateway.control.flags.routes import ROUTES as FLAGS
+from gateway.control.giftcards.routes import ROUTES as GIFT_CARDS
 from gateway.control.headers import SecurityHeaders
 from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
+from gateway.control.offers.routes import ROUTES as OFFERS
 from gateway.control.payees.routes import ROUTES as PAYEES
 from gateway.control.payments.routes import ROUTES as PAYMENTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
+from gateway.control.referrals.routes import ROUTES as REFERRALS
 from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
 from gateway.control.sandbox.routes import ROUTES as SANDBOX
@@ -38,6 +43,7 @@ from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
 from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
+from gateway.control.wallet.routes import ROUTES as WALLET
 from gateway.control.watching.routes import ROUTES as WATCHING
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
@@ -87,8 +93,14 @@ ROUTES: list[Route] = [
     *SCREENINGS,
     *WATCHING,
     *ENTITLEMENTS,
+    *OFFERS,
+    *COUPONS,
+    *GIFT_CARDS,
+    *REFERRALS,
     *REVOCATIONS,
     *FLAGS,
+    *WALLET,
+    *CHECKOUT,
     *PAYEES,
     *PAYMENTS,
     *SANDBOX,

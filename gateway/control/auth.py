@@ -21,13 +21,16 @@ ROLES: Mapping[str, frozenset[str]] = {
     "moderator": frozenset(
         {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "playback:revoke"}
     ),
-    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read"}),
-    "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "audit:read", "flag:read"}),
-    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*"}),
+    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read"}),
+    "auditor": frozenset(
+        {"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "audit:read", "flag:read"}
+    ),
+    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"})
+    | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}
     )
-    | {"job:*"},
+    | {"job:*", "offer:*"},
     "uploader": frozenset({"seller:read", "title:read", "title:watch", "title:upload", "job:read"}),
 }
 #: Verbs a seller's role never gives, whatever its pattern says: they are the platform's.

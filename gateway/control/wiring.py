@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -20,21 +21,29 @@ from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
+from gateway.control.checkout.actions import Shop
+from gateway.control.checkout.store import PurchaseStore
+from gateway.control.coupons.store import CouponStore
 from gateway.control.db import Begin, Connection, Database, open_pool
+from gateway.control.entitlements.model import Standings
+from gateway.control.entitlements.standings import RedisStandings
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.farms.store import FarmStore
 from gateway.control.flags.store import FlagStore
+from gateway.control.giftcards.store import GiftCardStore
 from gateway.control.idempotency.store import IdempotencyStore
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
+from gateway.control.offers.store import OfferStore
 from gateway.control.outbox import Outbox
 from gateway.control.payees.store import PayeeStore
 from gateway.control.payments.providers.open import Parts, Providers, open_providers
 from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.referrals.store import ReferralStore
 from gateway.control.sandbox.store import SandboxStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
@@ -44,6 +53,7 @@ from gateway.control.subtitles.store import SubtitleStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
+from gateway.control.wallet.store import WalletStore
 from gateway.control.watching.store import WatchStore
 from gateway.control.watching.timelines import Timelines
 from shared.clock import Clock, SystemClock
@@ -69,11 +79,17 @@ class Unit:
         self.jobs = JobStore(connection)
         self.subtitles = SubtitleStore(connection)
         self.entitlements = EntitlementStore(connection)
+        self.offers = OfferStore(connection)
+        self.coupons = CouponStore(connection)
+        self.gift_cards = GiftCardStore(connection)
+        self.referrals = ReferralStore(connection)
         self.farms = FarmStore(connection)
         self.flags = FlagStore(connection)
         self.screenings = ScreeningStore(connection)
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
+        self.purchases = PurchaseStore(connection)
+        self.wallet = WalletStore(connection)
         self.idempotency = IdempotencyStore(connection)
         self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
@@ -109,7 +125,9 @@ class Wiring(TypedDict):
     cdn: Cdn
     timelines: Timelines
     seats: Seats
+    standings: Standings
     providers: Providers
+    shop: Shop
 
 
 @asynccontextmanager
@@ -131,6 +149,7 @@ async def wire(
         upload_locks = PostgresLocks(settings.database_url)
         stack.push_async_callback(upload_locks.close)
         sessions = Sessions(secrets, clock, settings.session_token_ttl)
+        providers = await open_providers(stack, Parts(settings, secrets, begin, clock))
         yield Wiring(
             settings=settings,
             pool=pool,
@@ -158,7 +177,9 @@ async def wire(
             timelines=Timelines(begin, bucket),
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
-            providers=await open_providers(stack, Parts(settings, secrets, begin, clock)),
+            standings=RedisStandings(events, begin),
+            providers=providers,
+            shop=_shop(settings, begin, clock=clock, providers=providers),
         )
 
 
@@ -166,6 +187,18 @@ async def _redis(stack: AsyncExitStack, url: str) -> Redis:
     client: Redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _shop(settings: ControlSettings, begin: Begin[Unit], *, clock: Clock, providers: Providers) -> Shop:
+    return Shop(
+        begin=begin,
+        providers=providers,
+        clock=clock,
+        origin=settings.public_origin,
+        legal_entity=settings.legal_entity,
+        settles_after=timedelta(days=settings.earnings_hold_days),
+        referral_bp=settings.referral_bp,
+    )
 
 
 def _sender(settings: ControlSettings) -> str:

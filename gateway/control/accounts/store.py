@@ -115,6 +115,9 @@ delete from watching where principal = $1
 DELETE_SCREENINGS = """
 delete from screening where principal = $1
 """
+DELETE_REFERRAL = """
+delete from referral where principal = $1
+"""
 FORGET_WATCHING = (KEEP_SUMS, DELETE_DAYS, DELETE_SEGMENTS, DELETE_WATCHING, DELETE_SCREENINGS)
 DELETE_PRINCIPAL = """
 update principal set deleted_at = $2 where id = $1
@@ -126,8 +129,19 @@ PERSON = {
     "devices": "select public_id as id, name, place, created_at, last_seen from login where principal = $1",
     "roles": "select role, scope, created_at from assignment where principal = $1 order by scope, role",
     "entitlements": """
-        select scope, kind, created_at, ends_at, revoked_at from entitlement where principal = $1 order by created_at
+        select scope, kind, term, created_at, first_play_at, ends_at, revoked_at from entitlement where principal = $1
+        order by created_at
         """,
+    "coupons": """
+        select c.code, c.seller, u.purchase, u.at from coupon_use u join coupon c on c.id = u.coupon
+        where u.principal = $1 order by u.at
+        """,
+    "gift_cards": """
+        select id, hint, amount, currency, created_at, redeemed_at from gift_card where bought_by = $1
+        order by created_at
+        """,
+    "referral": "select code, created_at from referral where principal = $1",
+    "blocked": "select seller, created_at from blocked_viewer where principal = $1 order by created_at",
     "uploads": """
         select id, title, filename, size_bytes, state, created_at, completed_at from upload
         where principal = $1 order by created_at
@@ -287,7 +301,7 @@ class AccountStore:
         # First of all: from here on nothing new is stored about somebody who leaves.
         await self._connection.execute(DELETE_PRINCIPAL, principal, at)
         await self.end_logins(principal)
-        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_ACCOUNT, *FORGET_WATCHING):
+        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_REFERRAL, DELETE_ACCOUNT, *FORGET_WATCHING):
             await self._connection.execute(query, principal)
 
     async def sweep(self, at: datetime) -> None:

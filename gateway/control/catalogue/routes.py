@@ -20,6 +20,7 @@ from gateway.control.catalogue.model import (
 from gateway.control.catalogue.paging import decode_cursor, encode_cursor, page_size
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
+from gateway.control.offers import actions as offers
 from gateway.control.route import Call, Route
 from shared.errors import NotFound
 from shared.storage import names
@@ -48,6 +49,7 @@ async def create_title(call: Call[NewTitle]) -> TitleView:
         title = await actions.create(
             call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox, clock=call.wiring["clock"]
         )
+        await offers.follow(title, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"])
     return page(title, call.principal)
 
 
@@ -64,6 +66,8 @@ async def change_title(call: Call[TitleChange]) -> TitleView:
         title = await actions.change(
             call.path("title"), call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox
         )
+        if {"price_minor", "currency"} & call.body.fields().keys():
+            await offers.follow(title, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"])
     return page(title, call.principal)
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from gateway.control.auth import Principal
 from gateway.control.catalogue.model import Title, card
 from gateway.control.entitlements import actions as entitlements_actions
-from gateway.control.entitlements.model import Entitlements
+from gateway.control.entitlements.model import Admission, Entitlements
 from gateway.control.jobs.model import Jobs
 from gateway.control.jobs.progress import view
 from gateway.control.outbox import Outbox
@@ -72,12 +72,30 @@ class Signer:
         return tokens.mint(claims, self._key or keys.signing_key(current))
 
 
-async def allow(title: Title, viewer: Principal | None, *, entitlements: Entitlements, clock: Clock) -> datetime | None:
-    """When the right to watch ends (None: nothing ends it). Raises what stands in the way."""
-    decision, end = await entitlements_actions.may_watch(title, viewer, entitlements=entitlements, now=clock.now())
-    if not decision.allow:
-        raise refusal(decision, viewer, title)
-    return end
+def allow(admission: Admission, viewer: Principal | None, title: Title) -> None:
+    """Raises what stands in the way of watching."""
+    if not admission.decision.allow:
+        raise refusal(admission.decision, viewer, title)
+
+
+async def begin(
+    admission: Admission,
+    title: Title,
+    viewer: Principal,
+    *,
+    sid: str,
+    link_at: datetime,
+    entitlements: Entitlements,
+    redis: Redis,
+) -> str:
+    """The session a link is for: `sid`, but of one view the same as before, unless that was ended."""
+    right = admission.right
+    if right is None:
+        return sid
+    fresh = right.sid is not None and await is_over(viewer.sub, right.sid, redis=redis)
+    return await entitlements_actions.begin(
+        right, title, sid=sid, fresh=fresh, link_at=link_at, entitlements=entitlements
+    )
 
 
 async def session_of(viewer: Principal | None, *, redis: Redis) -> str:
@@ -90,13 +108,19 @@ async def session_of(viewer: Principal | None, *, redis: Redis) -> str:
     try:
         held = await seats.live(redis, viewer.sub)
         sid = next((seat.sid for seat in held if seat.device == viewer.device), None)
-        # A session that was ended is refused for good, though its lease may still run.
-        over = sid is not None and (
-            await redis.hexists(seats.keys(viewer.sub)[2], sid) or await redis.hexists(REVOKED, f"sid:{sid}")
-        )
     except (RedisError, OSError):
         return new_session_id()
-    return new_session_id() if sid is None or over else sid
+    # A session that was ended is refused for good, though its lease may still run.
+    return new_session_id() if sid is None or await is_over(viewer.sub, sid, redis=redis) else sid
+
+
+async def is_over(sub: str, sid: str, *, redis: Redis) -> bool:
+    """Whether a session was ended before its time. fails="open": without Redis it was not, and the edge says so."""
+    try:
+        gone = seats.keys(sub)[2]
+        return bool(await redis.hexists(gone, sid) or await redis.hexists(REVOKED, f"sid:{sid}"))
+    except (RedisError, OSError):
+        return False
 
 
 def link(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from gateway.control.accounts import actions as accounts
+from gateway.control.checkout import actions as checkout
 from gateway.control.flags import actions as flags
 from gateway.control.idempotency import actions as idempotency
 from gateway.control.jobs import actions as jobs
@@ -25,7 +26,7 @@ from gateway.control.worker import relay, streams
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
-from gateway.control.worker.turns import REAP, SWEEP, turn
+from gateway.control.worker.turns import LOOK_AFTER, REAP, REFUND, SWEEP, turn
 from shared import seats
 from shared.events import EDGE_STREAM, FARM_STREAM
 from shared.jobs import QUEUES
@@ -42,6 +43,8 @@ from shared.metrics import (
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 #: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
+#: Earnings become available by days, a payment that nobody hears of by minutes, a refund at once.
+SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
 #: A payer who comes back from paying waits for these two.
 PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
@@ -74,7 +77,13 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
         group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
-        events_step = partial(payments.handle, wiring["providers"], begin=begin, clock=clock)
+        events_step = partial(
+            payments.handle,
+            wiring["providers"],
+            begin=begin,
+            clock=clock,
+            settle=[checkout.booking(wiring["shop"])],
+        )
         group.create_task(forever("handle provider events", events_step, every_s=PROVIDER_EVENTS_S))
         group.create_task(forever("sandbox", partial(run_sandbox, wiring), every_s=SANDBOX_S))
         for name, work, every_s in (
@@ -83,6 +92,9 @@ async def run(wiring: Wiring) -> None:
             ("copy flags", copy_flags, FLAGS_S),
             ("gauges", set_gauges, GAUGES_S),
             ("expire holds", expire_holds, HOLDS_S),
+            ("settle earnings", settle_earnings, SETTLE_S),
+            ("look after payments", look_after_payments, PAYMENTS_S),
+            ("ask for refunds", ask_for_refunds, REFUNDS_S),
             ("snapshots", take_snapshots, SNAPSHOT_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
@@ -159,6 +171,25 @@ async def copy_flags(wiring: Wiring) -> None:
 async def expire_holds(wiring: Wiring) -> None:
     """Free what holds that are over set aside; workers share them out among themselves."""
     await ledger.expire(begin=wiring["begin"], now=wiring["clock"].now())
+
+
+async def settle_earnings(wiring: Wiring) -> None:
+    """Make earnings available whose days have passed; the same from two workers is one."""
+    await checkout.settle(shop=wiring["shop"])
+
+
+async def look_after_payments(wiring: Wiring) -> None:
+    """Ask providers about payments that should have ended; one worker at a time."""
+    async with turn(wiring["pool"], LOOK_AFTER) as mine:
+        if mine:
+            await checkout.look_after(shop=wiring["shop"])
+
+
+async def ask_for_refunds(wiring: Wiring) -> None:
+    """Ask providers to give back what is to be given back; one worker at a time."""
+    async with turn(wiring["pool"], REFUND) as mine:
+        if mine:
+            await checkout.ask_refunds(shop=wiring["shop"])
 
 
 async def take_snapshots(wiring: Wiring) -> None:

@@ -11,11 +11,13 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.control.db import Begin
+from gateway.control.entitlements.standings import EPOCH_S, moved
 from gateway.control.outbox import PUSH, Row
 from gateway.control.wiring import Unit
 from gateway.control.worker.turns import RELAY, alone
 from shared import seats
 from shared.events import EVENTS, STREAM_LENGTH, Push
+from shared.ids import new_secret
 from shared.metrics import OUTBOX_RELAYED
 
 BATCH = 100
@@ -46,9 +48,11 @@ async def relay(topic: str, deliver: Deliver, *, begin: Begin[Unit]) -> bool:
 
 
 async def deliver_events(rows: Sequence[Row], *, redis: Redis) -> int:
-    """Onto the stream of all events."""
+    """Onto the stream of all events; what is kept of rights that they change counts no more."""
     async with redis.pipeline(transaction=True) as pipe:
         for row in rows:
+            for epoch in moved(row.envelope):
+                pipe.set(epoch, new_secret(9), ex=EPOCH_S)
             pipe.xadd(EVENTS, {"e": msgspec.json.encode(row.envelope)}, maxlen=STREAM_LENGTH, approximate=True)
         await pipe.execute()
     return len(rows)
