@@ -23,9 +23,7 @@ async def check_out(call: Call[CheckoutOrder]) -> PurchaseView:
     title, order, shop = call.path("title"), call.body, call.wiring["shop"]
     if order.pay == WALLET:
         unit = await call.unit()
-        return view(
-            await actions.from_wallet(title, order, by=call.principal, key=call.key, unit=unit, shop=shop)
-        )
+        return view(await actions.from_wallet(title, order, by=call.principal, key=call.key, unit=unit, shop=shop))
     return await _begin(call, await actions.by_provider(title, order, by=call.principal, key=call.key, shop=shop))
 
 
