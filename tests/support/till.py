@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -41,12 +42,12 @@ class Till:
         headers, body = webhook
         return (await self.control.http.post(DOOR, content=body, headers=headers)).status_code
 
-    async def work(self, times: int = 1000) -> int:
+    async def work(self, times: int = 1000, *, settle: actions.Settle[Any] | None = None) -> int:
         """Handle events until none waits, or so many; how many were handled."""
         for done in range(times):
             wiring = self.control.wiring
             if not await actions.handle(
-                wiring["providers"], begin=wiring["begin"], clock=wiring["clock"], settle=[self.book]
+                wiring["providers"], begin=wiring["begin"], clock=wiring["clock"], settle=[settle or self.book]
             ):
                 return done
         return times
