@@ -32,6 +32,7 @@ TYPES: dict[str, str] = {
     "auth.logout": "principal",
     "auth.reset": "principal",
     "seller.created": "seller, principal",
+    "seller.payee": "seller, provider, can_charge, can_be_paid",
     "upload.created": "upload, title, size_bytes",
     "upload.completed": "upload, title, size_bytes, sha256, key",
     "upload.expired": "upload, title",
@@ -66,7 +67,6 @@ TYPES: dict[str, str] = {
     "payment.changed": (
         "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
     ),
-    "payment.account": "provider",
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",
     "playback.start": "sid, sub, title, device, place, edge",

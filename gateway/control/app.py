@@ -30,6 +30,7 @@ from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
 from gateway.control.offers.routes import ROUTES as OFFERS
+from gateway.control.payees.routes import ROUTES as PAYEES
 from gateway.control.payments.routes import ROUTES as PAYMENTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
@@ -100,6 +101,7 @@ ROUTES: list[Route] = [
     *FLAGS,
     *WALLET,
     *CHECKOUT,
+    *PAYEES,
     *PAYMENTS,
     *SANDBOX,
     *OWN,

@@ -25,8 +25,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "auditor": frozenset(
         {"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "audit:read", "flag:read"}
     ),
-    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"})
-    | {"payout:write"},
+    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"}) | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}
     )

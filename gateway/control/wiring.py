@@ -38,6 +38,7 @@ from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.offers.store import OfferStore
 from gateway.control.outbox import Outbox
+from gateway.control.payees.store import PayeeStore
 from gateway.control.payments.providers.open import Parts, Providers, open_providers
 from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
@@ -90,6 +91,7 @@ class Unit:
         self.purchases = PurchaseStore(connection)
         self.wallet = WalletStore(connection)
         self.idempotency = IdempotencyStore(connection)
+        self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
         self.sandbox = SandboxStore(connection)
         self.outbox = Outbox(connection)

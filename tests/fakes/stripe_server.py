@@ -50,8 +50,9 @@ class StripeServer:
         self.folders: dict[str, dict[str, Thing]] = {name: {} for name in FOLDERS.values()}
         self.kept: dict[str, tuple[str, int, Thing]] = {}
         self.events: list[Thing] = []
-        self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
+        #: Called once, when the next request that writes has come and is not looked at yet.
+        self.meanwhile: Callable[[], Any] | None = None
         self.clock: Callable[[], int] = lambda: 1_790_000_000
         self._numbers = itertools.count(1)
 
@@ -344,7 +345,9 @@ class Door:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             form = request.query_string if request.method == "GET" else await request.text()
-            self.server.requests.append((request.method, request.path))
+            if request.method == "POST" and self.server.meanwhile:
+                act_before, self.server.meanwhile = self.server.meanwhile, None
+                act_before()
             fault = self.server.faults.pop(0) if request.method == "POST" and self.server.faults else None
             if request.headers.get("Authorization") != f"Bearer {self.server.key}" or fault == "401":
                 return _json(401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}})

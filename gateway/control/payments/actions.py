@@ -13,6 +13,8 @@ import msgspec
 
 from gateway.control.db import Begin
 from gateway.control.outbox import Outbox
+from gateway.control.payees import actions as payees
+from gateway.control.payees.model import PayeeRows
 from gateway.control.payments.model import KEPT, Outcome, ProviderRows, Waiting, put_off_s
 from gateway.control.payments.providers.base import Charge, Provider
 from gateway.control.payments.providers.open import Providers
@@ -27,6 +29,8 @@ class Stores(Protocol):
 
     @property
     def providers(self) -> ProviderRows: ...
+    @property
+    def payees(self) -> PayeeRows: ...
     @property
     def outbox(self) -> Outbox: ...
 
@@ -107,10 +111,12 @@ async def sweep(*, providers: ProviderRows, clock: Clock) -> None:
 async def _handled(
     event: Waiting, provider: Provider, *, settle: Sequence[Settle[Unit]], unit: Unit, clock: Clock
 ) -> Outcome:
-    if event.kind == "account":
-        await unit.outbox.emit("payment.account", event.provider_ref, provider=provider.name)
-        return "told"
     try:
+        if event.kind == "account":
+            await payees.follow(
+                event.provider_ref, provider=provider, payees=unit.payees, outbox=unit.outbox, clock=clock
+            )
+            return "followed"
         charge = await refresh(event.provider_ref, provider=provider, unit=unit)
     except NotFound:
         return "gone"

@@ -18,7 +18,7 @@ FIRST_S, LONGEST_S = 2, 3600
 KEPT = timedelta(days=30)
 
 #: `gone`: the provider knows nothing of it, so it is not about us.
-Outcome = Literal["booked", "same", "gone", "told"]
+Outcome = Literal["booked", "same", "gone", "followed"]
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -20,74 +20,20 @@ from gateway.control.payments.providers.open import Providers
 from gateway.control.payments.providers.stripe import Stripe
 from gateway.control.worker import process
 from shared.clock import ManualClock
-from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK, FolderSecrets
 from shared.settings import ControlSettings
-from tests.fakes.stripe_server import StripeServer, stripe_server
-from tests.support.control import Control, code_of, running_control
+from tests.support.control import code_of
 from tests.support.patience import until
-from tests.support.providers import OLD_SECRET, SECRET, SandboxHands, StripeHands, Webhook, order
+from tests.support.providers import SECRET, SandboxHands, Webhook, order
+from tests.support.till import DOOR, Till, open_till
 
-DOOR = "/v1/webhooks/stripe"
 DAY_S = 86_400
-
-
-class Till:
-    """A control plane with Stripe, and what was booked there: all totals of a payment, as they were told."""
-
-    def __init__(self, control: Control, server: StripeServer) -> None:
-        provider = control.wiring["providers"].named("stripe")
-        assert isinstance(provider, Stripe)
-        self.control, self.hands = control, StripeHands(server, provider)
-        self.booked: list[Charge] = []
-        self.broken: list[Exception] = []
-
-    async def book(self, source: str, charge: Charge, unit: actions.Stores) -> None:
-        """Keep what is to be booked, unless it is to fail."""
-        if self.broken:
-            raise self.broken.pop()
-        self.booked.append(charge)
-
-    async def send(self, webhook: Webhook) -> int:
-        """One webhook by HTTP; the status of the answer."""
-        headers, body = webhook
-        return (await self.control.http.post(DOOR, content=body, headers=headers)).status_code
-
-    async def work(self, times: int = 1000) -> int:
-        """Handle events until none waits, or so many; how many were handled."""
-        for done in range(times):
-            wiring = self.control.wiring
-            if not await actions.handle(
-                wiring["providers"], begin=wiring["begin"], clock=wiring["clock"], settle=[self.book]
-            ):
-                return done
-        return times
-
-    async def kept(self) -> int:
-        """Events that are kept."""
-        return int((await self.control.rows("select count(*) as n from provider_event"))[0]["n"])
-
-    async def known(self, ref: str) -> Charge | None:
-        """The payment as it was last booked."""
-        async with self.control.wiring["begin"]() as unit:
-            return await unit.providers.charge("stripe", ref)
-
-    async def paid(self, id: str = "pch_1") -> str:
-        """The ref of a payment that was made."""
-        ref = (await self.hands.provider.start(order(id))).provider_ref
-        await self.hands.pay(ref, "approve")
-        return ref
 
 
 @pytest.fixture
 async def till(settings: ControlSettings, clock: ManualClock) -> AsyncIterator[Till]:
     """A control plane with a fake Stripe."""
-    async with stripe_server() as server:
-        secrets = FolderSecrets(settings.secrets_dir, {})
-        secrets.write(STRIPE_KEY, server.key.encode())
-        secrets.write(STRIPE_WEBHOOK, f"{SECRET}\n{OLD_SECRET}".encode())
-        with_stripe = replace(settings, payments="stripe sandbox", stripe_api=server.url)
-        async with running_control(with_stripe, clock) as control:
-            yield Till(control, server)
+    async with open_till(settings, clock) as made:
+        yield made
 
 
 async def test_webhook_is_kept_first_and_handled_once_however_often_it_comes(till: Till) -> None:
@@ -309,16 +255,6 @@ async def test_two_workers_never_book_an_older_payment_over_a_newer_one(till: Ti
     assert await asyncio.gather(first, second) == [True, True]
     assert [charge.refunded for charge in till.booked] == [0, 400]
     assert (await till.known(ref)) == await till.hands.provider.find(ref)
-
-
-async def test_sellers_account_that_changed_is_told(till: Till) -> None:
-    account = await till.hands.provider.open_account("slr_1", "US")
-    till.hands.server.onboard(account)
-    for one in await till.hands.webhooks():
-        await till.send(one)
-    await till.work()
-    events = await till.control.events("payment.account")
-    assert [(one["subject"], one["data"]) for one in events] == [(account, {"provider": "stripe"})]
 
 
 async def test_handled_events_are_forgotten_once_nobody_sends_them_again(till: Till) -> None:

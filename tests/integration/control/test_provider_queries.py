@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from gateway.control.payees import store as payees
 from gateway.control.payments import store as payments
 from gateway.control.sandbox import store as sandbox
 
@@ -25,13 +26,16 @@ insert into sandbox_payment
         case when n % 1000 = 0 then 'dispute' else '' end, case when n % 1000 = 0 then now() end
     from generate_series(1, 20000) n;
 insert into sandbox_refund select 'k' || n, 'sbx_' || n, 1 from generate_series(1, 5000) n;
+insert into seller (id, name, handle, handle_folded)
+    select 'slr_' || n, 'x', 'h' || n, 'h' || n from generate_series(1, 5000) n;
+insert into payee select 'slr_' || n, 'stripe', 'acct_' || n from generate_series(1, 5000) n;
 insert into sandbox_notice
     select 'evt_' || n, 'sbx_' || n, now(), case when n % 1000 = 0 then null else now() - n * interval '1 minute' end
     from generate_series(1, 20000) n;
 """
 QUERIES = {
     f"{module.__name__.split('.')[-2]} {name}": text
-    for module in (payments, sandbox)
+    for module in (payees, payments, sandbox)
     for name, text in vars(module).items()
     if name.isupper() and name not in ("READ", "ALONE_WITH") and isinstance(text, str)
 }
@@ -48,7 +52,7 @@ async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
-    assert len(QUERIES) >= 18
+    assert len(QUERIES) >= 21
     await filled.execute("set plan_cache_mode = force_generic_plan")
     for name, query in QUERIES.items():
         count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.control.payments.providers import stripe as module
 from gateway.control.payments.providers.base import SellerAccount
-from shared.errors import BadWebhook, Invalid, Misconfigured, NotFound, ProviderUnavailable
+from shared.errors import BadWebhook, Conflict, Invalid, Misconfigured, NotFound, ProviderUnavailable
 from shared.metrics import PROVIDER_FAILURES
 from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK
 from tests.fakes.stripe_server import Fault
@@ -133,6 +133,24 @@ async def test_capture_whose_answer_was_lost_is_made_once(hands: StripeHands, ha
         await hands.provider.capture(ref)
     assert (await hands.provider.capture(ref)).state == "paid"
     assert len(hands.server.folders["balance"]) == 1
+
+
+async def test_payer_or_another_who_was_quicker_makes_a_conflict(hands: StripeHands) -> None:
+    server = hands.server
+    ref = (await hands.provider.start(order())).provider_ref
+    server.meanwhile = lambda: server.pay(ref)
+    with pytest.raises(Conflict):
+        await hands.provider.void(ref)
+    intent = server.of("sessions", ref)["payment_intent"]
+    server.meanwhile = lambda: server.refund({"payment_intent": intent, "amount": "900"})
+    with pytest.raises(Conflict):
+        await hands.provider.refund(ref, 500, "k1")
+    assert (await hands.provider.find(ref)).refunded == 900
+    held = (await hands.provider.start(order("pch_2", hold=True))).provider_ref
+    await hands.pay(held, "approve")
+    server.meanwhile = lambda: server.cancel(server.of("intents", server.of("sessions", held)["payment_intent"]))
+    with pytest.raises(Conflict):
+        await hands.provider.capture(held)
 
 
 async def test_sdk_tries_again_by_itself_with_the_same_key(hands: StripeHands) -> None:

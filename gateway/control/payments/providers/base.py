@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -168,6 +168,7 @@ class SellerAccount(msgspec.Struct, frozen=True):
     missing: Sequence[str] = ()
 
 
+@runtime_checkable
 class Onboarding(Protocol):
     """A provider at which sellers have accounts of their own."""
 

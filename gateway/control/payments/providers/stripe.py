@@ -7,8 +7,8 @@ what is there, so nothing here takes or gives money twice, whatever was lost on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
 import aiohttp
@@ -104,7 +104,8 @@ class Stripe:
         if charge.state != "authorized":
             raise Conflict("Nothing is set aside on this payment.", state=charge.state)
         intent = intent_of(session).id
-        await self._ask(lambda client: client.v1.payment_intents.capture_async(intent))
+        with _meanwhile():
+            await self._ask(lambda client: client.v1.payment_intents.capture_async(intent))
         return await self.find(session.id)
 
     async def void(self, ref: str) -> Charge:
@@ -114,11 +115,12 @@ class Stripe:
             return charge
         if charge.state == "paid":
             raise Conflict("The payment is made; refund it.", state=charge.state)
-        if charge.state == "open":
-            await self._ask(lambda client: client.v1.checkout.sessions.expire_async(session.id))
-        else:
-            intent = intent_of(session).id
-            await self._ask(lambda client: client.v1.payment_intents.cancel_async(intent))
+        with _meanwhile():
+            if charge.state == "open":
+                await self._ask(lambda client: client.v1.checkout.sessions.expire_async(session.id))
+            else:
+                intent = intent_of(session).id
+                await self._ask(lambda client: client.v1.payment_intents.cancel_async(intent))
         return await self.find(session.id)
 
     async def refund(self, ref: str, amount: int, key: str) -> Charge:
@@ -132,11 +134,12 @@ class Stripe:
             if amount > charge.amount - charge.refunded:
                 raise Conflict("Less than that is left of the payment.", code="refund-too-large")
             params = refund_params(session, amount, key)
-            await self._once(
-                f"refund:{key}",
-                lambda client, own: client.v1.refunds.create_async(params, {"idempotency_key": own}),
-                done=lambda: self._refunded(session, amount, key),
-            )
+            with _meanwhile():
+                await self._once(
+                    f"refund:{key}",
+                    lambda client, own: client.v1.refunds.create_async(params, {"idempotency_key": own}),
+                    done=lambda: self._refunded(session, amount, key),
+                )
         return await self.find(session.id)
 
     def events(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
@@ -275,6 +278,17 @@ async def open_provider(stack: AsyncExitStack, parts: Parts) -> Stripe:
     made = Stripe(secrets, tariff=tariff, descriptor=settings.payment_descriptor, address=settings.stripe_api)
     stack.push_async_callback(made.close)
     return made
+
+
+@contextmanager
+def _meanwhile() -> Iterator[None]:
+    """What fitted the payment a moment ago and is refused now: somebody else was quicker."""
+    try:
+        yield
+    except KeyReused:
+        raise
+    except Invalid as error:
+        raise Conflict(str(error)) from error
 
 
 def _struct(found: stripe.StripeObject, kind: type[Struct]) -> Struct:
