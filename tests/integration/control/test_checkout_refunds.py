@@ -184,6 +184,17 @@ async def test_refund_a_provider_refuses_is_left_for_a_person(
     assert await shop.amounts("refunds_clearing") == [500]
 
 
+async def test_refund_that_other_hands_made_at_the_provider_first_is_done(shop: Shop, admin: Viewer) -> None:
+    purchase = (await shop.by_card(await shop.viewer()))["id"]
+    await give_back(admin, purchase)
+    ref = (await shop.control.rows("select provider_ref from purchase"))[0]["provider_ref"]
+    await shop.hands.provider.refund(ref, 500, "from the dashboard")
+    await shop.hear()
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert await shop.amounts("refunds_clearing", "cash:sandbox") == [0, 45]
+    await shop.audit()
+
+
 async def test_refund_made_at_the_provider_is_booked_as_ours_would_be(shop: Shop) -> None:
     vera = await shop.viewer()
     await shop.by_card(vera)

@@ -18,6 +18,7 @@ from gateway.control.coupons.model import Coupon
 from gateway.control.entitlements import actions as entitlements
 from gateway.control.offers import actions as offers
 from gateway.control.offers.model import Offer, Price, price
+from gateway.control.payees import actions as payees
 from gateway.control.payments.providers.base import Order, Rail, Started, route
 from gateway.control.referrals import actions as referrals
 from shared import money
@@ -196,6 +197,7 @@ async def _open(
         currency=agreed.price.currency,
         rail=rail.provider,
         return_url=_return_url(order.return_path or card(title).watch_url, shop, purchase=id),
+        seller_account=await payees.account_for(title.seller, rail.provider, payees=unit.payees),
         legal_entity=rail.legal_entity,
         fee_bp=(await unit.portal.read()).fee_bp,
         created_at=now,

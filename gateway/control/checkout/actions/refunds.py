@@ -76,8 +76,7 @@ async def _ask(id: str, *, shop: Shop) -> bool:
     if found is None or purchase is None or found.state != "asked":
         return False
     try:
-        provider = shop.providers.named(purchase.rail)
-        await provider.refund(purchase.provider_ref or "", found.amount, found.id)
+        await _at_provider(found, purchase, shop=shop)
     except Retryable:
         async with shop.begin() as unit:
             await unit.purchases.retry_refund(id, _next_try(found, shop.clock.now()))
@@ -90,6 +89,16 @@ async def _ask(id: str, *, shop: Shop) -> bool:
         return False
     async with shop.begin() as unit:
         return await _done(id, purchase, unit=unit, now=shop.clock.now())
+
+
+async def _at_provider(refund: Refund, purchase: Purchase, *, shop: Shop) -> None:
+    """Ask for it. What was given back there by other hands meanwhile is not asked for again. Raises as `refund`."""
+    provider, ref = shop.providers.named(purchase.rail), purchase.provider_ref or ""
+    try:
+        await provider.refund(ref, refund.amount, refund.id)
+    except Conflict:
+        if (await provider.find(ref)).refunded < purchase.refunded:
+            raise
 
 
 async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from gateway.control.entitlements.model import Entitlements
 from gateway.control.ledger.model import Ledger
 from gateway.control.offers.model import OfferRows
 from gateway.control.outbox import Outbox
+from gateway.control.payees.model import PayeeRows
 from gateway.control.payments.model import ProviderRows
 from gateway.control.payments.providers.open import Providers
 from gateway.control.portal.model import PortalRows
@@ -48,6 +49,8 @@ class Stores(Protocol):
     def portal(self) -> PortalRows: ...
     @property
     def providers(self) -> ProviderRows: ...
+    @property
+    def payees(self) -> PayeeRows: ...
     @property
     def referrals(self) -> ReferralRows: ...
 
