@@ -26,7 +26,7 @@ from gateway.control.worker import relay, streams
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
-from gateway.control.worker.turns import LOOK_AFTER, REAP, REFUND, SWEEP, turn
+from gateway.control.worker.turns import REAP, SWEEP, turn
 from shared import seats
 from shared.events import EDGE_STREAM, FARM_STREAM
 from shared.jobs import QUEUES
@@ -179,17 +179,13 @@ async def settle_earnings(wiring: Wiring) -> None:
 
 
 async def look_after_payments(wiring: Wiring) -> None:
-    """Ask providers about payments that should have ended; one worker at a time."""
-    async with turn(wiring["pool"], LOOK_AFTER) as mine:
-        if mine:
-            await checkout.look_after(shop=wiring["shop"])
+    """Ask providers about payments that should have ended; the same from two workers is one."""
+    await checkout.look_after(shop=wiring["shop"])
 
 
 async def ask_for_refunds(wiring: Wiring) -> None:
-    """Ask providers to give back what is to be given back; one worker at a time."""
-    async with turn(wiring["pool"], REFUND) as mine:
-        if mine:
-            await checkout.ask_refunds(shop=wiring["shop"])
+    """Ask providers to give back what is to be given back; the same from two workers is one."""
+    await checkout.ask_refunds(shop=wiring["shop"])
 
 
 async def take_snapshots(wiring: Wiring) -> None:
