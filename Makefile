@@ -4,7 +4,7 @@ UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --custom-compile-command "make lock"
 
-.PHONY: run test check chaos bench-edge bench-farm gpu-check load docs lock
+.PHONY: run test check chaos bench-edge bench-farm bench-money gpu-check load docs lock
 
 run:
 	@$(PYTHON) -m infra run
@@ -26,6 +26,10 @@ bench-edge:
 # The farm beside plain ffmpeg: CPU, bytes, VMAF, kills. MASTER=file cuts its films from a real one.
 bench-farm:
 	@$(PYTHON) -m infra bench farm
+
+# The ledger with everything on disk: movements a second, and all of it derived anew. Rewrites its page.
+bench-money:
+	@$(PYTHON) -m infra bench money
 
 # What driver, cards and ffmpeg of this machine do for the farm, and which encoder class it would take.
 gpu-check:

@@ -37,17 +37,24 @@ class Masters:
         Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum, and
         Stopped soon after `stop` is set, however long fetching would take.
         """
-        path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+        path = self._folder / _name(key)
         with _opened(path.with_suffix(".lock")) as lock:
-            await unless(stop, _take(lock, fcntl.LOCK_EX))
-            if not path.exists():
-                self._drop_remains(path)
-                await unless(stop, self._fetched(bucket, key, path, sha256=sha256))
-            os.utime(path)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            if not path.exists():
-                raise StoreUnavailable("the local copy was removed in the same moment; try again", key=key)
+            await unless(stop, self._hold(lock, bucket, key, sha256=sha256))
             yield path
+
+    async def _hold(self, lock: int, bucket: Bucket, key: str, *, sha256: str) -> None:
+        """Have the copy there and a share of its lock, as all have who read it; one alone fetches it."""
+        path = self._folder / _name(key)
+        while True:
+            if _is_taken(lock, fcntl.LOCK_SH):
+                if path.exists():
+                    return os.utime(path)
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                if _is_taken(lock, fcntl.LOCK_EX) and not path.exists():
+                    self._drop_remains(path)
+                    await self._fetched(bucket, key, path, sha256=sha256)
+                    continue
+            await asyncio.sleep(RETRY_S)
 
     async def _fetched(self, bucket: Bucket, key: str, path: Path, *, sha256: str) -> None:
         """Fetch it; it has its name only once it was checked."""
@@ -78,14 +85,18 @@ class Masters:
 
     def has(self, key: str) -> bool:
         """Whether there is a copy now."""
-        return (self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]).exists()
+        return (self._folder / _name(key)).exists()
 
     def drop(self, key: str) -> None:
         """Remove the copy of a master unless somebody reads it now."""
-        _removed(self._folder / hashlib.sha256(key.encode()).hexdigest()[:32])
+        _removed(self._folder / _name(key))
 
     def _copies(self) -> Iterator[Path]:
         return (path for path in self._folder.iterdir() if len(path.name) == 32 and path.is_file())
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def sha256_of(path: Path) -> str:
@@ -126,12 +137,13 @@ async def unless(stop: asyncio.Event | None, work: Coroutine[None, None, None]) 
         await end(doing, told)
 
 
-async def _take(file: int, how: int) -> None:
-    while True:
-        try:
-            return fcntl.flock(file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await asyncio.sleep(RETRY_S)
+def _is_taken(file: int, how: int) -> bool:
+    """Take a lock if nobody is in the way. One that was held before is lost where somebody is."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _removed(path: Path, part: Path | None = None) -> bool:
@@ -140,9 +152,7 @@ def _removed(path: Path, part: Path | None = None) -> bool:
     Its lock file stays too, or two could hold it at once.
     """
     with _opened(path.with_suffix(".lock")) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _is_taken(lock, fcntl.LOCK_EX):
             return False
         (part or path).unlink(missing_ok=True)
         return True

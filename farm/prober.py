@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import msgspec
+from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from farm import run, warm
@@ -97,14 +98,24 @@ def main() -> None:
 
 
 def _rehearse() -> None:
-    """Look at a black picture of our own: what a first look loads and prepares is then there for every child."""
+    """Look at a black and silent film of our own: what a first look loads and prepares is there for every child."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder, "black.mp4")
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=25)
-            stream.width = stream.height = 64
-            stream.pix_fmt = "yuv420p"
-            container.mux([*stream.encode(VideoFrame(64, 64, "yuv420p")), *stream.encode(None)])
+            shown, heard = (
+                container.add_stream("libx264", rate=25),
+                container.add_stream("aac", rate=48000, layout="stereo"),
+            )
+            shown.width = shown.height = 64
+            shown.pix_fmt = "yuv420p"
+            silence = AudioFrame("fltp", "stereo", 1024)
+            silence.sample_rate = 48000
+            for plane in silence.planes:
+                plane.update(bytes(plane.buffer_size))
+            for _ in range(3):
+                container.mux(shown.encode(VideoFrame(64, 64, "yuv420p")))
+                container.mux(heard.encode(silence))
+            container.mux([*shown.encode(None), *heard.encode(None)])
         probe(path)
 
 

@@ -37,10 +37,9 @@ class Money(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         digits = decimals(self.currency)
-        if not digits:
-            return f"{self.amount_minor} {self.currency}"
-        whole, rest = divmod(self.amount_minor, 10**digits)
-        return f"{whole}.{rest:0{digits}d} {self.currency}"
+        whole, rest = divmod(abs(self.amount_minor), 10**digits)
+        sign, fraction = "-" if self.amount_minor < 0 else "", f".{rest:0{digits}d}" if digits else ""
+        return f"{sign}{whole}{fraction} {self.currency}"
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

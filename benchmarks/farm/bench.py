@@ -65,10 +65,10 @@ async def run(options: Options, environ: Mapping[str, str]) -> Report:
             rows += await _one(name, stage)
             print(report.figures(rows), flush=True)
     done = report.make(NAME, rows, now=datetime.datetime.now(datetime.UTC))
-    text = part(done, stage, command=command(options))
+    text = part(done, stage, options)
     print(text)
     if options.page:
-        report.write(NAME, text, options.page)
+        report.write(part_name(options), text, options.page)
     return done
 
 
@@ -93,13 +93,23 @@ async def _one(name: str, stage: Stage) -> list[Row]:
         return [Row(case=f"{name}: broke", ours=None, theirs=None, unit="", value=None)]
 
 
-def part(done: Report, stage: Stage, *, command: str) -> str:
+def part_name(options: Options) -> str:
+    """Which part of the page a run writes: one of some cases has its own, and leaves that of all as it is."""
+    return NAME if _is_whole(options) else "-".join((NAME, *options.only))
+
+
+def _is_whole(options: Options) -> bool:
+    return options.only == tuple(CASES)
+
+
+def part(done: Report, stage: Stage, options: Options) -> str:
     """The bench's part of the page."""
+    heading = "The farm beside plain ffmpeg" + ("" if _is_whole(options) else f": {', '.join(options.only)} once more")
     versions = ", ".join(f"{name}: {programs.version(program, '-version')}" for name, program in stage.ffmpegs.items())
     return "\n\n".join(
         (
-            "## The farm beside plain ffmpeg",
-            f"{done.date[:16].replace('T', ' ')} UTC, commit {done.commit or 'unknown'}, `{command}`, "
+            f"## {heading}",
+            f"{done.date[:16].replace('T', ' ')} UTC, commit {done.commit or 'unknown'}, `{command(options)}`, "
             f"on {done.machine}.  \nffmpeg: {versions}. Both sides use the wheel's where nothing else is said.",
             "CPU is user and system of all processes of a side, ours with its cutting and hashing. The sides take "
             f"turns in {stage.rounds} rounds; a ratio is the median of the rounds' ratios. VMAF is libvmaf's mean, "
@@ -117,7 +127,7 @@ def command(options: Options) -> str:
         words.append("--quick")
     elif options.rounds != ROUNDS:
         words.append(f"--rounds {options.rounds}")
-    if options.only != tuple(CASES):
+    if not _is_whole(options):
         words.append(f"--only {','.join(options.only)}")
     if options.clip:
         words.append(f"--clip {options.clip.name}")

@@ -51,6 +51,22 @@ def farm(arguments: argparse.Namespace) -> int:
     return 1 if report.failed and not arguments.quick else 0
 
 
+def money(arguments: argparse.Namespace) -> int:
+    """The ledger; the last line is one JSON object. 1: a bar is not held, 2: a bad argument."""
+    from benchmarks.money import bench
+
+    only = tuple(arguments.only.split(",")) if arguments.only else tuple(bench.CASES)
+    if unknown := sorted(set(only) - set(bench.CASES)):
+        print(f"There is no case {unknown[0]}: the cases are {', '.join(bench.CASES)}.", file=sys.stderr)
+        return 2
+    options = bench.Options(rounds=arguments.rounds, seconds=arguments.seconds, only=only, quick=arguments.quick)
+    if arguments.no_page:
+        options = msgspec.structs.replace(options, page=None)
+    report = asyncio.run(bench.run(options))
+    print(msgspec.json.encode(report).decode(), flush=True)
+    return 1 if report.failed and not arguments.quick else 0
+
+
 def load(arguments: argparse.Namespace) -> int:
     """Players against an edge of their own. 1: a threshold does not hold, 2: a program is missing."""
     from benchmarks import programs

@@ -17,7 +17,12 @@ from infra.cli import lanes
 from infra.stack.plan import ROOT
 
 #: What `usher chaos` runs: each of these looks for USHER_CHAOS_ROUNDS.
-HAVE_LONG_FORM = ("tests/chaos", "tests/e2e/test_odd_masters.py", "tests/integration/hostile/test_fuzz.py")
+HAVE_LONG_FORM = (
+    "tests/chaos",
+    "tests/e2e/test_extremes.py",
+    "tests/e2e/test_odd_masters.py",
+    "tests/integration/hostile/test_fuzz.py",
+)
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ def build() -> argparse.ArgumentParser:
     _titles(commands)
     _farm(commands)
     _tokens(commands)
+    _ledger(commands)
     _benches(commands)
     _rest(commands)
     return parser
@@ -118,6 +119,21 @@ def _tokens(commands: Subparsers[argparse.ArgumentParser]) -> None:
     explain.add_argument("--path", default="", help="what is asked for, where no URL is given: v/<title>/…")
 
 
+def _ledger(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "ledger", "the books, read from the database itself")
+    audit = _add(group, "audit", "ledger:audit", words="derive every balance anew; status 1: something differs")
+    group = _group(group, "show", "a movement, or an account")
+    txn = _add(group, "txn", "ledger:show_txn", words="one movement with its postings")
+    txn.add_argument("txn", metavar="ID|KEY")
+    account = _add(group, "account", "ledger:show_account", words="what an account holds, and what was booked on it")
+    account.add_argument("account", metavar="CODE", help="for instance wallet:usr_… or platform_fee")
+    account.add_argument("--asset", default="", metavar="A", help="in this one alone, such as USD")
+    account.add_argument("--before", type=int, default=None, metavar="POSTING", help="go on where a page ended")
+    account.add_argument("--count", type=positive, default=50, metavar="N", help="postings of a page")
+    for command in (audit, txn, account):
+        command.add_argument("--json", action="store_true", help="print it as one line of JSON")
+
+
 def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "bench", "Usher beside what else one might run")
     edge = _add(group, "edge", "bench:edge", words="the edge beside nginx, in CPU per request; rewrites its page")
@@ -127,6 +143,12 @@ def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     edge.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
     edge.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     _farm_bench(group, "farm")
+    money = _add(group, "money", "bench:money", words="the ledger, in movements a second; rewrites its page")
+    money.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
+    money.add_argument("--seconds", type=int, default=10, help="how long a turn is")
+    money.add_argument("--only", default="", metavar="CASES", help="post,audit; all without it")
+    money.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
+    money.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     load = _add(commands, "load", "bench:load", words="players that behave like players, against an edge of their own")
     load.add_argument("--players", type=int, default=300, help="how many watch at once")
     load.add_argument("--seconds", type=int, default=120, help="for how long")
@@ -170,4 +192,11 @@ def percent(text: str) -> int:
     """0-100."""
     if not text.isdigit() or int(text) > 100:
         raise argparse.ArgumentTypeError(f"{text!r} is no percentage: expected 0 to 100")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """1 and more."""
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no such number: expected 1 to 10000")
     return int(text)

@@ -6,15 +6,20 @@ import os
 from pathlib import Path
 
 from infra.api import Api
+from infra.stack import plan
 from infra.stack.home import Home
-from infra.stack.plan import ROOT
 from shared.errors import Misconfigured
 from shared.settings import variable
 
 
 def home() -> Home:
     """USHER_HOME, `.usher` in the project where it is not set."""
-    return Home(Path(os.environ.get(variable("home")) or ROOT / ".usher"))
+    return Home(Path(os.environ.get(variable("home")) or plan.ROOT / ".usher"))
+
+
+def database_url() -> str:
+    """USHER_DATABASE_URL, or the database of the running Usher."""
+    return os.environ.get(variable("database_url")) or plan.make(home(), dict(os.environ), mark="").database_url
 
 
 def api(role: str) -> Api:

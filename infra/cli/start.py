@@ -11,12 +11,13 @@ from rich.table import Table
 
 from infra import migrate as migrations
 from infra import reference
-from infra.cli.session import home
-from infra.stack import plan, postgres
+from infra.cli.session import database_url, home
+from infra.stack import postgres
 from infra.stack.run import Options, Ready, say
 from infra.stack.run import run as run_stack
 from shared.errors import Misconfigured
-from shared.settings import variable
+
+NO_DATABASE = "The database does not answer: start `make run`, or set USHER_DATABASE_URL."
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,8 +55,7 @@ def show(ready: Ready) -> None:
 
 def migrate(_: argparse.Namespace) -> int:
     """Migrate USHER_DATABASE_URL, or the database of the running Usher."""
-    url = os.environ.get(variable("database_url")) or plan.make(home(), dict(os.environ), mark="").database_url
-    applied = asyncio.run(migrated(url))
+    applied = asyncio.run(migrated(database_url()))
     Console().print("\n".join(f"applied {name}" for name in applied) or "The schema is the newest already.")
     return 0
 
@@ -65,7 +65,7 @@ async def migrated(url: str) -> list[str]:
     try:
         connection = await postgres.connect(url, within_s=3)
     except OSError as error:
-        raise Misconfigured("The database does not answer: start `make run`, or set USHER_DATABASE_URL.") from error
+        raise Misconfigured(NO_DATABASE) from error
     try:
         return await migrations.migrate(connection)
     finally:

@@ -55,6 +55,7 @@ create table ledger_account (
     constraint ledger_account_covered check (
         case side when 'credit' then balance >= held when 'debit' then balance <= 0 and held = 0 else held = 0 end)
 ) with (fillfactor = 80);
+create index ledger_account_summed on ledger_account (id) where not cached;
 
 -- One movement: its key makes it happen once, the hash says whether a second request with that key is the same one.
 create table txn (
@@ -128,6 +129,12 @@ create table idempotency (
     primary key (principal, key, route)
 );
 create index idempotency_at on idempotency (at);
+
+-- Commits that notify wait for each other, disk and all, so that they are heard of in order. Events are in no such
+-- hurry: the relay finds them when it looks next.
+drop trigger outbox_wake on outbox;
+create trigger outbox_wake after insert on outbox for each row when (new.topic <> 'event')
+    execute function outbox_notify();
 
 -- Nothing that was posted changes. The grants stay where Postgres itself locks rows for foreign keys.
 create trigger posting_append_only before update or delete or truncate on posting

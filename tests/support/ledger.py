@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -26,11 +27,18 @@ def movement(key: str, kind: str = "test", **legs: Any) -> Movement:
 
 
 class Books:
-    """The ledger's actions, each in a transaction of its own."""
+    """The ledger's actions, each in a transaction of its own; racers wait here for a connection, however long."""
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
-        self.begin = Database(pool, Unit).begin
+        self._begin = Database(pool, Unit).begin
+        self._turns = asyncio.Semaphore(pool.get_max_size())
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[Unit]:
+        """A transaction as control begins one."""
+        async with self._turns, self._begin() as unit:
+            yield unit
 
     async def post(self, made: Movement) -> Posted:
         """Book a movement."""

@@ -25,8 +25,8 @@ TEMPLATE = "template_usher"
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A running cluster that keeps nothing, with a migrated template; gone at the end."""
+def cluster(*, settings: tuple[str, ...] = postgres.UNSAFE) -> Iterator[Cluster]:
+    """A running cluster with a migrated template, gone at the end; it keeps nothing unless `settings` say so."""
     folder = Path(tempfile.mkdtemp(prefix="usher-postgres-"))
     # Postgres may run as another user than root.
     folder.chmod(0o711)
@@ -35,7 +35,7 @@ def cluster() -> Iterator[Cluster]:
         port=free_base(1),
         admin_password="admin",
         password="usher",
-        settings=postgres.UNSAFE,
+        settings=settings,
     )
     bin_folder = postgres.binaries()
     who = postgres.identity(bin_folder, folder)

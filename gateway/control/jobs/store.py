@@ -17,8 +17,8 @@ from job
 """
 INSERT = """
 insert into job (id, title, upload, seller, master, sha256, kind, queue, ticket_at, queued_at, state, version, priority,
-                 mode, loudness, started_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                 mode, loudness, started_at, encoder)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 BY_ID = COLUMNS + "where id = $1"
 LOCKED = BY_ID + " for update"
@@ -103,6 +103,7 @@ class JobStore:
             job.mode,
             job.loudness,
             job.started_at,
+            job.encoder,
         )
 
     async def by_id(self, id: str, *, lock: bool = False) -> Job | None:

@@ -264,6 +264,8 @@ def _told(error: asyncpg.PostgresError) -> UsherError | None:
             return HoldClosed(f"What was set aside is {words} already.", state=words)
         case "US422":
             return KeyReused(f"This idempotency key came with another request before: {words}.")
+        case "23503":  # `reverses`, the one reference that comes from outside
+            return NotFound("Not booked: there is no such movement to take back.")
         case "23514" | "22003":  # a CHECK, or more digits than an amount has
             return Invalid("This cannot be booked: an amount or a code is not of the expected form.")
     return None

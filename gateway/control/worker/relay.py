@@ -84,7 +84,10 @@ def push_of(data: Any) -> Push:
 
 
 async def listen(url: str, wakes: Sequence[asyncio.Event]) -> bool:
-    """Wake the relays whenever a transaction adds to the outbox; returns when the connection is lost."""
+    """Wake the relays whenever a transaction adds a task or a push; returns when the connection is lost.
+
+    Events wake nobody: a commit that notifies waits for all others that do.
+    """
     connection = await asyncpg.connect(url, timeout=5)
     lost = asyncio.Event()
 

@@ -166,6 +166,14 @@ async def test_retry_makes_a_new_job_of_the_same_master(control: Control, seller
     await seller.ask("POST", f"jobs/{job}/retry", 409)
 
 
+async def test_same_master_is_planned_for_the_encoder_it_was_planned_for_before(control: Control, seller: Desk) -> None:
+    _, job = await begun(seller)
+    await say(control, msgspec.structs.replace(planned_of(job), encoder="nvenc"))
+    await say(control, Failed(job=job, chunk="0", code="x", words="No.", final=True, version="v1"))
+    again = await seller.ask("POST", f"jobs/{job}/retry")
+    assert await control.rows("select encoder from job where id = $1", again["id"]) == [{"encoder": "nvenc"}]
+
+
 async def test_title_can_be_watched_when_its_opening_is_made(control: Control, seller: Desk) -> None:
     title, job = await begun(seller)
     early = msgspec.structs.replace(planned_of(job), edition="e0", ceilings=("720", "360"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import get_args
 
 import asyncpg
@@ -14,6 +15,7 @@ from gateway.control.ledger import actions
 from gateway.control.ledger.model import Event, Kind, Leg, Model, Movement, Stamps
 from shared import money
 from shared.errors import Insufficient, Invalid, KeyReused, NotFound, Unbalanced
+from shared.events import Push
 from tests.support.ledger import Books, movement, open_books
 
 
@@ -93,6 +95,7 @@ async def test_movement_on_what_is_no_account_is_refused(books: Books) -> None:
     for made, error in (
         (movement("1", wallets__usr_1=5, cash__bank=-5), NotFound),
         (movement("1", wallet__usr_1=5, cash__bank=-5, asset="XYZ"), NotFound),
+        (movement("1", wallet__usr_1=5, cash__bank=-5, reverses=7), NotFound),
         (movement("1", **{"wallet:usr 1": 5, "cash__bank": -5}), Invalid),
         (movement("", wallet__usr_1=5, cash__bank=-5), Invalid),
     ):
@@ -107,6 +110,13 @@ async def test_sum_that_leaves_the_range_of_amounts_is_refused(books: Books) -> 
     with pytest.raises(Invalid):
         await books.post(movement("1", wallet__usr_1=1, cash__bank=-1))
     assert await books.amounts() == (most, 0) and await books.amounts("cash:bank") == (-most, 0)
+
+
+async def test_amount_that_is_no_integer_does_not_reach_the_database(books: Books) -> None:
+    for amount in (1.5, 2.0, Decimal(2), True, "2"):
+        with pytest.raises(asyncpg.DataError):
+            await books.value("select $1::numeric", amount)
+    assert await books.value("select $1::numeric", -(10**38)) == -(10**38)
 
 
 async def test_function_refuses_what_does_not_add_up(books: Books) -> None:
@@ -160,6 +170,24 @@ async def test_events_leave_with_the_movement_and_name_it(books: Books) -> None:
         ),
         ("entitlement.granted", "usr_1", {"txn": posted.txn, "scope": "ttl_1"}),
     ]
+
+
+async def test_movement_makes_no_other_commit_wait_by_notifying(books: Books) -> None:
+    heard: list[object] = []
+    told = asyncio.Event()
+
+    def hear(*said: object) -> None:
+        heard.append(said)
+        told.set()
+
+    async with books.pool.acquire() as connection:
+        await connection.add_listener("outbox", hear)
+        await books.fund(5)
+        async with books.begin() as unit:
+            await unit.outbox.push(Push(kind="sub", key="sub_1", iat=1, reason="right-ended"))
+        await asyncio.wait_for(told.wait(), 60)
+        await connection.remove_listener("outbox", hear)
+    assert len(heard) == 1
 
 
 async def test_event_that_is_not_listed_is_not_booked(books: Books) -> None:

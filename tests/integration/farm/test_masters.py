@@ -29,6 +29,16 @@ class Endless(FolderBucket):
         raise AssertionError
 
 
+class Counting(FolderBucket):
+    """A bucket that counts what is fetched of it."""
+
+    fetched = 0
+
+    async def fetch(self, key: str, path: Path) -> ObjectInfo:
+        self.fetched += 1
+        return await super().fetch(key, path)
+
+
 async def test_a_stop_ends_the_fetching_of_a_master_and_the_waiting_for_one(tmp_path: Path) -> None:
     bucket, stop = Endless(tmp_path / "bucket"), asyncio.Event()
     await bucket.put(KEY, b"a")
@@ -44,6 +54,22 @@ async def test_a_stop_ends_the_fetching_of_a_master_and_the_waiting_for_one(tmp_
 
     found = await asyncio.gather(*reading, return_exceptions=True)
     assert [type(one) for one in found] == [Stopped, Stopped]
+
+
+async def test_pieces_of_one_master_are_made_at_the_same_time(tmp_path: Path) -> None:
+    """Each in a process of its own, on one machine: all read the same copy."""
+    bucket, fetches = Counting(tmp_path / "bucket"), 3
+    await bucket.put(KEY, b"a")
+    reading = asyncio.Barrier(fetches)
+
+    async def read() -> bytes:
+        async with Masters(tmp_path / "kept", 1 << 30).local(bucket, KEY) as path:
+            await reading.wait()
+            return path.read_bytes()
+
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*(read() for _ in range(fetches))) == [b"a"] * fetches
+    assert bucket.fetched == 1
 
 
 async def test_a_copy_that_nobody_could_check_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,3 +110,11 @@ async def test_memory_is_bounded_for_the_one_master(tmp_path: Path, none_waiting
     with pytest.raises((EncodeFailed, MasterRejected), match=refused):
         await prober.look(media.plain(), tmp_path, sound_only=False, limits=little)
     await prober.look(media.plain(), tmp_path, sound_only=False)
+
+
+def test_rehearsal_of_a_look_goes_through_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process goes on without it, but then each look is dear."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(5):
+        prober._rehearse()
+    assert list(tmp_path.iterdir()) == []

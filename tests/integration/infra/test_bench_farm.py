@@ -112,6 +112,10 @@ async def test_case_that_breaks_is_void_and_the_others_go_on(
     text = page.read_text()
     assert "ffmpeg -i a.mp4" in text and "| one " in text and str(tmp_path) not in text
 
+    await bench.run(Options(only=("held",), quick=True, page=page), os.environ)
+    text = page.read_text()
+    assert "broken: broke" in text and "## The farm beside plain ffmpeg: held once more" in text
+
 
 @pytest.mark.parametrize("name", bench.CASES)
 def test_case_has_its_rows(name: str) -> None:

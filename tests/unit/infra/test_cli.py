@@ -30,6 +30,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     [
         (["title", "add", "x.mp4"], "--title"),
         (["flag", "set", "qoe.enabled", "on", "--percent", "101"], "'101' is no percentage"),
+        (["ledger", "show", "account", "wallet:usr_1", "--count", "0"], "expected 1 to 10000"),
+        (["ledger", "show"], "ACTION"),
         (["nonsense"], "nonsense"),
         ([], "COMMAND"),
     ],

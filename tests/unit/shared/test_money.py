@@ -32,6 +32,11 @@ def test_money_reads_back_as_it_was_written(minor: int, currency: str) -> None:
     assert parse(str(Money(minor, currency)).split()[0], currency).amount_minor == minor
 
 
+def test_money_below_zero_is_written_with_its_sign_before_it() -> None:
+    told = [str(Money(minor, currency)) for minor, currency in ((-499, "USD"), (-1, "USD"), (-7, "JPY"), (0, "USD"))]
+    assert told == ["-4.99 USD", "-0.01 USD", "-7 JPY", "0.00 USD"]
+
+
 @given(st.integers(0, 10**15), st.integers(0, 10_000))
 def test_fee_never_exceeds_the_amount_and_never_rounds_up(amount: int, bp: int) -> None:
     fee = fee_minor(amount, bp)

@@ -30,13 +30,16 @@ NO_JOB = "There is no such job."
 async def queue(new: NewJob, *, jobs: Jobs, titles: Titles, outbox: Outbox, clock: Clock) -> Job:
     """A job for a complete master, in the transaction that completes it: the title goes to `processing`.
 
-    An older job of the title that is not done yet is cancelled: the newest master counts.
+    An older job of the title that is not done yet is cancelled: the newest master counts. The same master is planned
+    for the encoder that it was planned for before, whichever worker looks at it, so what was made of it is found.
     """
     title = await catalogue.begin_processing(new.title, titles=titles)
+    before = (one.encoder for one in await jobs.of_title(title.id) if one.sha256 == new.sha256 and one.encoder)
     await supersede(await jobs.open_of(title.id), jobs=jobs, outbox=outbox, clock=clock)
     await catalogue.end_making(title.id, titles)
     job = fresh(title, new, kind="audio" if title.kind == "audio" else "video", clock=clock)
-    job = msgspec.structs.replace(job, priority=await priority_of(job.seller, jobs=jobs))
+    priority = await priority_of(job.seller, jobs=jobs)
+    job = msgspec.structs.replace(job, priority=priority, encoder=next(before, ""))
     await begin(job, PROBE_PIECE, jobs=jobs, outbox=outbox, clock=clock)
     return job
 

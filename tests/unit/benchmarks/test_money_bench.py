@@ -1,0 +1,41 @@
+"""What the money bench makes of its turns, and the sales it makes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.money import bench, post
+from benchmarks.money.post import OURS, THEIRS, Turn
+from gateway.control.ledger.model import check
+
+
+def test_rows_hold_movements_a_second_and_the_slowest_against_their_bars() -> None:
+    slow = [0.01] * 98 + [0.2, 0.3]
+    turns = {OURS: [Turn(0.1, slow), Turn(0.2, slow), Turn(0.5, slow)], THEIRS: [Turn(0.4, slow)] * 3}
+    rows = {row.case.partition(" ")[0]: row for row in post._rows(turns)[:2]}
+    assert (rows["post()"].ours, rows["post()"].theirs, rows["post()"].word) == (500, 250, "below the bar")
+    assert rows["the"].value == 2
+    told = {row.case: (row.value, row.word) for row in post._rows(turns)}
+    assert told["post(), p50"] == (10, "") and told["post(), p99"] == (300, "below the bar")
+
+
+def test_every_sale_adds_up_and_is_another() -> None:
+    chance = random.Random(7)
+    sales = [check(post._sale(str(n), chance)) for n in range(100)]
+    assert len({sale.key for sale in sales}) == 100 and len({sale.legs for sale in sales}) > 90
+    assert {sale.legs[0].amount for sale in sales} == {-post.PRICE}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (bench.Options(), "usher bench money"),
+        (bench.Options(quick=True, only=("audit",)), "usher bench money --quick --only audit"),
+        (bench.Options(rounds=2, seconds=3, page=Path("x")), "usher bench money --rounds 2 --seconds 3"),
+    ],
+)
+def test_page_names_the_line_that_runs_the_same_again(options: bench.Options, line: str) -> None:
+    assert bench.command(options) == line
