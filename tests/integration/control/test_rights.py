@@ -280,21 +280,28 @@ async def test_two_purchases_of_the_same_thing_at_once_give_it_once(
     control: Control, seller: Desk, viewer: Viewer
 ) -> None:
     title = await seller.published(price_minor=999)
+    found = asyncio.Event()
 
-    async def buy(number: int) -> str:
+    async def buy(source: str, *, hurry: bool) -> None:
         async with control.wiring["begin"]() as unit:
-            found, buyer = await unit.catalogue.by_id(title["id"]), await unit.entitlements.principal(viewer.id)
-            assert found is not None and buyer is not None
-            await entitlements.check_buyer(found, buyer, entitlements=unit.entitlements, now=control.clock.now())
-            await asyncio.sleep(0.01)
-            right = NewRight(principal=viewer.id, scope=title["id"], source=f"pur_{number}", term="own", hours=None)
+            shown, buyer = await unit.catalogue.by_id(title["id"]), await unit.entitlements.principal(viewer.id)
+            assert shown is not None and buyer is not None
+            if hurry:
+                await found.wait()
+            await entitlements.check_buyer(shown, buyer, entitlements=unit.entitlements, now=control.clock.now())
+            if not hurry:
+                found.set()
+                done, _ = await asyncio.wait({second}, timeout=0.3)
+                assert not done, "the second waits for the first"
+            right = NewRight(principal=viewer.id, scope=title["id"], source=source, term="own")
             await entitlements.give(right, entitlements=unit.entitlements, outbox=unit.outbox, clock=control.clock)
-            return "bought"
 
-    results = await asyncio.gather(*(buy(number) for number in range(8)), return_exceptions=True)
-    refused = [one.code for one in results if isinstance(one, UsherError)]
-    assert results.count("bought") == 1 and refused == ["already-yours"] * 7
-    assert len(await viewer.rights()) == 1
+    second = asyncio.create_task(buy("pur_2", hurry=True))
+    await buy("pur_1", hurry=False)
+    with pytest.raises(Conflict) as refused:
+        await second
+    assert refused.value.code == "already-yours"
+    assert [row["source"] for row in await viewer.rights()] == ["pur_1"]
 
 
 async def test_gift_is_for_somebody_else_who_is_there(control: Control, seller: Desk, viewer: Viewer) -> None:
