@@ -167,7 +167,9 @@ class ControlSettings(Common, frozen=True, kw_only=True):
         int, Meta(ge=0, le=365), doc("days a withdrawal waits, where its rail has no terms of its own")
     ] = 3
     display_currency: Annotated[
-        str, doc("currency in which amounts are told besides their own; a viewer may choose another")
+        str,
+        Meta(pattern=r"^[A-Z]{3,5}$(?!\n)"),
+        doc("currency in which amounts are told besides their own; a viewer may choose another"),
     ] = "USD"
     bot_check: Annotated[Literal["off", "pow", "turnstile"], doc("what register asks of a browser")] = "off"
     bot_check_bits: Annotated[

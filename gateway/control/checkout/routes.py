@@ -21,15 +21,17 @@ from gateway.control.route import Call, Route
 async def check_out(call: Call[CheckoutOrder]) -> PurchaseView:
     """Buy what a title is offered for, from the wallet or by a provider; the price is the one that was seen."""
     title, order, shop = call.path("title"), call.body, call.wiring["shop"]
+    key = f"checkout:{call.key}"
     if order.pay == WALLET:
         unit = await call.unit()
-        return view(await actions.from_wallet(title, order, by=call.principal, key=call.key, unit=unit, shop=shop))
-    return await _begin(call, await actions.by_provider(title, order, by=call.principal, key=call.key, shop=shop))
+        return view(await actions.from_wallet(title, order, by=call.principal, key=key, unit=unit, shop=shop))
+    return await _begin(call, await actions.by_provider(title, order, by=call.principal, key=key, shop=shop))
 
 
 async def top_up(call: Call[TopUpOrder]) -> PurchaseView:
     """Pay onto one's wallet by a provider."""
-    purchase = await actions.top_up(call.body, by=call.principal, key=call.key, shop=call.wiring["shop"])
+    shop = call.wiring["shop"]
+    purchase = await actions.top_up(call.body, by=call.principal, key=f"top-up:{call.key}", shop=shop)
     return await _begin(call, purchase)
 
 

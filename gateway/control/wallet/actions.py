@@ -137,12 +137,19 @@ async def transfer(order: TransferOrder, *, by: Principal, key: str, unit: Store
 
 
 async def withdraw(
-    handle: str, order: WithdrawalOrder, *, by: Principal, key: str, unit: Stores, clock: Clock, hold_days: int
+    handle: str,
+    order: WithdrawalOrder,
+    *,
+    by: Principal,
+    key: str,
+    place: str,
+    unit: Stores,
+    clock: Clock,
+    hold_days: int,
 ) -> Withdrawal:
     """Take available earnings out, by the terms of the rail. Approved at once up to its ceiling, else by an admin.
 
-    Raises NotFound, Forbidden, Invalid (below the minimum, an unknown rail), Insufficient, Conflict while something is
-    owed.
+    Raises NotFound, Forbidden, Invalid (below the minimum, an unknown rail), Insufficient.
     """
     seller = await _seller(handle, "payout:write", by=by, unit=unit)
     policy = await unit.wallet.policy(order.rail, order.currency)
@@ -153,7 +160,7 @@ async def withdraw(
     if not await unit.wallet.add(made, key=key, principal=by.id):
         raise Conflict("This was withdrawn by the same request before.", code="withdrawn-already")
     await _post(made, "withdrawal", leaving(made), unit=unit)
-    await unit.outbox.audit(by.id, "payout:request", made.id, after=_said(made))
+    await unit.outbox.audit(by.id, "payout:request", made.id, after=_said(made), place=place)
     return made
 
 

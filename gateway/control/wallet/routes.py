@@ -90,6 +90,7 @@ async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
         call.body,
         by=call.principal,
         key=call.key,
+        place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
         hold_days=call.wiring["settings"].payout_hold_days,

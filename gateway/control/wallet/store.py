@@ -51,7 +51,6 @@ _WITHDRAWAL = """
 select id, seller, amount, currency, rail, state, due_at, reason, rail_ref, created_at, decided_at, paid_at
 from withdrawal
 """
-BY_KEY = _WITHDRAWAL + "where key = $1"
 BY_ID = _WITHDRAWAL + "where id = $1"
 LOCK_ID = BY_ID + " for update"
 PUT = """
@@ -117,11 +116,6 @@ class WalletStore:
         one = withdrawal
         values = (one.id, key, one.seller, principal, one.amount, one.currency, one.rail, one.state, one.due_at)
         return await self._connection.fetchval(ADD, *values, one.created_at, one.decided_at) is not None
-
-    async def by_key(self, key: str) -> Withdrawal | None:
-        """The withdrawal that a request with this key made."""
-        row = await self._connection.fetchrow(BY_KEY, key)
-        return Withdrawal(**row) if row else None
 
     async def by_id(self, id: str, *, lock: bool = False) -> Withdrawal | None:
         """A withdrawal, its row held with `lock`."""

@@ -15,6 +15,7 @@ from gateway.control.checkout.shares import (
     give_again,
     giving,
     paid_out,
+    refer,
     settling,
     share_out,
     take_back,
@@ -134,6 +135,19 @@ def test_settling_moves_all_and_pays_what_is_owed_first(
     assert by_account.get("receivable:slr_x", 0) == min(owed, mine)
     assert by_account.get("earnings_pending:slr_x", 0) == -mine
     assert by_account.get("earnings:slr_x", 0) == mine - min(owed, mine)
+
+
+@given(AMOUNTS, BP, partners(), BP)
+def test_who_brought_the_buyer_is_paid_from_the_platforms_fee_alone(
+    amount: int, fee_bp: int, others: list[Partner], bp: int
+) -> None:
+    parts = share_out(amount, fee_bp, "slr_x", partners=others)
+    referred = refer(parts, "usr_9", bp)
+    assert sum(part.amount for part in referred) == amount
+    assert [part.n for part in referred] == list(range(len(referred)))
+    assert [part for part in referred if part.kind == "earnings"] == [part for part in parts if part.kind == "earnings"]
+    credit = sum(part.amount for part in referred if part.kind == "wallet")
+    assert credit == fee_minor(fee_minor(amount, fee_bp), bp)
 
 
 def test_pending_earnings_and_what_a_rail_paid_out_are_taken_where_they_lie() -> None:

@@ -110,6 +110,12 @@ async def more_rail_fee(purchase: Purchase, charge: Charge, *, unit: Stores) -> 
     return replace(purchase, rail_fee=max(purchase.rail_fee, charge.fee))
 
 
+async def kept(purchase: Purchase, *, unit: Stores, shop: Shop) -> int:
+    """What of a payment does not go to the seller's own account at the rail: the fee, and what partners get."""
+    parts = await _share_out(purchase, unit=unit, shop=shop)
+    return sum(part.amount for part in parts if part.kind != "external")
+
+
 def rail_fee(purchase: Purchase, charge: Charge) -> list[Leg]:
     """Legs of what the rail kept and was not booked yet, in the currency it took it in."""
     fee, currency = max(0, charge.fee - purchase.rail_fee), charge.fee_currency or charge.currency

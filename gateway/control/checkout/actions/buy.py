@@ -105,6 +105,7 @@ async def ask(purchase: Purchase, *, shop: Shop) -> Started | None:
     async with shop.begin() as unit:
         payer = await unit.entitlements.principal(purchase.principal)
         title = await unit.catalogue.by_id(purchase.title) if purchase.title else None
+        kept = await books.kept(purchase, unit=unit, shop=shop) if purchase.seller_account else 0
     order = Order(
         id=purchase.id,
         principal=payer.sub if payer else "",
@@ -114,7 +115,7 @@ async def ask(purchase: Purchase, *, shop: Shop) -> Started | None:
         description=title.name if title else "Wallet",
         return_url=purchase.return_url,
         seller_account=purchase.seller_account,
-        fee_amount=money.fee_minor(purchase.amount, purchase.fee_bp),
+        fee_amount=kept,
     )
     try:
         return await shop.providers.named(purchase.rail).start(order)
