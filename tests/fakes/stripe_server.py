@@ -71,6 +71,8 @@ class StripeServer:
         destination = intent.get("transfer_data", {}).get("destination")
         if destination:
             self.of("accounts", destination)
+            if intent.get("application_fee_amount") == "0":
+                raise Refusal(400, "invalid_request_error", "A fee is above 0.", param="application_fee_amount")
         elif "application_fee_amount" in intent:
             raise Refusal(400, "invalid_request_error", "A fee needs a destination.", param="application_fee_amount")
         made = self._made("cs", "checkout.session", status="open", payment_status="unpaid", amount_total=amount,
@@ -114,6 +116,8 @@ class StripeServer:
         seller, fee = charge["destination"], charge["application_fee_amount"] or 0
         if not seller and ("reverse_transfer" in values or "refund_application_fee" in values):
             raise Refusal(400, "invalid_request_error", "There is no transfer to reverse.", param="reverse_transfer")
+        if not fee and "refund_application_fee" in values:
+            raise Refusal(400, "invalid_request_error", "There is no fee to refund.", param="refund_application_fee")
         charge["amount_refunded"] += amount
         if seller:
             account = self.of("accounts", seller)
@@ -251,17 +255,25 @@ class StripeServer:
     def _intent_of(self, page: Thing) -> Thing:
         """The session's PaymentIntent, which is made when the payer first tries."""
         if page["payment_intent"] is None:
-            made = self._made("pi", "payment_intent", status="requires_payment_method", amount=page["amount_total"],
-                              currency=page["currency"], latest_charge=None, last_payment_error=None,
-                              metadata=page["asked"].get("metadata", {}),
-                              transfer_data=page["asked"].get("transfer_data"))  # fmt: skip
+            asked = page["asked"]
+            made = self._made(
+                "pi",
+                "payment_intent",
+                status="requires_payment_method",
+                amount=page["amount_total"],
+                currency=page["currency"],
+                latest_charge=None,
+                last_payment_error=None,
+                metadata=asked.get("metadata", {}),
+                transfer_data=asked.get("transfer_data"),
+                application_fee_amount=int(asked.get("application_fee_amount", 0)) or None,
+            )
             made["asked"], page["payment_intent"] = page["asked"], made["id"]
             self._tell("payment_intent.created", made)
         return self.of("intents", page["payment_intent"])
 
     def _approve(self, page: Thing, intent: Thing) -> None:
         asked, data = intent["asked"], intent["transfer_data"] or {}
-        fee = asked.get("application_fee_amount")
         charge = self._made(
             "ch",
             "charge",
@@ -273,7 +285,7 @@ class StripeServer:
             payment_intent=intent["id"],
             balance_transaction=None,
             destination=data.get("destination"),
-            application_fee_amount=int(fee) if fee else None,
+            application_fee_amount=intent["application_fee_amount"],
         )
         intent |= {"latest_charge": charge["id"], "last_payment_error": None}
         if asked.get("capture_method") == "manual":
@@ -293,7 +305,8 @@ class StripeServer:
         charge |= {"captured": True, "balance_transaction": entry["id"]}
         intent["status"] = "succeeded"
         if charge["destination"]:
-            self.of("accounts", charge["destination"])["balance"] += charge["amount"] - charge["application_fee_amount"]
+            paid_on = charge["amount"] - (charge["application_fee_amount"] or 0)
+            self.of("accounts", charge["destination"])["balance"] += paid_on
         self._tell("charge.succeeded", charge)
         self._tell("payment_intent.succeeded", intent)
 

@@ -78,6 +78,15 @@ async def test_sellers_part_goes_to_their_account_and_comes_back_from_there_with
     assert money(hands, account) == 0
 
 
+async def test_sale_without_a_fee_goes_to_the_seller_whole_and_comes_back_whole(hands: StripeHands) -> None:
+    account = await seller(hands)
+    ref = (await hands.provider.start(order(seller_account=account))).provider_ref
+    await hands.pay(ref, "approve")
+    assert money(hands, account) == 1250
+    await hands.provider.refund(ref, 1250, "k1")
+    assert money(hands, account) == 0
+
+
 async def test_last_digit_of_a_currency_with_three_decimals_cannot_be_charged(hands: StripeHands) -> None:
     with pytest.raises(Invalid, match="last digit"):
         await hands.provider.start(order(amount=1255, currency="KWD"))

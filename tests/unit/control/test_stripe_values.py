@@ -99,7 +99,7 @@ def test_parameters_are_declared_by_the_sdk() -> None:
         check(form(session_params(one, descriptor="USHER")), SessionCreateParams)
     plain = session(status="succeeded")
     assert set(refund_params(plain, 5, "k1")) == {"payment_intent", "amount", "metadata"}
-    passed_on = session(status="succeeded", transfer_data=TransferData("acct_1"))
+    passed_on = session(status="succeeded", transfer_data=TransferData("acct_1"), application_fee_amount=125)
     params = refund_params(passed_on, 5, "k1")
     check(form(params), RefundCreateParams)
     assert (params["reverse_transfer"], params["refund_application_fee"]) == (True, True)

@@ -89,6 +89,7 @@ class Intent(msgspec.Struct, frozen=True):
     latest_charge: StripeCharge | None = None
     last_payment_error: IntentError | None = None
     transfer_data: TransferData | None = None
+    application_fee_amount: int | None = None
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -148,8 +149,9 @@ def session_params(order: Order, *, descriptor: str) -> SessionCreateParams:
     if descriptor:
         intent["statement_descriptor_suffix"] = descriptor
     if order.seller_account:
-        intent["application_fee_amount"] = order.fee_amount
         intent["transfer_data"] = {"destination": order.seller_account}
+        if order.fee_amount:
+            intent["application_fee_amount"] = order.fee_amount
     return {
         "mode": "payment",
         "client_reference_id": order.id,
@@ -175,7 +177,9 @@ def refund_params(session: Session, amount: int, key: str) -> RefundCreateParams
     intent = intent_of(session)
     params: RefundCreateParams = {"payment_intent": intent.id, "amount": amount, "metadata": {"key": key}}
     if intent.transfer_data:
-        params["reverse_transfer"] = params["refund_application_fee"] = True
+        params["reverse_transfer"] = True
+    if intent.application_fee_amount:
+        params["refund_application_fee"] = True
     return params
 
 
