@@ -171,8 +171,7 @@ async def test_paused_upload_goes_on_at_its_offset_when_the_page_was_loaded_agai
     assert 0 < begun_at < clip.stat().st_size
 
     await expect(page.get_by_role("button", name="Publish", exact=True)).to_be_visible(timeout=60_000)
-    title = page.url.rsplit("/", 1)[1]
-    assert (await boss.ask("GET", f"titles/{title}"))["state"] == "ready"
+    await boss.wait_ready(page.url.rsplit("/", 1)[1])
 
 
 async def test_studio_says_why_when_a_file_is_no_film_or_only_part_of_one(boss: Person, open_page: Open) -> None:

@@ -36,7 +36,7 @@ COUNTS = "select sum(failures)::int as failures, sum(lost)::int as lost from job
 
 
 class Kill(msgspec.Struct, frozen=True):
-    """One kill, and the seconds until all that was in work then was in work again, or done."""
+    """One kill, and the seconds until all that was in work then was in work again, done, or next in line."""
 
     victim: str
     resumed_s: float
@@ -138,15 +138,23 @@ class Mill:
             return {}
 
     async def _goes_on(self, held: dict[str, str], *, anew: bool) -> bool:
-        """Whether each piece is at work again, by another attempt where `anew`, or done."""
+        """Whether each piece is at work again, by another attempt where `anew`, or done, or waits for its turn while
+        every worker is at another piece."""
         now = await self._held()
+        busy = {owner.partition("/")[0] for owner in now.values()}
         for work, owner in held.items():
             if work in now and not (anew and now[work] == owner):
                 continue
             plan, _, chunk = work.partition(" ")
-            if not await self._is_done(plan, chunk):
+            waits = work not in now and busy >= self._mains.keys() and await self._waits(plan, chunk)
+            if not waits and not await self._is_done(plan, chunk):
                 return False
         return True
+
+    async def _waits(self, plan: str, chunk: str) -> bool:
+        with contextlib.suppress(RedisError, OSError):
+            return await self.control.wiring["events"].zscore(f"need:{plan}", chunk) is not None
+        return False
 
     async def _is_done(self, plan: str, chunk: str) -> bool:
         if await self.control.wiring["bucket"].head(names.done(plan, chunk)) is not None:

@@ -14,6 +14,7 @@ from benchmarks.farm.numbered import number, numbers
 from benchmarks.farm.oddities import AS_IT_IS, ODDITIES, TURNED, Odd
 from farm import boxes, cuts
 from farm.plan import ChunkPlan, Order, Plan
+from farm.planning import LEAST_S
 from shared import jobs
 from shared.storage import names
 from tests.support import farm as farms
@@ -89,8 +90,10 @@ async def test_a_turned_film_is_seen_upright_over_every_seam(farm: Farm) -> None
     assert await shown(made) == list(range(FRAMES))
 
 
-async def test_one_frame_is_shown(farm: Farm) -> None:
-    assert await shown(await farm.whole(master(PLAIN, 1))) == [0]
+async def test_one_frame_is_shown_for_as_long_as_players_need(farm: Farm) -> None:
+    made = await farm.whole(master(PLAIN, 1))
+    assert await shown(made) == [0] * made.plan.picture.frames
+    assert made.plan.picture.frames / made.plan.picture.grid.rate >= LEAST_S
 
 
 async def test_three_hours_are_cut_and_sought_right(farm: Farm) -> None:
