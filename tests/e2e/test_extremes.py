@@ -15,8 +15,8 @@ from tests.support import media
 from tests.support.api import Person, log_in
 from tests.support.stack import Running
 
-#: Three hours; in the short form twenty minutes.
-LENGTH_S = 3 * 3600 if IS_LONG else 1200
+#: Three hours; in the short form ten minutes.
+LENGTH_S = 3 * 3600 if IS_LONG else 600
 PATIENCE_MS = 60_000
 ENDED = "() => document.querySelector('video')?.ended"
 
