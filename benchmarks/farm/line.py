@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -56,10 +57,10 @@ class Line:
         ticket = jobs.ProbeTicket(JOB, stages.TITLE, UPLOAD, MASTER, "")
         await self._offer(JOB, {PROBE_CHUNK: ticket}, {PROBE_CHUNK: score(FIRST)})
 
-    async def work(self, name: str) -> None:
+    async def work(self, name: str, on: Floor) -> None:
         """Take piece after piece until cancelled."""
         while True:
-            await tasks.next_work(self._on, name, self._stop)
+            await tasks.next_work(on, name, self._stop)
 
     async def steer(self) -> None:
         """Do what control does with what workers say, until cancelled."""
@@ -130,9 +131,15 @@ async def line(stage: Stage, *, workers: int = WORKERS) -> AsyncIterator[Line]:
             redis_url=house.redis_of("farm"),
             threads=1,
         )
-        async with tasks.floor(settings, Engine(stage.ffmpeg, "bench", X264)) as on:
-            running = Line(on, edge, house.mint.draw(1)[0])
-            work = [asyncio.create_task(running.work(f"worker-{number}")) for number in range(workers)]
+        async with contextlib.AsyncExitStack() as held:
+            floors = [
+                await held.enter_async_context(
+                    tasks.floor(settings, Engine(_on_core(stage.ffmpeg, core, house.folder), "bench", X264))
+                )
+                for core in sorted(os.sched_getaffinity(0))[:workers]
+            ]
+            running = Line(floors[0], edge, house.mint.draw(1)[0])
+            work = [asyncio.create_task(running.work(f"worker-{at}", on)) for at, on in enumerate(floors)]
             steering = asyncio.create_task(running.steer())
             # What goes wrong in it must not be waited for.
             steering.add_done_callback(lambda task: _tell(task, running))
@@ -140,6 +147,14 @@ async def line(stage: Stage, *, workers: int = WORKERS) -> AsyncIterator[Line]:
                 yield running
             finally:
                 await end(steering, *work)
+
+
+def _on_core(ffmpeg: str, core: int, folder: Path) -> str:
+    """The ffmpeg of a pod of one core: with one thread an encoder it still keeps 1.7 cores busy where it finds them."""
+    program = folder / f"ffmpeg-on-{core}"
+    program.write_text(f'#!/bin/sh\nexec taskset -c {core} {shlex.quote(ffmpeg)} "$@"\n')
+    program.chmod(0o755)
+    return str(program)
 
 
 def _tell(task: asyncio.Task[None], running: Line) -> None:

@@ -23,7 +23,7 @@ from tests.support.ledger import NOW, Books, open_books
 from tests.support.ledger_model import Act, Capture, ModelBooks, Post, SetAside, Void
 from tests.support.postgres import database
 
-EXAMPLES = 5_000 if int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1 else 500
+EXAMPLES = 5_000 if int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1 else 100
 #: Acts of one example.
 STEPS = 12
 ASSETS = st.sampled_from(["USD", "BONUS"])

@@ -103,6 +103,14 @@ async def viewer(stack: Running) -> AsyncIterator[Person]:
     await person.close()
 
 
+@pytest.fixture
+async def seller(stack: Running) -> AsyncIterator[Person]:
+    """The seller whose studio comes with every Usher."""
+    person = await log_in(stack, "seller")
+    yield person
+    await person.close()
+
+
 @pytest.fixture(scope="module")
 def shelf() -> dict[str, Any]:
     """The title of a module's tests, once the first of them made it."""

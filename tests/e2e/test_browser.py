@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ PASSWORD = "a long enough password"
 def master() -> Path:
     film = media.picture("640x360", seconds=SECONDS)
     return media.master("holiday.mp4", *film, *media.tone(SECONDS), *media.H264, "-c:a", "aac")
-
-
-@pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
 
 
 @pytest.fixture

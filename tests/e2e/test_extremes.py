@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import Open
 from tests.e2e.test_browser import plays_past
 from tests.e2e.test_odd_masters import IS_LONG, upload
 from tests.support import media
-from tests.support.api import Person, log_in
-from tests.support.stack import Running
+from tests.support.api import Person
 
-#: Three hours; in the short form twenty minutes.
-LENGTH_S = 3 * 3600 if IS_LONG else 1200
+#: Three hours; in the short form ten minutes.
+LENGTH_S = 3 * 3600 if IS_LONG else 600
 PATIENCE_MS = 60_000
 ENDED = "() => document.querySelector('video')?.ended"
-
-
-@pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
 
 
 async def watched(page: Page, seller: Person, master: Path) -> None:

@@ -30,13 +30,6 @@ SEEK = """(at) => {
 
 
 @pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
-
-
-@pytest.fixture
 async def admin(stack: Running) -> AsyncIterator[Person]:
     person = await log_in(stack, "admin")
     yield person

@@ -28,8 +28,6 @@ IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
 WATCHED = (
     "changing pace",
     "29.97 in a transport stream",
-    "interlaced",
-    "open groups",
     "late sound",
     "HDR",
     "to be copied",

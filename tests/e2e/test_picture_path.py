@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -28,13 +28,6 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         asyncio.run(server.make_bucket("pictures"))
         with running_stack(home, demo=False, environ=server.environ("pictures")) as running:
             yield running
-
-
-@pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
 
 
 async def test_every_frame_arrives_in_an_ordinary_player_when_a_master_was_uploaded(

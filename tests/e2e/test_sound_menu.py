@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from tests.e2e.conftest import Open
 from tests.e2e.test_browser import press_play
 from tests.e2e.test_odd_masters import upload
 from tests.support import media
-from tests.support.api import Person, log_in
-from tests.support.stack import Running
+from tests.support.api import Person
 
 SECONDS = 12
 #: A tone a language.
@@ -34,13 +32,6 @@ LISTEN = """() => {
     return levels[top] > -60 ? (top * context.sampleRate) / analyser.fftSize : 0;
   };
 }"""
-
-
-@pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import Open
 from tests.e2e.test_browser import enter, press_play
 from tests.e2e.test_odd_masters import upload
 from tests.support import media
-from tests.support.api import Person, log_in, until
+from tests.support.api import Person, until
 from tests.support.stack import Running
 
 WORDS = "Die Flut kommt früh"
@@ -27,13 +25,6 @@ SHOWN = """() => {
 SILENCE = """() => {
   for (const track of document.querySelector("video").textTracks) track.mode = "disabled";
 }"""
-
-
-@pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
 
 
 async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_chose_them(

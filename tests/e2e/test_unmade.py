@@ -41,13 +41,6 @@ ASK = """async () => {
 
 
 @pytest.fixture
-async def seller(stack: Running) -> AsyncIterator[Person]:
-    person = await log_in(stack, "seller")
-    yield person
-    await person.close()
-
-
-@pytest.fixture
 async def admin(stack: Running) -> AsyncIterator[Person]:
     person = await log_in(stack, "admin")
     yield person

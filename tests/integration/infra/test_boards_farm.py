@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from farm.report import send
 from infra.stack.plan import OFFSETS, PRIVATE_OFFSETS, ROOT
 from shared import metrics
-from shared.jobs import ChunkTicket, Failed
+from shared.jobs import ChunkTicket, Failed, Started
 from shared.need import Needs, Offer, WorkerState, score
 from tests.support import media, pods, promql
 from tests.support.api import Person, log_in, until
@@ -184,6 +184,7 @@ class Day:
         await Needs(redis, lease_s=15).withdraw(job["id"])
         await self.has("worker", "usher_jobs_reenqueued_total{")
         for count in ("1.0", "2.0"):
+            await send(redis, Started(job["id"], "probe", f"attempt-{count}"))
             await send(redis, Failed(job["id"], "probe", "scratch-full", "No room.", lost=True))
             await self.has("worker", f'usher_farm_lost_total{{why="scratch-full"}} {count}')
             # A rise is seen only between two looks.
