@@ -30,7 +30,7 @@ APPROVED, DECLINED, SECURE = "4242424242424242", "4000000000000002", "4000002500
 EXPAND_DEPTH = 4
 #: Objects by the first word of their ids.
 FOLDERS = {"cs": "sessions", "pi": "intents", "ch": "charges", "txn": "balance", "re": "refunds", "dp": "disputes",
-           "acct": "accounts"}  # fmt: skip
+           "acct": "accounts", "tr": "transfers", "trr": "reversals"}  # fmt: skip
 SMALLEST = 50
 
 
@@ -118,16 +118,26 @@ class StripeServer:
             raise Refusal(400, "invalid_request_error", "There is no transfer to reverse.", param="reverse_transfer")
         if not fee and "refund_application_fee" in values:
             raise Refusal(400, "invalid_request_error", "There is no fee to refund.", param="refund_application_fee")
+        if values.get("reverse_transfer") == "true":
+            self._reverse(self.of("transfers", charge["transfer"]), amount)
         charge["amount_refunded"] += amount
-        if seller:
-            account = self.of("accounts", seller)
-            fee_back = amount * fee // charge["amount"] if values.get("refund_application_fee") == "true" else 0
-            account["balance"] -= (amount if values.get("reverse_transfer") == "true" else 0) - fee_back
+        if seller and values.get("refund_application_fee") == "true":
+            self.of("accounts", seller)["balance"] += amount * fee // charge["amount"]
         made = self._made("re", "refund", amount=amount, payment_intent=intent["id"], charge=charge["id"],
                           metadata=values.get("metadata", {}), status="succeeded")  # fmt: skip
         self._tell("refund.created", made)
         self._tell("charge.refunded", charge)
         return made
+
+    def reverse(self, transfer: Thing, values: Thing) -> Thing:
+        """POST /v1/transfers/{id}/reversals."""
+        amount = int(values.get("amount", transfer["amount"] - transfer["amount_reversed"]))
+        if amount > self.of("accounts", transfer["destination"])["balance"]:
+            words = "The account holds less than that."
+            raise Refusal(400, "invalid_request_error", words, code="balance_insufficient")
+        self._reverse(transfer, amount)
+        return self._made("trr", "transfer_reversal", amount=amount, transfer=transfer["id"],
+                          metadata=values.get("metadata", {}))  # fmt: skip
 
     def create_account(self, values: Thing) -> Thing:
         """POST /v1/accounts."""
@@ -148,8 +158,8 @@ class StripeServer:
 
     def listed(self, folder: str, values: Thing) -> Thing:
         """GET of a list, the newest first."""
-        intent = values.get("payment_intent")
-        found = [one for one in self.folders[folder].values() if intent in (None, one["payment_intent"])]
+        about = {name: values[name] for name in ("payment_intent", "transfer") if name in values}
+        found = [one for one in self.folders[folder].values() if about.items() <= one.items()]
         data = list(reversed(found))[: int(values.get("limit", 10))]
         return {"object": "list", "data": data, "has_more": len(found) > len(data), "url": f"/v1/{folder}"}
 
@@ -284,6 +294,7 @@ class StripeServer:
             disputed=False,
             payment_intent=intent["id"],
             balance_transaction=None,
+            transfer=None,
             destination=data.get("destination"),
             application_fee_amount=intent["application_fee_amount"],
         )
@@ -307,8 +318,18 @@ class StripeServer:
         if charge["destination"]:
             paid_on = charge["amount"] - (charge["application_fee_amount"] or 0)
             self.of("accounts", charge["destination"])["balance"] += paid_on
+            made = self._made("tr", "transfer", amount=charge["amount"], amount_reversed=0,
+                              destination=charge["destination"])  # fmt: skip
+            charge["transfer"] = made["id"]
         self._tell("charge.succeeded", charge)
         self._tell("payment_intent.succeeded", intent)
+
+    def _reverse(self, transfer: Thing, amount: int) -> None:
+        """Takes it from the account; what is refunded takes an account below zero."""
+        if not 0 < amount <= transfer["amount"] - transfer["amount_reversed"]:
+            raise Refusal(400, "invalid_request_error", "Less than that of the transfer is left.", param="amount")
+        transfer["amount_reversed"] += amount
+        self.of("accounts", transfer["destination"])["balance"] -= amount
 
     def _end(self, intent: Thing) -> None:
         intent["status"] = "canceled"
@@ -341,6 +362,14 @@ ROUTES: dict[tuple[str, str], tuple[Any, Act]] = {
     ("POST", "/v1/refunds"): (params.RefundCreateParams, lambda s, v, id: s.refund(v)),
     ("GET", "/v1/refunds"): (params.RefundListParams, lambda s, v, id: s.listed("refunds", v)),
     ("GET", "/v1/disputes"): (params.DisputeListParams, lambda s, v, id: s.listed("disputes", v)),
+    ("POST", "/v1/transfers/{id}/reversals"): (
+        params.TransferReversalCreateParams,
+        lambda s, v, id: s.reverse(s.of("transfers", id), v),
+    ),
+    ("GET", "/v1/transfers/{id}/reversals"): (
+        params.TransferReversalListParams,
+        lambda s, v, id: s.listed("reversals", {**v, "transfer": id}),
+    ),
     ("POST", "/v1/accounts"): (params.AccountCreateParams, lambda s, v, id: s.create_account(v)),
     ("GET", "/v1/accounts/{id}"): (params.AccountRetrieveParams, lambda s, v, id: s.of("accounts", id)),
     ("POST", "/v1/account_links"): (params.AccountLinkCreateParams, lambda s, v, id: s.create_link(v)),

@@ -47,13 +47,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Book(msgspec.Struct, frozen=True, kw_only=True):
     """Where parts of one payment lie: its rail and currency, and whether earnings are pending still.
 
-    `funds`: what may be spent of the accounts that a part may be taken from, below zero for what is owed.
+    `funds`: what may be spent of the accounts that a part may be taken from, below zero for what is owed. `owed`: what
+    the rail paid out cannot be taken back there, so it is taken from what its owner has here.
     """
 
     rail: str
     currency: str
     pending: bool
     funds: Mapping[str, int] = {}
+    owed: bool = False
 
     def home(self, part: Part) -> str:
         """The account a part lies on."""
@@ -61,14 +63,20 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             case "fee":
                 return account("platform_fee")
             case "external":
-                return account("external", self.rail, part.to)
+                return account("earnings", part.to) if self.owed else account("external", self.rail, part.to)
             case "wallet":
                 return account("wallet", part.to)
         return account("earnings_pending" if self.pending else "earnings", part.to)
 
     def debt(self, part: Part) -> str | None:
         """The account that says what is owed of a part; None for one that is always there to be taken."""
-        is_spendable = part.kind == "wallet" or (part.kind == "earnings" and not self.pending)
+        match part.kind:
+            case "wallet":
+                is_spendable = True
+            case "earnings":
+                is_spendable = not self.pending
+            case _:
+                is_spendable = part.kind == "external" and self.owed
         return account("receivable", part.to) if is_spendable else None
 
 
@@ -94,6 +102,14 @@ def share_out(amount: int, fee_bp: int, seller: str, *, partners: Sequence[Partn
 def paid_out(parts: Sequence[Part], seller: str) -> list[Part]:
     """The same parts where the rail gives the seller's own at once."""
     return [replace(part, kind="external") if part.to == seller else part for part in parts]
+
+
+def kept_here(parts: Sequence[Part], given: Sequence[int]) -> list[Part]:
+    """The same parts where what is given again of them is earnings: the rail that paid them out gives no more."""
+    return [
+        replace(part, kind="earnings") if part.kind == "external" and amount else part
+        for part, amount in zip(parts, given, strict=True)
+    ]
 
 
 def refer(parts: Sequence[Part], referrer: str, bp: int) -> list[Part]:

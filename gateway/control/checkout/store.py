@@ -42,7 +42,7 @@ where viewer = $1 and scope = $2 and state in ('new', 'authorized') and scope is
 PARTS = "select n, kind, holder, amount, back from purchase_part where purchase = $1 order by n"
 PUT_PART = """
 insert into purchase_part (purchase, n, kind, holder, amount, back) values ($1, $2, $3, $4, $5, $6)
-on conflict (purchase, n) do update set back = excluded.back
+on conflict (purchase, n) do update set kind = excluded.kind, back = excluded.back
 """
 #: In the order in which a movement holds them, so that no two wait for each other.
 FUNDS = """

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.control.payments.providers import stripe as module
 from gateway.control.payments.providers.base import SellerAccount
-from shared.errors import BadWebhook, Conflict, Invalid, Misconfigured, NotFound, ProviderUnavailable
+from shared.errors import BadWebhook, Conflict, Invalid, KeyReused, Misconfigured, NotFound, ProviderUnavailable
 from shared.metrics import PROVIDER_FAILURES
 from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK
 from tests.fakes.stripe_server import Fault
@@ -85,6 +85,28 @@ async def test_sale_without_a_fee_goes_to_the_seller_whole_and_comes_back_whole(
     assert money(hands, account) == 1250
     await hands.provider.refund(ref, 1250, "k1")
     assert money(hands, account) == 0
+
+
+async def test_sellers_part_of_a_disputed_payment_is_taken_back_once_where_it_still_is(hands: StripeHands) -> None:
+    account = await seller(hands)
+    ref = (await hands.provider.start(order(seller_account=account, fee_amount=125))).provider_ref
+    with pytest.raises(Conflict):
+        await hands.provider.take_back(ref, 1125, "k1")
+    await hands.pay(ref, "approve")
+    hands.server.of("accounts", account)["balance"] -= 100
+    with pytest.raises(Conflict):
+        await hands.provider.take_back(ref, 1125, "k1")
+    hands.server.of("accounts", account)["balance"] += 100
+    hands.server.fail("500 after")
+    for _ in range(2):
+        await hands.provider.take_back(ref, 1125, "k2")
+        hands.server.kept.clear()
+    assert money(hands, account) == 0
+    assert len(hands.server.folders["reversals"]) == 1
+    with pytest.raises(KeyReused):
+        await hands.provider.take_back(ref, 1, "k2")
+    # The dispute was won and the payment is refunded later: it is not taken from the seller a second time.
+    assert (await hands.provider.refund(ref, 1250, "k3")).refunded == 1250
 
 
 async def test_last_digit_of_a_currency_with_three_decimals_cannot_be_charged(hands: StripeHands) -> None:

@@ -108,3 +108,39 @@ async def test_payment_whose_answer_was_lost_is_begun_once_and_paid_once(counter
     assert await counter.shop.rights(viewer) == ["own"]
     assert len(await counter.till.control.rows("select id from txn")) == 1
     await counter.shop.audit()
+
+
+@pytest.mark.parametrize("is_empty", [False, True], ids=["there", "paid out"])
+async def test_dispute_takes_the_sellers_part_back_from_their_account_or_lets_them_owe_it(
+    counter: Counter, is_empty: bool
+) -> None:
+    shop, hands, control = counter.shop, counter.till.hands, counter.till.control
+    seller = shop.seller.seller["id"]
+    account = await hands.provider.open_account(seller, "US")
+    hands.server.onboard(account)
+    await control.rows(
+        "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)", seller, account
+    )
+    viewer = await shop.viewer()
+    id, ref = await counter.begun(viewer)
+    purse = hands.server.of("accounts", account)
+
+    async def hear() -> list[int]:
+        for one in await hands.webhooks():
+            assert await counter.till.send(one) == 204
+        await counter.work()
+        accounts = (f"external:stripe:{seller}", f"receivable:{seller}", f"earnings:{seller}", "platform_fee")
+        return await shop.amounts(*accounts)
+
+    await hands.pay(ref, "approve")
+    assert (await hear(), purse["balance"]) == ([450, 0, 0, 50], 450)
+    if is_empty:
+        purse["balance"] = 0
+    await hands.dispute(ref)
+    assert await hear() == ([450, -450, 0, 0] if is_empty else [0, 0, 0, 0])
+    assert purse["balance"] == 0 and len(hands.server.folders["reversals"]) == (0 if is_empty else 1)
+    assert await shop.rights(viewer) == [] and not await shop.may_watch(viewer)
+    await hands.dispute(ref, won=True)
+    assert await hear() == ([450, 0, 0, 50] if is_empty else [0, 0, 450, 50])
+    assert (await viewer.ask("GET", f"payments/{id}"))["state"] == "paid"
+    await shop.audit()

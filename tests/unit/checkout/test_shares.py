@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.control.checkout.shares import (
     Book,
@@ -14,6 +15,7 @@ from gateway.control.checkout.shares import (
     after,
     give_again,
     giving,
+    kept_here,
     paid_out,
     refer,
     settling,
@@ -174,3 +176,22 @@ def test_top_up_that_is_taken_back_from_an_empty_wallet_is_owed_and_the_next_one
 
 def test_part_keeps_what_is_left_of_it() -> None:
     assert Part(n=0, kind="fee", to="", amount=10, back=3).left == 7
+
+
+def test_what_a_rail_paid_out_and_cannot_take_back_is_taken_from_earnings_and_the_rest_is_owed() -> None:
+    parts = paid_out(share_out(1000, 1000, "slr_x", partners=[Partner("slr_a", 1000)]), "slr_x")
+    there = Book(rail="stripe", currency="USD", pending=True, funds={"earnings:slr_x": 300})
+    taken = take_back(parts, 1000)
+    assert Leg("external:stripe:slr_x", "USD", -810) in taking(parts, taken, there)
+    owed = replace(there, owed=True)
+    assert set(accounts_of(parts, owed)) == {"earnings:slr_x", "receivable:slr_x"}
+    assert taking(parts, taken, owed) == [
+        Leg("platform_fee", "USD", -100),
+        Leg("earnings:slr_x", "USD", -300),
+        Leg("receivable:slr_x", "USD", -510),
+        Leg("earnings_pending:slr_a", "USD", -90),
+    ]
+    again = after(parts, taken)
+    kept = kept_here(again, give_again(again, 1000))
+    assert [part.kind for part in kept] == ["fee", "earnings", "earnings"]
+    assert kept_here(parts, [0, 0, 0]) == parts

@@ -47,16 +47,17 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
 
 
 async def take(
-    purchase: Purchase, amount: int, *, why: Why, to: str, unit: Stores, now: datetime
+    purchase: Purchase, amount: int, *, why: Why, to: str, unit: Stores, now: datetime, owed: bool = False
 ) -> tuple[Purchase, int]:
     """Take an amount back from all who have a part, in proportion, onto the account `to`; also the movement's id.
 
-    What they have not got any more they owe. More than they got is the platform's loss.
+    What they have not got any more they owe; with `owed` that is what their rail paid out, too. More than they got is
+    the platform's loss.
     """
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending)
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed)
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
@@ -72,6 +73,7 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.back for part in parts))
     given = shares.give_again(parts, shared)
+    parts = shares.kept_here(parts, given)
     book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending)
     won = Leg(account("platform_fee"), purchase.currency, amount - shared)
     legs = [_cash(purchase, -amount), won, *shares.giving(parts, given, book)]
@@ -79,6 +81,18 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     await unit.purchases.put_parts(purchase.id, shares.after(parts, [-one for one in given]))
     await _tell(replace(purchase, txn=txn), "dispute", -amount, unit=unit, now=now)
     return replace(purchase, disputed=purchase.disputed - amount)
+
+
+async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> int:
+    """What `take` takes of an amount from the seller's own account at the rail."""
+    parts = await unit.purchases.parts(purchase.id)
+    taken = shares.take_back(parts, min(amount, sum(part.left for part in parts)))
+    return sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
+
+
+def next_key(purchase: Purchase) -> str:
+    """The key of the purchase's next movement. Its row counts them, so each has a key of its own."""
+    return f"{purchase.id}:{purchase.booked + 1}"
 
 
 async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase:
@@ -144,9 +158,9 @@ async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Pa
     return shares.paid_out(parts, purchase.seller) if purchase.seller_account else parts
 
 
-async def _book(purchase: Purchase, parts: Sequence[Part], *, unit: Stores, pending: bool) -> Book:
+async def _book(purchase: Purchase, parts: Sequence[Part], *, unit: Stores, pending: bool, owed: bool = False) -> Book:
     """Where the parts lie, the rows of accounts that this depends on held."""
-    book = Book(rail=purchase.rail, currency=purchase.currency, pending=pending)
+    book = Book(rail=purchase.rail, currency=purchase.currency, pending=pending, owed=owed)
     codes = shares.accounts_of(parts, book)
     return replace(book, funds=await unit.purchases.funds(codes, purchase.currency)) if codes else book
 
@@ -160,12 +174,12 @@ async def _post(
     events: Sequence[Event] = (),
     reverses: int | None = None,
 ) -> tuple[Purchase, int | None]:
-    """Book the purchase's next movement, if it moves anything. Its row counts them, so each has a key of its own."""
+    """Book the purchase's next movement, if it moves anything."""
     legs = [leg for leg in legs if leg.amount]
     if not legs:
         return purchase, None
     movement = Movement(
-        key=f"{purchase.id}:{purchase.booked + 1}",
+        key=next_key(purchase),
         kind=kind,
         legs=legs,
         stamps=Stamps(

@@ -67,9 +67,9 @@ async def top_up(order: TopUpOrder, *, by: Principal, key: str, shop: Shop) -> P
     """Open a payment onto the buyer's wallet; the same as before for a key that came before. Raises Invalid."""
     money.decimals(order.currency)
     rail = choose(order.pay, order.country, currency=order.currency, shop=shop)
-    now = shop.clock.now()
+    id, now = new_id("pur"), shop.clock.now()
     purchase = Purchase(
-        id=new_id("pur"),
+        id=id,
         key=key,
         kind="top_up",
         principal=by.id,
@@ -77,7 +77,7 @@ async def top_up(order: TopUpOrder, *, by: Principal, key: str, shop: Shop) -> P
         amount=order.amount,
         currency=order.currency,
         rail=rail.provider,
-        return_url=_return_url(order.return_path or "/wallet", shop),
+        return_url=_return_url(order.return_path or "/wallet", shop, purchase=id),
         legal_entity=rail.legal_entity,
         fee_bp=0,
         created_at=now,

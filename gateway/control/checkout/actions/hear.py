@@ -12,8 +12,9 @@ from gateway.control.checkout.model import OPEN, Purchase, Refund, Step, follow
 from gateway.control.coupons import actions as coupons
 from gateway.control.payments import actions as payments
 from gateway.control.payments.actions import Settle
-from gateway.control.payments.providers.base import Charge, Started
-from shared.errors import NotFound
+from gateway.control.payments.providers.base import Charge, Onboarding, Started
+from shared import log
+from shared.errors import NotFound, Refused
 from shared.ids import new_id
 
 #: Who gives back money that was not wanted.
@@ -93,8 +94,9 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
     if step.refund:
         purchase, _ = await books.take(purchase, step.refund, why="refund", to=books.cash(purchase), unit=unit, now=now)
     if step.dispute > 0:
+        owed = await _is_owed(purchase, step.dispute, unit=unit, shop=shop)
         purchase, _ = await books.take(
-            purchase, step.dispute, why="dispute", to=books.cash(purchase), unit=unit, now=now
+            purchase, step.dispute, why="dispute", to=books.cash(purchase), unit=unit, now=now, owed=owed
         )
     elif step.dispute < 0:
         purchase = await books.give_again(purchase, -step.dispute, unit=unit, now=now)
@@ -103,6 +105,24 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
         purchase = replace(purchase, look_at=None)
     await _right(purchase, step, unit=unit, shop=shop)
     return purchase
+
+
+async def _is_owed(purchase: Purchase, amount: int, *, unit: Stores, shop: Shop) -> bool:
+    """Whether the seller owes their part of a dispute, as the rail cannot take it back from their account there.
+
+    The rail is asked to, once for this movement. Raises ProviderUnavailable: then the dispute is heard of again.
+    """
+    part, provider = await books.paid_out(purchase, amount, unit=unit), shop.providers.named(purchase.rail)
+    if not part:
+        return False
+    if not isinstance(provider, Onboarding):
+        return True
+    try:
+        await provider.take_back(purchase.provider_ref or "", part, books.next_key(purchase))
+    except Refused as error:
+        log.get("checkout").warning("seller owes a dispute", purchase=purchase.id, amount=part, reason=str(error))
+        return True
+    return False
 
 
 async def _right(purchase: Purchase, step: Step, *, unit: Stores, shop: Shop) -> None:

@@ -184,6 +184,13 @@ class Onboarding(Protocol):
         """The account as it is now. Raises NotFound."""
         ...
 
+    async def take_back(self, ref: str, amount: int, key: str) -> None:
+        """Take so much of a payment's part back from the seller's account, once per key: the payer's bank took it.
+
+        Raises Conflict when it is not there, KeyReused, NotFound.
+        """
+        ...
+
 
 class Rail(msgspec.Struct, frozen=True, kw_only=True):
     """A provider in use: whom it serves, which of our companies sells by it, and what a bank statement says.

@@ -7,13 +7,14 @@ what is there, so nothing here takes or gives money twice, whatever was lost on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
 import aiohttp
 import msgspec
 import stripe
+from stripe.params import TransferReversalCreateParams
 
 from gateway.control.payments.providers.base import (
     Charge,
@@ -39,6 +40,7 @@ from gateway.control.payments.providers.stripe_values import (
     is_kept_failure,
     refund_params,
     session_params,
+    transfer_of,
 )
 from shared import log
 from shared.errors import Conflict, Invalid, KeyReused, NotFound, ProviderUnavailable, UsherError
@@ -50,11 +52,13 @@ REQUEST_S, CALL_S = 8.0, 15.0
 RETRIES = 1
 #: Keys for one thing, used one after another where Stripe kept a failure with the one before.
 TRIES = 3
-PAYMENT = "payment_intent.latest_charge.balance_transaction"
-#: Refunds and disputes of one payment that are looked through.
+CHARGE = "payment_intent.latest_charge"
+PAYMENT = [f"{CHARGE}.balance_transaction", f"{CHARGE}.transfer"]
+#: Refunds and disputes of one payment, and reversals of one transfer, that are looked through.
 MOST = 100
 
 Found = TypeVar("Found", bound=stripe.StripeObject)
+Back = TypeVar("Back", stripe.Refund, stripe.TransferReversal)
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
@@ -186,17 +190,32 @@ class Stripe:
         due = (found.requirements or {}).get("currently_due") or []
         return SellerAccount(found.id, found.charges_enabled, found.payouts_enabled, tuple(due))
 
+    async def take_back(self, ref: str, amount: int, key: str) -> None:
+        """Reverse the transfer to the seller's account. Stripe refuses where the account holds less."""
+        transfer = transfer_of(await self._session(ref)).id
+        if await self._reversed(transfer, amount, key) is not None:
+            return
+        params: TransferReversalCreateParams = {"amount": amount, "metadata": {"key": key}}
+        with _meanwhile():
+            await self._once(
+                f"reverse:{key}",
+                lambda client, own: client.v1.transfers.reversals.create_async(
+                    transfer, params, {"idempotency_key": own}
+                ),
+                done=lambda: self._reversed(transfer, amount, key),
+            )
+
     async def _now(self, ref: str) -> tuple[Session, Charge]:
         session = await self._session(ref)
         return session, charge_of(session)
 
     async def _session(self, ref: str) -> Session:
         if not ref.startswith("pi_"):
-            one = await self._ask(lambda client: client.v1.checkout.sessions.retrieve_async(ref, {"expand": [PAYMENT]}))
+            one = await self._ask(lambda client: client.v1.checkout.sessions.retrieve_async(ref, {"expand": PAYMENT}))
             return _struct(one, Session)
         found = await self._ask(
             lambda client: client.v1.checkout.sessions.list_async(
-                {"payment_intent": ref, "limit": 1, "expand": [f"data.{PAYMENT}"]}
+                {"payment_intent": ref, "limit": 1, "expand": [f"data.{path}" for path in PAYMENT]}
             )
         )
         if not found.data:
@@ -207,10 +226,12 @@ class Stripe:
         """This refund, where it was made before. Raises KeyReused when that was another amount."""
         intent = intent_of(session).id
         found = await self._ask(lambda client: client.v1.refunds.list_async({"payment_intent": intent, "limit": MOST}))
-        known = next((one for one in found.data if (one.to_dict()["metadata"] or {}).get("key") == key), None)
-        if known is not None and known.amount != amount:
-            raise KeyReused("This refund was made before, of another amount.")
-        return known
+        return _known(found.data, amount, key)
+
+    async def _reversed(self, transfer: str, amount: int, key: str) -> stripe.TransferReversal | None:
+        """The same of what was taken back from a seller's account."""
+        found = await self._ask(lambda client: client.v1.transfers.reversals.list_async(transfer, {"limit": MOST}))
+        return _known(found.data, amount, key)
 
     async def _once(
         self,
@@ -262,6 +283,14 @@ class Stripe:
         return stripe.StripeClient(
             key, base_addresses=cast(Any, addresses), http_client=self._http, max_network_retries=RETRIES
         )
+
+
+def _known(found: Sequence[Back], amount: int, key: str) -> Back | None:
+    """What was given or taken back under a key of ours. Raises KeyReused when that was another amount."""
+    known = next((one for one in found if (one.to_dict()["metadata"] or {}).get("key") == key), None)
+    if known is not None and known.amount != amount:
+        raise KeyReused("This was given back before, in another amount.")
+    return known
 
 
 class _KeptFailure(ProviderUnavailable):

@@ -61,12 +61,21 @@ class BalanceTransaction(msgspec.Struct, frozen=True):
     fee_details: list[FeeDetail] = []
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    """What was passed on to a seller's account, and how much of that was taken back."""
+
+    id: str
+    amount: int
+    amount_reversed: int = 0
+
+
 class StripeCharge(msgspec.Struct, frozen=True):
     """The last try at a payment."""
 
     amount_refunded: int = 0
     disputed: bool = False
     balance_transaction: BalanceTransaction | None = None
+    transfer: Transfer | None = None
 
 
 class IntentError(msgspec.Struct, frozen=True):
@@ -173,10 +182,14 @@ def session_params(order: Order, *, descriptor: str) -> SessionCreateParams:
 
 
 def refund_params(session: Session, amount: int, key: str) -> RefundCreateParams:
-    """What a refund is made of; our key is written on it, for Stripe forgets idempotency keys."""
+    """What a refund is made of; our key is written on it, for Stripe forgets idempotency keys.
+
+    Stripe takes as much back from the seller's account, unless that was done before: a dispute that was won later.
+    """
     intent = intent_of(session)
     params: RefundCreateParams = {"payment_intent": intent.id, "amount": amount, "metadata": {"key": key}}
-    if intent.transfer_data:
+    transfer = intent.latest_charge.transfer if intent.latest_charge else None
+    if transfer and transfer.amount - transfer.amount_reversed >= amount:
         params["reverse_transfer"] = True
     if intent.application_fee_amount:
         params["refund_application_fee"] = True
@@ -188,6 +201,14 @@ def intent_of(session: Session) -> Intent:
     if session.payment_intent is None:
         raise Conflict("Nobody paid yet.", state="open")
     return session.payment_intent
+
+
+def transfer_of(session: Session) -> Transfer:
+    """What was passed on to the seller's account. Raises Conflict where nothing was."""
+    charge = intent_of(session).latest_charge
+    if charge is None or charge.transfer is None:
+        raise Conflict("Nothing of this payment went to a seller's account.", state="kept")
+    return charge.transfer
 
 
 def checked(order: Order) -> Order:
