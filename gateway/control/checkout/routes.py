@@ -64,6 +64,17 @@ async def refund_purchase(call: Call[RefundOrder]) -> Refund:
     )
 
 
+async def retry_refund(call: Call[None]) -> Refund:
+    """Ask a provider once more for a refund that it refused."""
+    return await actions.retry(
+        call.path("refund"),
+        by=call.principal,
+        place=call.place,
+        unit=await call.unit(),
+        now=call.wiring["clock"].now(),
+    )
+
+
 async def read_partners(call: Call[None]) -> Partners:
     """Who shares in a title's sales besides its seller."""
     async with call.wiring["begin"]() as unit:
@@ -120,6 +131,15 @@ ROUTES: list[Route] = [
         body=RefundOrder,
         returns=Refund,
         status=201,
+        tag="value",
+        idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path="/v1/refunds/{refund}/retry",
+        handler=retry_refund,
+        limit=WRITE,
+        returns=Refund,
         tag="value",
         idempotent=True,
     ),

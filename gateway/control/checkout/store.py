@@ -70,6 +70,9 @@ select id, purchase, amount, currency, reason, state, words, created_at, tries f
 LOCK_REFUND = REFUND + " for update"
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
 CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1"
+REOPEN_REFUND = """
+update refund set state = 'asked', words = '', tries = 0, next_try_at = $2, done_at = null where id = $1
+"""
 RETRY_REFUND = "update refund set tries = tries + 1, next_try_at = $2 where id = $1"
 
 
@@ -155,6 +158,10 @@ class PurchaseStore:
     async def close_refund(self, id: str, state: RefundState, *, words: str, at: datetime) -> None:
         """A refund is done, or will not be."""
         await self._connection.execute(CLOSE_REFUND, id, state, words, at)
+
+    async def reopen_refund(self, id: str, at: datetime) -> None:
+        """A refund that failed waits again, from then on."""
+        await self._connection.execute(REOPEN_REFUND, id, at)
 
     async def retry_refund(self, id: str, at: datetime) -> None:
         """Ask for it again then."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from gateway.control.ledger.model import Event, Leg, Movement, account
+from gateway.control.wallet.model import Payment
 from shared.errors import Invalid
 from shared.ids import SHORT_ALPHABET
 from shared.money import Money, decimals
@@ -114,3 +115,11 @@ def redemption(card: GiftCard, by: str) -> Movement:
     ]
     event = Event("giftcard.redeemed", card.id, {"giftcard": card.id, "principal": by})
     return Movement(key=f"giftcard.redeem:{card.id}", kind="giftcard.redeem", legs=legs, events=[event])
+
+
+def payment(
+    card: GiftCard, kind: Literal["gift_card", "redeemed"], *, principal: str, txn: int, at: datetime
+) -> Payment:
+    """The card as its buyer, or whoever brought it, has it in their history of payments."""
+    amount = -card.amount if kind == "gift_card" else card.amount
+    return Payment(principal=principal, kind=kind, amount=amount, currency=card.currency, rail="wallet", txn=txn, at=at)

@@ -15,7 +15,8 @@ from shared.errors import Conflict, Invalid
 from shared.money import Money, decimals, to_json
 from shared.rates import RATES_OF, shown
 
-PaymentKind = Literal["purchase", "top_up", "refund", "dispute", "sent", "received"]
+#: `gift_card`: put on a card; `redeemed`: brought in by one.
+PaymentKind = Literal["purchase", "top_up", "refund", "dispute", "sent", "received", "gift_card", "redeemed"]
 WithdrawalState = Literal["requested", "approved", "paid", "rejected"]
 
 #: Units of a currency that a transfer moves at least, and a withdrawal where its rail has no policy.

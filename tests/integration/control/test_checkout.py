@@ -122,6 +122,10 @@ async def test_coupon_lowers_what_is_paid_and_one_that_leaves_nothing_gives_the_
     assert (await shop.bought(otto, coupon="ALL"))["amount"] == 0
     assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}", "platform_fee") == [250, 0, 25]
     assert await shop.rights(otto) == ["own"]
+    olga = await shop.viewer("olga")
+    free = await shop.bought(olga, coupon="ALL", pay="sandbox", country="KP")
+    assert (free["state"], free["rail"], free["url"]) == ("paid", "wallet", "") and await shop.may_watch(olga)
+    assert await shop.control.rows("select ref from sandbox_payment") == []
 
 
 async def test_code_that_brought_the_buyer_is_paid_from_the_platforms_fee(shop: Shop) -> None:

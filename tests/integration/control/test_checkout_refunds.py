@@ -170,18 +170,34 @@ async def test_refund_by_a_provider_waits_for_it_and_what_it_tells_of_it_is_not_
 async def test_refund_a_provider_refuses_is_left_for_a_person(
     shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purchase = (await shop.by_card(await shop.viewer()))["id"]
-    await give_back(admin, purchase)
+    vera = await shop.viewer()
+    purchase = (await shop.by_card(vera))["id"]
+    path = f"refunds/{(await give_back(admin, purchase))['id']}/retry"
+    assert code_of(await admin.send("POST", path)) == (409, "refund-asked")
 
     async def refuse(*about: object) -> None:
         raise Conflict("The account is closed.")
 
-    monkeypatch.setattr(shop.hands.provider, "refund", refuse)
-    assert await checkout.ask_refunds(shop=shop.wired) == 0
+    with monkeypatch.context() as closed:
+        closed.setattr(shop.hands.provider, "refund", refuse)
+        assert await checkout.ask_refunds(shop=shop.wired) == 0
     assert await shop.control.rows("select state, words from refund") == [
         {"state": "failed", "words": "The account is closed."}
     ]
     assert await shop.amounts("refunds_clearing") == [500]
+    for who in (vera, shop.owner):
+        assert code_of(await who.send("POST", path)) == (403, "forbidden")
+    assert await checkout.ask_refunds(shop=shop.wired) == 0
+    again = await admin.ask("POST", path)
+    assert (again["state"], again["words"]) == ("asked", "")
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert code_of(await admin.send("POST", path)) == (409, "refund-done")
+    assert code_of(await admin.send("POST", "refunds/ref_none/retry")) == (404, "not-found")
+    await shop.hear()
+    assert await shop.amounts("refunds_clearing", "cash:sandbox") == [0, 45]
+    audited = await shop.control.rows("select count(*) as n from audit where action = 'payment:refund'")
+    assert audited == [{"n": 2}]
+    await shop.audit()
 
 
 async def test_refund_that_other_hands_made_at_the_provider_first_is_done(shop: Shop, admin: Viewer) -> None:

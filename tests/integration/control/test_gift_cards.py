@@ -44,6 +44,9 @@ async def test_card_moves_money_to_the_liability_and_from_there_to_who_brings_it
     assert [(one["id"], one["hint"], bool(one["redeemed_at"])) for one in items] == [
         (card["id"], card["code"][-4:], True)
     ]
+    for who, told in ((http, ("gift_card", -2000)), (other, ("redeemed", 2000))):
+        (shown,) = (await who.get("/v1/payments/history")).json()["items"]
+        assert (shown["kind"], shown["amount"], shown["currency"]) == (*told, "USD")
     kept = await control.rows("select * from gift_card")
     assert card["code"] not in str(kept) and card["code"].replace("-", "") not in str(kept)
 

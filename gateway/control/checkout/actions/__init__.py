@@ -3,7 +3,7 @@
 from gateway.control.checkout.actions.buy import ask, by_provider, from_wallet, top_up
 from gateway.control.checkout.actions.hear import begun, booking, hear
 from gateway.control.checkout.actions.partners import read_partners, read_purchase, set_partners
-from gateway.control.checkout.actions.refunds import ask_refunds, refund
+from gateway.control.checkout.actions.refunds import ask_refunds, refund, retry
 from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.actions.turns import look_after, settle
 
@@ -21,6 +21,7 @@ __all__ = [
     "read_partners",
     "read_purchase",
     "refund",
+    "retry",
     "set_partners",
     "settle",
     "top_up",

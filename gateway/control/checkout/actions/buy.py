@@ -40,27 +40,26 @@ class Agreed(msgspec.Struct, frozen=True, kw_only=True):
 async def from_wallet(ref: str, order: CheckoutOrder, *, by: Principal, key: str, unit: Stores, shop: Shop) -> Purchase:
     """Buy and pay in one transaction. Raises PriceChanged, Insufficient, and what stands in the way of the right."""
     agreed = await _agree(ref, order, by=by, unit=unit, shop=shop)
-    rail = Rail(provider=WALLET, legal_entity=shop.legal_entity, descriptor="")
-    purchase = await _open(agreed, order, rail, by=by, key=key, unit=unit, shop=shop)
+    purchase = await _open(agreed, order, _wallet(shop), by=by, key=key, unit=unit, shop=shop)
     return await _pay(purchase, agreed, unit=unit, shop=shop)
 
 
 async def by_provider(ref: str, order: CheckoutOrder, *, by: Principal, key: str, shop: Shop) -> Purchase:
     """Open a purchase that a provider is then asked for (`ask`); the one that is open already if it is the same.
 
-    What a coupon makes free is bought at once. In a transaction of its own. Raises as `from_wallet`, and Invalid with
-    code `no-provider`.
+    What a coupon makes free is bought at once, whoever might have served the payer. In a transaction of its own. Raises
+    as `from_wallet`, and Invalid with code `no-provider`.
     """
     async with shop.begin() as unit:
         if (known := await unit.purchases.by_key(key)) is not None:
             return known
         agreed = await _agree(ref, order, by=by, unit=unit, shop=shop)
+        if not agreed.price.amount:
+            purchase = await _open(agreed, order, _wallet(shop), by=by, key=key, unit=unit, shop=shop)
+            return await _pay(purchase, agreed, unit=unit, shop=shop)
         rail = choose(order.pay, order.country, currency=agreed.price.currency, shop=shop)
         same = await _same(agreed, rail, by=by, unit=unit, shop=shop)
-        if same is not None:
-            return same
-        purchase = await _open(agreed, order, rail, by=by, key=key, unit=unit, shop=shop)
-        return purchase if agreed.price.amount else await _pay(purchase, agreed, unit=unit, shop=shop)
+        return same or await _open(agreed, order, rail, by=by, key=key, unit=unit, shop=shop)
 
 
 async def top_up(order: TopUpOrder, *, by: Principal, key: str, shop: Shop) -> Purchase:
@@ -214,6 +213,10 @@ async def _pay(purchase: Purchase, agreed: Agreed, *, unit: Stores, shop: Shop) 
     await unit.purchases.put(purchase)
     await rights.give(purchase, agreed.offer, unit=unit, shop=shop)
     return purchase
+
+
+def _wallet(shop: Shop) -> Rail:
+    return Rail(provider=WALLET, legal_entity=shop.legal_entity, descriptor="")
 
 
 def _return_url(path: str, shop: Shop, **query: str) -> str:

@@ -59,6 +59,23 @@ async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit
     return made
 
 
+async def retry(id: str, *, by: Principal, place: str, unit: Stores, now: datetime) -> Refund:
+    """Ask the provider once more for a refund that it refused, under the refund's own id, so never twice.
+
+    Raises Forbidden, NotFound, and Conflict for one that did not fail.
+    """
+    require(by, "payment:refund")
+    found = await unit.purchases.refund(id, lock=True)
+    if found is None:
+        raise NotFound("There is no such refund.")
+    if found.state != "failed":
+        raise Conflict(f"This refund is {found.state} and did not fail.", code=f"refund-{found.state}")
+    await unit.purchases.reopen_refund(id, now)
+    before = {"state": found.state, "words": found.words}
+    await unit.outbox.audit(by.id, "payment:refund", id, before=before, after={"state": "asked"}, place=place)
+    return replace(found, state="asked", words="", tries=0)
+
+
 async def ask_refunds(*, shop: Shop) -> int:
     """Ask providers for the refunds that are due; how many are done. Several workers may: each is done once."""
     async with shop.begin() as unit:
