@@ -1,7 +1,7 @@
 // The sandbox's pay page: shows a payment, sends a test card, answers the bank, and leads back.
 import { api } from "./api.js";
 import { busy, h, onSubmit, showProblem } from "./dom.js";
-import { price } from "./words.js";
+import { price } from "./money.js";
 
 const POLL_MS = 2000;
 const WORDS = {
