@@ -18,6 +18,7 @@ from starlette.responses import Response
 from gateway.control import openapi
 from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
+from gateway.control.audit.routes import ROUTES as AUDIT
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
 from gateway.control.checkout.routes import ROUTES as CHECKOUT
 from gateway.control.coupons.routes import ROUTES as COUPONS
@@ -30,6 +31,7 @@ from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
 from gateway.control.offers.routes import ROUTES as OFFERS
+from gateway.control.office.routes import ROUTES as OFFICE
 from gateway.control.payees.routes import ROUTES as PAYEES
 from gateway.control.payments.routes import ROUTES as PAYMENTS
 from gateway.control.portal.routes import ROUTES as PORTAL
@@ -104,6 +106,8 @@ ROUTES: list[Route] = [
     *PAYEES,
     *PAYMENTS,
     *SANDBOX,
+    *OFFICE,
+    *AUDIT,
     *OWN,
 ]
 DOCUMENT = msgspec.json.encode(openapi.document(ROUTES, title="Usher", version=VERSION))

@@ -19,12 +19,12 @@ ADMIN, OWNER = "admin", "owner"
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
     "moderator": frozenset(
-        {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "playback:revoke"}
-    ),
-    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read"}),
-    "auditor": frozenset(
-        {"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "audit:read", "flag:read"}
-    ),
+        {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "account:disable"}
+    )
+    | {"playback:revoke"},
+    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"}),
+    "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"})
+    | {"audit:read", "flag:read"},
     "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"}) | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}

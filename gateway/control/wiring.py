@@ -19,6 +19,7 @@ from gateway.control.accounts.finder import SessionFinder
 from gateway.control.accounts.model import Attempts, BotCheck, Mailer, Passwords
 from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
+from gateway.control.audit.store import AuditStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
 from gateway.control.checkout.actions import Shop
@@ -37,6 +38,7 @@ from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
 from gateway.control.offers.store import OfferStore
+from gateway.control.office.store import OfficeStore
 from gateway.control.outbox import Outbox
 from gateway.control.payees.store import PayeeStore
 from gateway.control.payments.providers.open import Parts, Providers, open_providers
@@ -94,6 +96,8 @@ class Unit:
         self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
         self.sandbox = SandboxStore(connection)
+        self.office = OfficeStore(connection)
+        self.audit = AuditStore(connection)
         self.outbox = Outbox(connection)
 
 

@@ -41,6 +41,9 @@ select principal, email, username, password_hash from account where username_fol
 HOLD = """
 select true from account where principal = $1 and password_hash = $2 for share
 """
+IS_DISABLED = """
+select disabled_at is not null from principal where id = $1
+"""
 ADD_LOGIN = """
 insert into login (id, public_id, principal, device, name, place, created_at, last_seen, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
@@ -50,7 +53,7 @@ select p.id, p.kind, p.sub, l.public_id, l.device, l.last_seen,
        coalesce((select jsonb_agg(jsonb_build_array(a.role, a.scope) order by a.scope, a.role)
                  from assignment a where a.principal = p.id), '[]') as assignments
 from login l join principal p on p.id = l.principal
-where l.id = $1 and l.expires_at > $2 and p.deleted_at is null
+where l.id = $1 and l.expires_at > $2 and p.deleted_at is null and p.disabled_at is null
 """
 TOUCH = """
 update login set last_seen = $2, expires_at = $3 where id = $1
@@ -87,9 +90,10 @@ insert into assignment (principal, role, scope) values ($1, $2, $3) on conflict 
 UNASSIGN = """
 delete from assignment where principal = $1 and role = $2 and scope = $3 returning true
 """
-#: Locked, so that of two who leave at once one sees that the other went.
+#: Locked, so that of two who leave at once one sees that the other went. Who is shut out holds nothing.
 HOLDERS = """
-select principal from assignment where role = $1 and scope = $2 order by principal for update
+select a.principal from assignment a join principal p on p.id = a.principal
+where a.role = $1 and a.scope = $2 and p.disabled_at is null order by a.principal for update of a
 """
 DELETE_ACCOUNT = """
 delete from account where principal = $1
@@ -213,6 +217,10 @@ class AccountStore:
     async def hold(self, principal: str, password_hash: str) -> bool:
         """Whether this is still the password; it stays so until the transaction ends."""
         return bool(await self._connection.fetchval(HOLD, principal, password_hash))
+
+    async def is_disabled(self, principal: str) -> bool:
+        """Whether somebody is shut out."""
+        return bool(await self._connection.fetchval(IS_DISABLED, principal))
 
     async def add_login(
         self, session: Session, public_id: str, *, principal: str, browser: Browser, at: datetime, until: datetime

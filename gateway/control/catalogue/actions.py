@@ -12,6 +12,7 @@ from gateway.control.auth import GLOBAL, Principal, can, require
 from gateway.control.catalogue.model import (
     DRAWS,
     UPLOADABLE,
+    Listing,
     NewTitle,
     TakedownOrder,
     Title,
@@ -25,7 +26,7 @@ from gateway.control.catalogue.model import (
     search_terms,
     short_id_length,
 )
-from gateway.control.catalogue.paging import Cursor
+from gateway.control.catalogue.paging import EVER, Cursor, before
 from gateway.control.catalogue.slug import slug_of
 from gateway.control.outbox import Outbox
 from shared import money
@@ -194,6 +195,16 @@ async def studio(
         named = [scope.removeprefix("partner:") for scope in held if scope.startswith("partner:")]
         sellers = [one for one in named if can(by, "title:read", Partner(one))]
     found = await titles.of_sellers(sellers, after=after, limit=limit + 1)
+    return _page(found, limit, lambda title: Cursor(title.created_at, title.id))
+
+
+async def everybodys(
+    text: str, state: Listing | None, *, by: Principal, after: Cursor | None, limit: int, titles: Titles
+) -> tuple[list[Title], Cursor | None]:
+    """A page of all sellers' titles, newest first, for those who run the platform. Raises Forbidden."""
+    require(by, "title:read")
+    place = before(after, EVER[1])
+    found = await titles.everybodys(search_terms(text), state=state or "", before=place, limit=limit + 1)
     return _page(found, limit, lambda title: Cursor(title.created_at, title.id))
 
 

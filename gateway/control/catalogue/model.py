@@ -20,6 +20,8 @@ Kind = Literal["video", "audio", "series", "season", "episode"]
 #: How strictly a link holds to the device and place it was made for.
 Binding = Literal["off", "soft", "hard"]
 State = Literal["draft", "processing", "ready", "published", "archived"]
+#: What titles of all sellers are looked for by: a state, or that they were taken down.
+Listing = Literal["draft", "processing", "ready", "published", "archived", "taken-down"]
 
 #: A series or season holds other titles and has no media of its own.
 CONTAINERS: frozenset[Kind] = frozenset({"series", "season"})
@@ -247,6 +249,9 @@ class Titles(Protocol):
     async def update(self, id: str, fields: Mapping[str, Any]) -> None: ...
     async def shelf(
         self, query: tuple[str, str, str], *, parent: str | None, now: datetime, after: Cursor | None, limit: int
+    ) -> list[Title]: ...
+    async def everybodys(
+        self, query: tuple[str, str, str], *, state: str, before: Cursor, limit: int
     ) -> list[Title]: ...
     async def waiting_uploads(self, titles: Sequence[str]) -> dict[str, WaitingUpload]: ...
     async def of_sellers(self, sellers: Sequence[str], *, after: Cursor | None, limit: int) -> list[Title]: ...

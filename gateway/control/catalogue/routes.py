@@ -6,10 +6,12 @@ from starlette.responses import Response
 
 from gateway.control.catalogue import actions
 from gateway.control.catalogue.model import (
+    Listing,
     NewTitle,
     Shelf,
     Studio,
     TakedownOrder,
+    Title,
     TitleChange,
     TitleView,
     card,
@@ -17,7 +19,7 @@ from gateway.control.catalogue.model import (
     still_of,
     studio_page,
 )
-from gateway.control.catalogue.paging import decode_cursor, encode_cursor, page_size
+from gateway.control.catalogue.paging import Cursor, decode_cursor, encode_cursor, one_of, page_size
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
 from gateway.control.offers import actions as offers
@@ -139,7 +141,23 @@ async def list_studio(call: Call[None]) -> Studio:
         titles, place = await actions.studio(
             call.query("seller"), by=call.principal, after=after, limit=limit, titles=unit.catalogue
         )
-        ids = [title.id for title in titles]
+    return await _studio(call, titles, place)
+
+
+async def list_all_titles(call: Call[None]) -> Studio:
+    """Titles of all sellers in any state, each with its newest job and an upload that waits."""
+    after, limit = decode_cursor(call.query("cursor")), page_size(call.query("limit"))
+    state = one_of("state", call.query("state"), Listing)
+    async with call.wiring["begin"]() as unit:
+        titles, place = await actions.everybodys(
+            call.query("q"), state, by=call.principal, after=after, limit=limit, titles=unit.catalogue
+        )
+    return await _studio(call, titles, place)
+
+
+async def _studio(call: Call[None], titles: list[Title], place: Cursor | None) -> Studio:
+    ids = [title.id for title in titles]
+    async with call.wiring["begin"]() as unit:
         waiting = await unit.catalogue.waiting_uploads(ids)
         newest, pieces = await jobs.latest(ids, jobs=unit.jobs)
     views = await jobs.show(newest, pieces, leases=call.wiring["leases"])
@@ -228,5 +246,18 @@ ROUTES: list[Route] = [
         returns=Studio,
         query={"seller": "id or handle; without it all that you work for", **PAGING},
         problems=(404, 422),
+    ),
+    Route(
+        method="GET",
+        path="/v1/admin/titles",
+        handler=list_all_titles,
+        limit=READ,
+        returns=Studio,
+        query={
+            "q": "words to search for",
+            "state": "draft, processing, ready, published, archived or taken-down",
+            **PAGING,
+        },
+        problems=(403, 422),
     ),
 ]
