@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 
+from gateway.control.payments.providers import stripe_lists
 from gateway.control.payments.providers.base import Charge
+from gateway.control.sandbox import actions as sandbox
 from shared.errors import BadWebhook, Conflict, Invalid, KeyReused, NotFound, UsherError
 from tests.support.control import Control
 from tests.support.providers import Hands, SandboxHands, order, ref_of, stripe_hands
@@ -195,3 +198,31 @@ async def test_webhook_that_was_signed_long_ago_is_refused(hands: Hands) -> None
     headers, body = await hands.old_webhook()
     with pytest.raises(BadWebhook):
         hands.provider.events(headers, body)
+
+
+async def test_list_holds_what_was_begun_or_changed_in_its_period_each_once_as_it_is_now(hands: Hands) -> None:
+    refs = [await paid(hands), await paid(hands, "pch_2"), ref_of(await hands.provider.start(order("pch_3")))]
+    first, second = hands.now(), hands.now(later_s=3600)
+    refs.append(await paid(hands, "pch_4"))
+    await hands.provider.refund(refs[0], 400, "k1")
+    await hands.dispute(refs[1])
+    third = hands.now(later_s=3600)
+
+    async def listed(since: datetime, until: datetime) -> dict[str, Charge]:
+        found = [one.charge async for one in hands.provider.listed(since, until)]
+        assert len({one.provider_ref for one in found}) == len(found)
+        return {one.provider_ref: one for one in found}
+
+    now = {ref: await hands.provider.find(ref) for ref in refs}
+    assert await listed(first, second) == {ref: now[ref] for ref in refs[:3]}
+    assert await listed(second, third) == {ref: now[ref] for ref in (*refs[:2], refs[3])}
+    assert await listed(third, third + timedelta(hours=1)) == {}
+
+
+async def test_list_goes_on_over_its_pages(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stripe_lists, "PAGE", 2)
+    monkeypatch.setattr(sandbox, "AT_ONCE", 2)
+    refs = {ref_of(await hands.provider.start(order(f"pch_{n}"))) for n in range(5)}
+    since = hands.now()
+    found = [one.charge.provider_ref async for one in hands.provider.listed(since, since + timedelta(seconds=1))]
+    assert len(found) == 5 and set(found) == refs

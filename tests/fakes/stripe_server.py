@@ -54,6 +54,8 @@ class StripeServer:
         #: Called once, when the next request that writes has come and is not looked at yet.
         self.meanwhile: Callable[[], Any] | None = None
         self.clock: Callable[[], int] = lambda: 1_790_000_000
+        #: What the platform has to pay out; as much as is asked for without it.
+        self.funds: int | None = None
         self._numbers = itertools.count(1)
 
     # What is asked for by HTTP: see ROUTES.
@@ -156,11 +158,34 @@ class StripeServer:
             "url": f"{self.url}/onboard/{values['account']}/{self._number()}",
         }
 
+    def transfer(self, values: Thing) -> Thing:
+        """POST /v1/transfers."""
+        account, amount = self.of("accounts", values["destination"]), int(values["amount"])
+        if not account["payouts_enabled"]:
+            words = "Your destination account needs to have at least one of the following capabilities enabled."
+            raise Refusal(400, "invalid_request_error", words, code="insufficient_capabilities_for_transfer")
+        if self.funds is not None and amount > self.funds:
+            words = "You have insufficient available funds in your Stripe account."
+            raise Refusal(400, "invalid_request_error", words, code="balance_insufficient")
+        self.funds = None if self.funds is None else self.funds - amount
+        account["balance"] += amount
+        return self._made("tr", "transfer", amount=amount, amount_reversed=0, currency=values["currency"],
+                          destination=account["id"], transfer_group=values.get("transfer_group"),
+                          metadata=values.get("metadata", {}))  # fmt: skip
+
     def listed(self, folder: str, values: Thing) -> Thing:
         """GET of a list, the newest first."""
-        about = {name: values[name] for name in ("payment_intent", "transfer") if name in values}
-        found = [one for one in self.folders[folder].values() if about.items() <= one.items()]
-        data = list(reversed(found))[: int(values.get("limit", 10))]
+        names = ("payment_intent", "transfer", "transfer_group")
+        about = {name: values[name] for name in names if name in values}
+        made = {name: int(value) for name, value in values.get("created", {}).items()}
+        found = [
+            one
+            for one in reversed(self.folders[folder].values())
+            if about.items() <= one.items() and made.get("gte", 0) <= one["created"] < made.get("lt", 1 << 40)
+        ]
+        ids = [one["id"] for one in found]
+        found = found[ids.index(values["starting_after"]) + 1 :] if "starting_after" in values else found
+        data = found[: int(values.get("limit", 10))]
         return {"object": "list", "data": data, "has_more": len(found) > len(data), "url": f"/v1/{folder}"}
 
     # What people do.
@@ -188,6 +213,12 @@ class StripeServer:
         page = self.of("sessions", session)
         self._only(self._intent_of(page), "requires_action")
         return self.pay(session, APPROVED if passed else DECLINED)
+
+    def charge(self, amount: int) -> str:
+        """Somebody charges a card in Stripe's dashboard, past us; the PaymentIntent."""
+        page = {"payment_intent": None, "amount_total": amount, "currency": "usd", "asked": {}, "object": "page"}
+        self._approve(page, self._intent_of(page))
+        return str(page["payment_intent"])
 
     def dispute(self, session: str) -> str:
         """The payer's bank takes the payment back; the dispute."""
@@ -361,6 +392,9 @@ ROUTES: dict[tuple[str, str], tuple[Any, Act]] = {
     ),
     ("POST", "/v1/refunds"): (params.RefundCreateParams, lambda s, v, id: s.refund(v)),
     ("GET", "/v1/refunds"): (params.RefundListParams, lambda s, v, id: s.listed("refunds", v)),
+    ("GET", "/v1/charges"): (params.ChargeListParams, lambda s, v, id: s.listed("charges", v)),
+    ("POST", "/v1/transfers"): (params.TransferCreateParams, lambda s, v, id: s.transfer(v)),
+    ("GET", "/v1/transfers"): (params.TransferListParams, lambda s, v, id: s.listed("transfers", v)),
     ("GET", "/v1/disputes"): (params.DisputeListParams, lambda s, v, id: s.listed("disputes", v)),
     ("POST", "/v1/transfers/{id}/reversals"): (
         params.TransferReversalCreateParams,

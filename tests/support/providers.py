@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -46,6 +47,7 @@ class Hands(Protocol):
     async def dispute(self, ref: str, *, won: bool | None = None) -> None: ...
     async def webhooks(self) -> list[Webhook]: ...
     async def old_webhook(self) -> Webhook: ...
+    def now(self, *, later_s: int = 0) -> datetime: ...
 
 
 class StripeHands:
@@ -74,6 +76,11 @@ class StripeHands:
 
     async def old_webhook(self) -> Webhook:
         return self.server.deliveries(SECRET, at=int(time.time()) - TOLERANCE_S - 1)[0]
+
+    def now(self, *, later_s: int = 0) -> datetime:
+        now_s = self.server.clock() + later_s
+        self.server.clock = lambda: now_s
+        return datetime.fromtimestamp(now_s, UTC)
 
 
 class SandboxHands:
@@ -108,6 +115,10 @@ class SandboxHands:
         sent = await self.webhooks()
         self._control.clock.advance(model.TOLERANCE_S + 1)
         return sent[0]
+
+    def now(self, *, later_s: int = 0) -> datetime:
+        self._control.clock.advance(later_s)
+        return self._control.clock.now()
 
     async def _change(self, ref: str, how: Callable[[Payment], Payment]) -> None:
         async with self._control.wiring["begin"]() as unit:

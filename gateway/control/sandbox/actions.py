@@ -64,6 +64,11 @@ async def refund(refund: Refund, *, sandbox: Payments, clock: Clock) -> Payment:
     return await _write(before, after, sandbox=sandbox, now=clock.now())
 
 
+async def listed(since: datetime, until: datetime, *, after: str, sandbox: Payments) -> list[Payment]:
+    """A page of the payments that were begun or changed from `since` to before `until`, behind the ref `after`."""
+    return await sandbox.listed(since, until, after=after, limit=AT_ONCE)
+
+
 async def mature(*, begin: Begin[Stores], clock: Clock) -> bool:
     """Let happen what is due: slow banks pay, disputes come, pages expire. Whether there may be more."""
     now = clock.now()

@@ -61,6 +61,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     disputed: int = 0
     due: Due = "expire"
     due_at: datetime | None = None
+    created_at: datetime
 
     @property
     def charge(self) -> Charge:
@@ -128,6 +129,7 @@ class Payments(Protocol):
     async def lock(self, ref: str) -> Payment | None: ...
     async def find(self, ref: str) -> Payment | None: ...
     async def write(self, payment: Payment) -> None: ...
+    async def listed(self, since: datetime, until: datetime, *, after: str, limit: int) -> list[Payment]: ...
     async def lock_due(self, now: datetime, limit: int) -> list[Payment]: ...
     async def add_refund(self, refund: Refund) -> bool: ...
     async def refund_named(self, key: str) -> Refund | None: ...
@@ -153,6 +155,7 @@ def payment_of(order: Order, ref: str, now: datetime) -> Payment:
         return_url=order.return_url,
         hold=order.hold,
         due_at=now + EXPIRES,
+        created_at=now,
     )
 
 

@@ -11,12 +11,14 @@ from gateway.control.sandbox.model import Notice, Payment, Refund
 
 ADD = """
 insert into sandbox_payment (
-    ref, order_id, hash, amount, currency, description, return_url, hold, state, words, refunded, disputed, due, due_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (order_id) do nothing returning ref
+    ref, order_id, hash, amount, currency, description, return_url, hold, state, words, refunded, disputed, due, due_at,
+    created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+on conflict (order_id) do nothing returning ref
 """
 READ = """
 select ref, order_id, hash, amount, currency, description, return_url, hold, state, words, refunded, disputed, due,
-    due_at
+    due_at, created_at
 from sandbox_payment where
 """
 OF_ORDER = READ + "order_id = $1"
@@ -24,6 +26,15 @@ FIND = READ + "ref = $1"
 LOCK = FIND + " for update"
 WRITE = """
 update sandbox_payment set state = $2, words = $3, refunded = $4, disputed = $5, due = $6, due_at = $7 where ref = $1
+"""
+#: What changes is told, so what was told in a period changed in it.
+LISTED = """
+select ref, order_id, hash, amount, currency, description, return_url, hold, state, words, refunded, disputed, due,
+    due_at, created_at
+from sandbox_payment where ref > $3 and ref in (
+    select ref from sandbox_payment where created_at >= $1 and created_at < $2
+    union select ref from sandbox_notice where at >= $1 and at < $2)
+order by ref limit $4
 """
 LOCK_DUE = READ + "due_at <= $1 order by due_at limit $2 for update skip locked"
 ADD_REFUND = """
@@ -64,6 +75,10 @@ class SandboxStore:
         """Replace what changes."""
         values = (payment.state, payment.words, payment.refunded, payment.disputed, payment.due, payment.due_at)
         await self._connection.execute(WRITE, payment.ref, *values)
+
+    async def listed(self, since: datetime, until: datetime, *, after: str, limit: int) -> list[Payment]:
+        """Payments begun or changed in a period, by their refs from one on."""
+        return [Payment(**row) for row in await self._connection.fetch(LISTED, since, until, after, limit)]
 
     async def lock_due(self, now: datetime, limit: int) -> list[Payment]:
         """Payments to which something happens by itself."""

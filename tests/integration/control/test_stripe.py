@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from gateway.control.payments.providers import stripe as module
+from gateway.control.payments.providers import stripe_client as module
 from gateway.control.payments.providers.base import SellerAccount
 from shared.errors import BadWebhook, Conflict, Invalid, KeyReused, Misconfigured, NotFound, ProviderUnavailable
 from shared.metrics import PROVIDER_FAILURES

@@ -8,7 +8,7 @@ again with the same order or key, or looked at by `find`) and `BadWebhook` (not 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
@@ -71,6 +71,13 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int = 0
     disputed: int = 0
     words: str = ""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment in a provider's own list. `passed_on`: what of it went to the seller's own account at once."""
+
+    charge: Charge
+    passed_on: int = 0
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +158,13 @@ class Provider(Protocol):
         """
         ...
 
+    def listed(self, since: datetime, until: datetime) -> AsyncIterator[Listed]:
+        """Payments that were begun, given back or disputed from `since` to before `until`, each once, as it is now.
+
+        Those that nobody began here, too, where money came by them.
+        """
+        ...
+
     def events(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         """What a webhook tells, after its signature was checked; nothing for what is not ours to follow.
 
@@ -189,6 +203,47 @@ class Onboarding(Protocol):
 
         Raises Conflict when it is not there, KeyReused, NotFound.
         """
+        ...
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a seller is to be paid into their account at the provider: once for `id`, the withdrawal.
+
+    `attempt`: how often the provider said "not now"; it keeps that answer, so it is then asked under another key.
+    """
+
+    id: str
+    account: str
+    amount: int
+    currency: str
+    attempt: int = 0
+
+
+class PaidOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A payout as the provider has it. `amount` is what the seller has of it still; `id` is the withdrawal."""
+
+    id: str
+    rail_ref: str
+    amount: int
+    currency: str
+
+
+@runtime_checkable
+class Payer(Protocol):
+    """A provider that pays sellers what lies with the platform. Both ask it, and raise ProviderUnavailable."""
+
+    async def pay_out(self, payout: Payout) -> PaidOut:
+        """Pay, once per id. Raises Conflict with code `balance-too-low` when it cannot be paid now; other refusals
+        (Invalid, Conflict, NotFound) are for good.
+        """
+        ...
+
+    async def payout(self, id: str) -> PaidOut | None:
+        """What was paid for a withdrawal."""
+        ...
+
+    def payouts(self, since: datetime, until: datetime) -> AsyncIterator[PaidOut]:
+        """What was paid for withdrawals from `since` to before `until`."""
         ...
 
 

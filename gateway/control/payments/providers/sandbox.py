@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import datetime
 
 from gateway.control.db import Begin
-from gateway.control.payments.providers.base import Charge, Order, ProviderEvent, Quote, Started
+from gateway.control.payments.providers.base import Charge, Listed, Order, ProviderEvent, Quote, Started
 from gateway.control.payments.providers.open import Parts
 from gateway.control.sandbox import actions, model
 from gateway.control.sandbox.model import NAME, SIGNATURE, TARIFF, Notice, Payment, Refund
@@ -52,6 +53,16 @@ class Sandbox:
         async with self._begin() as unit:
             refund = Refund(key, ref, amount)
             return (await actions.refund(refund, sandbox=unit.sandbox, clock=self._clock)).charge
+
+    async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Listed]:
+        """Page by page, each in a transaction of its own."""
+        after: str | None = ""
+        while after is not None:
+            async with self._begin() as unit:
+                found = await actions.listed(since, until, after=after, sandbox=unit.sandbox)
+            for payment in found:
+                yield Listed(charge=payment.charge)
+            after = found[-1].ref if found else None
 
     def events(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         """The payment that changed."""

@@ -6,19 +6,21 @@ what is there, so nothing here takes or gives money twice, whatever was lost on 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any, TypeVar, cast
+from datetime import datetime
+from typing import TypeVar
 
-import aiohttp
 import msgspec
 import stripe
 from stripe.params import TransferReversalCreateParams
 
 from gateway.control.payments.providers.base import (
     Charge,
+    Listed,
     Order,
+    PaidOut,
+    Payout,
     ProviderEvent,
     Quote,
     SellerAccount,
@@ -27,6 +29,18 @@ from gateway.control.payments.providers.base import (
     parse_tariff,
 )
 from gateway.control.payments.providers.open import Parts
+from gateway.control.payments.providers.stripe_client import Client
+from gateway.control.payments.providers.stripe_lists import (
+    TOO_LOW,
+    About,
+    Sent,
+    Stray,
+    listed_of,
+    paid_out_of,
+    payout_params,
+    period,
+    stray_of,
+)
 from gateway.control.payments.providers.stripe_values import (
     NAME,
     Account,
@@ -34,48 +48,32 @@ from gateway.control.payments.providers.stripe_values import (
     Session,
     charge_of,
     checked,
-    error_of,
     events_of,
     intent_of,
-    is_kept_failure,
     refund_params,
     session_params,
     transfer_of,
 )
-from shared import log
-from shared.errors import Conflict, Invalid, KeyReused, NotFound, ProviderUnavailable, UsherError
-from shared.metrics import PROVIDER_FAILURES
-from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK, Secrets
+from shared.errors import Conflict, Invalid, KeyReused, NotFound
+from shared.secrets import STRIPE_WEBHOOK, Secrets
 
-#: One request, and all tries of one call together. The SDK tries again once, with the same idempotency key.
-REQUEST_S, CALL_S = 8.0, 15.0
-RETRIES = 1
-#: Keys for one thing, used one after another where Stripe kept a failure with the one before.
-TRIES = 3
 CHARGE = "payment_intent.latest_charge"
 PAYMENT = [f"{CHARGE}.balance_transaction", f"{CHARGE}.transfer"]
 #: Refunds and disputes of one payment, and reversals of one transfer, that are looked through.
 MOST = 100
 
-Found = TypeVar("Found", bound=stripe.StripeObject)
 Back = TypeVar("Back", stripe.Refund, stripe.TransferReversal)
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
-class Stripe:
+class Stripe(Client):
     """Pays by Stripe. `secrets` gives the API key, and the webhook secrets: one, or two while they are changed."""
 
     name = NAME
 
     def __init__(self, secrets: Secrets, *, tariff: Tariff, descriptor: str = "", address: str = "") -> None:
-        self._secrets, self._tariff, self._descriptor, self._address = secrets, tariff, descriptor, address
-        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
-        self._key = secrets.read(STRIPE_KEY).decode()
-        self._made = self._make(self._key)
-
-    async def close(self) -> None:
-        """Close its connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        super().__init__(secrets, address=address)
+        self._tariff, self._descriptor = tariff, descriptor
 
     def quote(self, amount: int, currency: str) -> Quote:
         """What Stripe's price list says of a card payment; a card from elsewhere may cost more."""
@@ -84,7 +82,7 @@ class Stripe:
     async def start(self, order: Order) -> Started:
         """A page of Stripe's on which the payer pays. For a day the same order leads to the same page."""
         params = session_params(checked(order), descriptor=self._descriptor)
-        made = await self._once(
+        made = await self.once(
             f"start:{order.id}",
             lambda client, key: client.v1.checkout.sessions.create_async(params, {"idempotency_key": key}),
         )
@@ -92,13 +90,7 @@ class Stripe:
 
     async def find(self, ref: str) -> Charge:
         """The payment of a session or a PaymentIntent."""
-        session = await self._session(ref)
-        intent = session.payment_intent
-        if intent is None or intent.latest_charge is None or not intent.latest_charge.disputed:
-            return charge_of(session)
-        about = intent.id
-        found = await self._ask(lambda client: client.v1.disputes.list_async({"payment_intent": about, "limit": MOST}))
-        return charge_of(session, [_struct(one, Dispute) for one in found.data])
+        return (await self._whole(await self._session(ref))).charge
 
     async def capture(self, ref: str) -> Charge:
         """Take what was set aside. Stripe captures a payment once."""
@@ -109,7 +101,7 @@ class Stripe:
             raise Conflict("Nothing is set aside on this payment.", state=charge.state)
         intent = intent_of(session).id
         with _meanwhile():
-            await self._ask(lambda client: client.v1.payment_intents.capture_async(intent))
+            await self.ask(lambda client: client.v1.payment_intents.capture_async(intent))
         return await self.find(session.id)
 
     async def void(self, ref: str) -> Charge:
@@ -121,10 +113,10 @@ class Stripe:
             raise Conflict("The payment is made; refund it.", state=charge.state)
         with _meanwhile():
             if charge.state == "open":
-                await self._ask(lambda client: client.v1.checkout.sessions.expire_async(session.id))
+                await self.ask(lambda client: client.v1.checkout.sessions.expire_async(session.id))
             else:
                 intent = intent_of(session).id
-                await self._ask(lambda client: client.v1.payment_intents.cancel_async(intent))
+                await self.ask(lambda client: client.v1.payment_intents.cancel_async(intent))
         return await self.find(session.id)
 
     async def refund(self, ref: str, amount: int, key: str) -> Charge:
@@ -139,12 +131,68 @@ class Stripe:
                 raise Conflict("Less than that is left of the payment.", code="refund-too-large")
             params = refund_params(session, amount, key)
             with _meanwhile():
-                await self._once(
+                await self.once(
                     f"refund:{key}",
                     lambda client, own: client.v1.refunds.create_async(params, {"idempotency_key": own}),
                     done=lambda: self._refunded(session, amount, key),
                 )
         return await self.find(session.id)
+
+    async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Listed]:
+        """Sessions begun in the period, then what was charged, given back or disputed in it of any others."""
+        made, seen = period(since, until), set[str]()
+        paths = [f"data.{path}" for path in PAYMENT]
+        async for one in self.pages(lambda client, page: client.v1.checkout.sessions.list_async(page), made, paths):
+            session = _struct(one, Session)
+            seen |= {session.payment_intent.id} if session.payment_intent else set()
+            yield await self._whole(session)
+        for found in (
+            self.pages(lambda client, page: client.v1.charges.list_async(page), made, ["data.balance_transaction"]),
+            self.pages(lambda client, page: client.v1.refunds.list_async(page), made),
+            self.pages(lambda client, page: client.v1.disputes.list_async(page), made),
+        ):
+            async for one in found:
+                about = _struct(one, About)
+                if about.payment_intent in seen:
+                    continue
+                try:
+                    session = await self._session(about.payment_intent or "pi_")
+                except NotFound:
+                    if about.captured:
+                        yield stray_of(_struct(one, Stray))
+                    continue
+                seen.add(about.payment_intent or "")
+                yield await self._whole(session)
+
+    async def pay_out(self, payout: Payout) -> PaidOut:
+        """A transfer to the seller's account, unless there is one for this withdrawal."""
+        if (known := await self.payout(payout.id)) is not None:
+            return known
+        params = payout_params(payout)
+        try:
+            sent = await self.once(
+                f"payout:{payout.id}:{payout.attempt}",
+                lambda client, key: client.v1.transfers.create_async(params, {"idempotency_key": key}),
+                done=lambda: self._sent(payout.id),
+            )
+        except Invalid as error:
+            if error.details.get("reason") != TOO_LOW:
+                raise
+            raise Conflict("The platform's balance there is too low.", code="balance-too-low") from error
+        found = paid_out_of(_struct(sent, Sent))
+        return found or PaidOut(id=payout.id, rail_ref=sent.id, amount=payout.amount, currency=payout.currency)
+
+    async def payout(self, id: str) -> PaidOut | None:
+        """The transfer of a withdrawal."""
+        sent = await self._sent(id)
+        return paid_out_of(_struct(sent, Sent)) if sent else None
+
+    async def payouts(self, since: datetime, until: datetime) -> AsyncIterator[PaidOut]:
+        """Transfers for withdrawals."""
+        made = period(since, until)
+        async for one in self.pages(lambda client, page: client.v1.transfers.list_async(page), made):
+            if (found := paid_out_of(_struct(one, Sent))) is not None:
+                yield found
 
     def events(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         """What a webhook tells."""
@@ -152,7 +200,7 @@ class Stripe:
 
     async def open_account(self, seller: str, country: str) -> str:
         """An account with Stripe's own small dashboard; Stripe asks for what it must know, and bears no losses."""
-        made = await self._once(
+        made = await self.once(
             f"account:{seller}",
             lambda client, key: client.v1.accounts.create_async(
                 {
@@ -172,7 +220,7 @@ class Stripe:
 
     async def onboarding_url(self, account: str, *, return_url: str, refresh_url: str) -> str:
         """Stripe's page for a seller; each call makes a link of its own."""
-        made = await self._ask(
+        made = await self.ask(
             lambda client: client.v1.account_links.create_async(
                 {
                     "account": account,
@@ -186,7 +234,7 @@ class Stripe:
 
     async def account(self, ref: str) -> SellerAccount:
         """The account as it is now."""
-        found = _struct(await self._ask(lambda client: client.v1.accounts.retrieve_async(ref)), Account)
+        found = _struct(await self.ask(lambda client: client.v1.accounts.retrieve_async(ref)), Account)
         due = (found.requirements or {}).get("currently_due") or []
         return SellerAccount(found.id, found.charges_enabled, found.payouts_enabled, tuple(due))
 
@@ -197,7 +245,7 @@ class Stripe:
             return
         params: TransferReversalCreateParams = {"amount": amount, "metadata": {"key": key}}
         with _meanwhile():
-            await self._once(
+            await self.once(
                 f"reverse:{key}",
                 lambda client, own: client.v1.transfers.reversals.create_async(
                     transfer, params, {"idempotency_key": own}
@@ -205,15 +253,24 @@ class Stripe:
                 done=lambda: self._reversed(transfer, amount, key),
             )
 
+    async def _whole(self, session: Session) -> Listed:
+        """A payment with its disputes."""
+        intent = session.payment_intent
+        if intent is None or intent.latest_charge is None or not intent.latest_charge.disputed:
+            return listed_of(session)
+        about = intent.id
+        found = await self.ask(lambda client: client.v1.disputes.list_async({"payment_intent": about, "limit": MOST}))
+        return listed_of(session, [_struct(one, Dispute) for one in found.data])
+
     async def _now(self, ref: str) -> tuple[Session, Charge]:
         session = await self._session(ref)
         return session, charge_of(session)
 
     async def _session(self, ref: str) -> Session:
         if not ref.startswith("pi_"):
-            one = await self._ask(lambda client: client.v1.checkout.sessions.retrieve_async(ref, {"expand": PAYMENT}))
+            one = await self.ask(lambda client: client.v1.checkout.sessions.retrieve_async(ref, {"expand": PAYMENT}))
             return _struct(one, Session)
-        found = await self._ask(
+        found = await self.ask(
             lambda client: client.v1.checkout.sessions.list_async(
                 {"payment_intent": ref, "limit": 1, "expand": [f"data.{path}" for path in PAYMENT]}
             )
@@ -225,64 +282,20 @@ class Stripe:
     async def _refunded(self, session: Session, amount: int, key: str) -> stripe.Refund | None:
         """This refund, where it was made before. Raises KeyReused when that was another amount."""
         intent = intent_of(session).id
-        found = await self._ask(lambda client: client.v1.refunds.list_async({"payment_intent": intent, "limit": MOST}))
+        found = await self.ask(lambda client: client.v1.refunds.list_async({"payment_intent": intent, "limit": MOST}))
         return _known(found.data, amount, key)
+
+    async def _sent(self, withdrawal: str) -> stripe.Transfer | None:
+        """The transfer of a withdrawal, where it was made before."""
+        found = await self.ask(
+            lambda client: client.v1.transfers.list_async({"transfer_group": withdrawal, "limit": 1})
+        )
+        return found.data[0] if found.data else None
 
     async def _reversed(self, transfer: str, amount: int, key: str) -> stripe.TransferReversal | None:
         """The same of what was taken back from a seller's account."""
-        found = await self._ask(lambda client: client.v1.transfers.reversals.list_async(transfer, {"limit": MOST}))
+        found = await self.ask(lambda client: client.v1.transfers.reversals.list_async(transfer, {"limit": MOST}))
         return _known(found.data, amount, key)
-
-    async def _once(
-        self,
-        key: str,
-        send: Callable[[stripe.StripeClient, str], Awaitable[Found]],
-        *,
-        done: Callable[[], Awaitable[Found | None]] | None = None,
-    ) -> Found:
-        """Send with an idempotency key.
-
-        Stripe keeps a failure of its own with the key for a day. Then the thing is asked for under another key, unless
-        `done` finds that it happened after all.
-        """
-        for own in (key, *(f"{key}:{n}" for n in range(2, TRIES + 1))):
-            try:
-                return await self._ask(lambda client, own=own: send(client, own))  # type: ignore[misc]
-            except _KeptFailure:
-                if done is not None and (found := await done()) is not None:
-                    return found
-        raise ProviderUnavailable()
-
-    async def _ask(self, ask: Callable[[stripe.StripeClient], Awaitable[Found]]) -> Found:
-        """Ask Stripe, within a deadline. fails="closed", counted: without an answer nothing is taken for done."""
-        try:
-            async with asyncio.timeout(CALL_S):
-                return await ask(self._client())
-        except stripe.StripeError as error:
-            raise self._failed(error) from error
-        except (TimeoutError, aiohttp.ClientError) as error:  # the SDK reads bodies outside what it translates
-            PROVIDER_FAILURES.labels(NAME).inc()
-            raise ProviderUnavailable() from error
-
-    def _failed(self, error: stripe.StripeError) -> UsherError:
-        found = error_of(error)
-        if isinstance(found, ProviderUnavailable | Invalid):
-            PROVIDER_FAILURES.labels(NAME).inc()
-            log.get("payments").warning("provider failed", provider=NAME, status=error.http_status, code=error.code)
-        return _KeptFailure() if is_kept_failure(error) else found
-
-    def _client(self) -> stripe.StripeClient:
-        """The client of the key as it is now: a key that is changed is used from the next call on."""
-        key = self._secrets.read(STRIPE_KEY).decode()
-        if key != self._key:
-            self._key, self._made = key, self._make(key)
-        return self._made
-
-    def _make(self, key: str) -> stripe.StripeClient:
-        addresses: dict[str, str] = {"api": self._address} if self._address else {}
-        return stripe.StripeClient(
-            key, base_addresses=cast(Any, addresses), http_client=self._http, max_network_retries=RETRIES
-        )
 
 
 def _known(found: Sequence[Back], amount: int, key: str) -> Back | None:
@@ -291,10 +304,6 @@ def _known(found: Sequence[Back], amount: int, key: str) -> Back | None:
     if known is not None and known.amount != amount:
         raise KeyReused("This was given back before, in another amount.")
     return known
-
-
-class _KeptFailure(ProviderUnavailable):
-    """The provider failed, and keeps that as its answer to this idempotency key."""
 
 
 async def open_provider(stack: AsyncExitStack, parts: Parts) -> Stripe:
