@@ -24,7 +24,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     | {"playback:revoke"},
     "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"}),
     "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"})
-    | {"audit:read", "flag:read"},
+    | {"audit:read", "flag:read", "ledger:read"},
     "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"}) | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}
@@ -44,7 +44,10 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who acts. `sub` is the pseudonym that may leave control; `login` and `device` name the session, if any."""
+    """Who acts. `sub` is the pseudonym that may leave control; `login` and `device` name the session, if any.
+
+    `place` is the network prefix that the request came from, for the record; empty for what nobody asked for.
+    """
 
     id: str
     kind: Literal["guest", "registered", "wallet", "service"]
@@ -52,6 +55,7 @@ class Principal(msgspec.Struct, frozen=True):
     assignments: tuple[Assignment, ...] = ()
     login: str = ""
     device: str = ""
+    place: str = ""
 
 
 class Owned(Protocol):

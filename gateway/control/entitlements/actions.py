@@ -149,6 +149,7 @@ async def grant(
     principal = await _named(username, people)
     if await entitlements.grant(new_id("ent"), principal, title.id):
         await outbox.emit("entitlement.granted", principal, principal=principal, scope=title.id, kind="grant")
+        await outbox.audit(by.id, "entitlement:grant", title.id, after={"principal": principal}, place=by.place)
 
 
 async def revoke(
@@ -168,6 +169,7 @@ async def revoke(
     if not await entitlements.revoke(principal, title.id, clock.now()):
         return
     await outbox.emit("entitlement.revoked", principal, principal=principal, scope=title.id, kind="grant")
+    await outbox.audit(by.id, "entitlement:revoke", title.id, before={"principal": principal}, place=by.place)
     await _end(title, principal, reason=ENDED, entitlements=entitlements, outbox=outbox, clock=clock)
 
 
@@ -192,6 +194,7 @@ async def block(
     if not await entitlements.block(seller.id, principal, clock.now()):
         return
     await outbox.emit("viewer.blocked", principal, seller=seller.id, principal=principal)
+    await outbox.audit(by.id, "viewer:block", seller.id, after={"principal": principal}, place=by.place)
     viewer = await entitlements.principal(principal)
     if viewer is not None:
         await outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()) + 1, reason=BLOCKED))
@@ -205,6 +208,7 @@ async def unblock(
     principal = await _named(username, people)
     if await entitlements.unblock(seller.id, principal):
         await outbox.emit("viewer.unblocked", principal, seller=seller.id, principal=principal)
+        await outbox.audit(by.id, "viewer:unblock", seller.id, before={"principal": principal}, place=by.place)
 
 
 async def list_blocked(seller: Seller, *, by: Principal, entitlements: Entitlements) -> list[Viewer]:

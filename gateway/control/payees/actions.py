@@ -24,6 +24,8 @@ class Stores(Protocol):
     def payees(self) -> PayeeRows: ...
     @property
     def sellers(self) -> SellerRows: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
 
 async def onboard(
@@ -45,6 +47,8 @@ async def onboard(
         known = Payee(seller=seller.id, provider=provider.name, account=account)
         async with begin() as unit:
             await unit.payees.add(known)
+            said = {"provider": provider.name, "account": account}
+            await unit.outbox.audit(by.id, "seller.payee", seller.id, after=said, place=by.place)
     return Link(await provider.onboarding_url(known.account, return_url=page, refresh_url=page))
 
 

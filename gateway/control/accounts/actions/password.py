@@ -42,6 +42,7 @@ async def reset(token: str, password_hash: str, *, accounts: AccountRows, outbox
         raise Gone("This link was used or is too old; ask for a new one.", code="reset-over")
     await accounts.end_logins(principal)
     await outbox.emit("auth.reset", principal, principal=principal)
+    await outbox.record(principal, "account.reset", principal)
 
 
 def _hashed(token: str) -> bytes:
