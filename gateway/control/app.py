@@ -43,6 +43,7 @@ from gateway.control.route import Call, Route
 from gateway.control.sandbox.routes import ROUTES as SANDBOX
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
+from gateway.control.statements.routes import ROUTES as STATEMENTS
 from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
 from gateway.control.wallet.routes import ROUTES as WALLET
@@ -103,6 +104,7 @@ ROUTES: list[Route] = [
     *FLAGS,
     *WALLET,
     *CHECKOUT,
+    *STATEMENTS,
     *PAYEES,
     *PAYMENTS,
     *SANDBOX,

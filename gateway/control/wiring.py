@@ -51,6 +51,7 @@ from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
 from gateway.control.sellers.store import SellerStore
+from gateway.control.statements.store import StatementStore
 from gateway.control.subtitles.store import SubtitleStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
@@ -92,6 +93,7 @@ class Unit:
         self.ledger = LedgerStore(connection)
         self.purchases = PurchaseStore(connection)
         self.wallet = WalletStore(connection)
+        self.statements = StatementStore(connection)
         self.idempotency = IdempotencyStore(connection)
         self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
