@@ -38,7 +38,14 @@ PLAIN = {
     "/sandbox/{ref}": "sandbox",
 }
 #: Pages that make no sense without a login.
-PRIVATE = {"/account": "account", "/portal": "portal", "/studio": "studio", "/studio/{id}": "studio"}
+PRIVATE = {
+    "/account": "account",
+    "/portal": "portal",
+    "/purchases": "purchases",
+    "/studio": "studio",
+    "/studio/{id}": "studio",
+    "/wallet": "wallet",
+}
 HEADINGS = {
     404: "There is nothing here",
     410: "This is gone",

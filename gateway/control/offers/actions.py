@@ -32,6 +32,7 @@ from gateway.control.offers.model import (
 )
 from gateway.control.outbox import Outbox
 from gateway.control.portal.model import PortalRows
+from gateway.control.wallet.model import told
 from shared import money
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound, PriceChanged, Refused
@@ -80,6 +81,7 @@ async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, clock:
         created_at=clock.now(),
     )
     await unit.offers.add(offer, actor=by.id)
+    await unit.outbox.audit(by.id, "offer:create", offer.id, after=_said(offer), place=by.place)
     await _changed(offer, title, unit=unit, now=clock.now())
     return offer
 
@@ -147,9 +149,19 @@ async def quote(amount: int, currency: str, *, unit: Stores) -> CardPrice:
 
 
 async def show(
-    title: Title, admission: Admission, *, code: str, offers: OfferRows, coupons: CouponRows, clock: Clock
+    title: Title,
+    admission: Admission,
+    *,
+    code: str,
+    display: str,
+    offers: OfferRows,
+    coupons: CouponRows,
+    clock: Clock,
 ) -> OfferList:
-    """What a viewer meets: each offer with the price they pay, by the coupon they named if it is good for it."""
+    """What a viewer meets: each offer with the price they pay, by the coupon they named if it is good for it.
+
+    `display`: the currency they are told prices in besides.
+    """
     now = clock.now()
     found = [one for one in met(await offers.around(title.id), now) if one.amount]
     coupon = await coupons.find(title.seller, fold_code(code)) if code else None
@@ -168,6 +180,7 @@ async def show(
                 kind=offer.kind,
                 hours=offer.hours,
                 price=paid,
+                shown=told(paid.amount, paid.currency, display),
                 ends_at=offer.ends_at,
             )
         )
@@ -179,6 +192,7 @@ async def show(
         allow=admission.decision.allow,
         reason=admission.decision.reason,
         until=admission.until,
+        begun=admission.right is None or admission.right.began,
         coupon_refused=refused,
     )
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.control.coupons.model import Coupon, check, taken_off
+from gateway.control.wallet.model import Shown
 from shared.clock import Clock
 from shared.errors import Invalid
 from shared.money import Money, fee_minor
@@ -120,7 +121,7 @@ class CardPrice(msgspec.Struct, frozen=True, kw_only=True):
 class OfferView(msgspec.Struct, frozen=True, kw_only=True):
     """An offer as a viewer meets it: `price` is what this viewer pays, with the coupon they named.
 
-    `ends_at`: until when it is to be had.
+    `shown`: about how much that is in the currency they read. `ends_at`: until when it is to be had.
     """
 
     id: str
@@ -129,20 +130,23 @@ class OfferView(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     hours: int | None
     price: Price
+    shown: Shown | None
     ends_at: datetime | None
 
 
 class OfferList(msgspec.Struct, frozen=True, kw_only=True):
     """What a title is to be had for, the cheapest way first: itself, or the season or series it lies in (`scope`).
 
-    `allow`, `reason`, `until`: whether one may watch anyway. `coupon_refused` says in words why the coupon that was
-    named takes nothing off.
+    `allow`, `reason`, `until`: whether one may watch anyway. `begun`: the time of what was rented, or bought for one
+    view, runs; before that `until` is when it would be over if it began now. `coupon_refused` says in words why the
+    coupon that was named takes nothing off.
     """
 
     items: list[OfferView]
     allow: bool
     reason: str
     until: datetime | None = None
+    begun: bool = True
     coupon_refused: str = ""
 
 

@@ -19,8 +19,15 @@ async def list_offers(call: Call[None]) -> OfferList:
     standings = call.wiring["standings"]
     admission = await entitlements.may_see(title, call.caller, standings=standings, now=clock.now())
     async with call.wiring["begin"]() as unit:
+        chosen = await unit.wallet.display(call.caller.id) if call.caller else None
         return await actions.show(
-            title, admission, code=call.query("coupon"), offers=unit.offers, coupons=unit.coupons, clock=clock
+            title,
+            admission,
+            code=call.query("coupon"),
+            display=chosen or call.wiring["settings"].display_currency,
+            offers=unit.offers,
+            coupons=unit.coupons,
+            clock=clock,
         )
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from gateway.control.offers import actions as offers
 from shared.errors import Conflict, NotFound, PriceChanged
+from shared.rates import RATES_OF
 from tests.support.control import Control, code_of, register
-from tests.support.market import ask, tell
+from tests.support.market import ask, sell, tell
 from tests.support.titles import Desk, desk
 
 
@@ -41,6 +42,26 @@ async def test_viewer_sees_every_way_to_get_a_title_the_cheapest_first(control: 
     assert (await seller.ask("GET", f"titles/{title['id']}"))["price_minor"] == 999
     owner = (await seller.http.get(f"/v1/{path}")).json()
     assert (owner["allow"], owner["reason"]) == (True, "owner")
+
+
+async def test_viewer_reads_about_how_much_it_is_in_their_currency_and_whether_what_they_rented_runs(
+    control: Control, seller: Desk
+) -> None:
+    title = await seller.published(price_minor=999)
+    path = f"titles/{title['id']}/offers"
+    assert (await control.http.get(f"/v1/{path}")).json()["items"][0]["shown"] is None
+    http = control.browser("10.3.0.1")
+    vera = (await register(http, "vera"))["id"]
+    await http.put("/v1/wallet/display", json={"currency": "IDR"})
+    told = (await http.get(f"/v1/{path}")).json()
+    assert told["items"][0]["shown"] == {"amount": 16983000, "currency": "IDR", "rates_of": RATES_OF}
+    assert (told["items"][0]["price"]["currency"], told["begun"]) == ("USD", True)
+    await sell(control, vera, title["id"], "rent", hours=24)
+    begun = []
+    for _ in range(2):
+        begun.append((await http.get(f"/v1/{path}")).json()["begun"])
+        assert (await http.post(f"/v1/titles/{title['id']}/play", json={})).status_code == 200
+    assert begun == [False, True]
 
 
 async def test_offer_is_made_once_however_often_it_is_sent_and_not_without_a_key(

@@ -21,6 +21,8 @@ PATHS = [
     "/studio/ttl_1",
     "/account",
     "/portal",
+    "/wallet",
+    "/purchases",
     "/register",
     "/forgot",
     "/reset?token=x",
@@ -87,7 +89,7 @@ async def test_page_has_one_heading_a_main_and_labelled_fields_when_rendered(bro
 
 
 def test_every_template_is_rendered_by_a_path_of_this_test_or_is_a_part() -> None:
-    names = {path.stem for path in templates.FOLDER.glob("*.html")} - {"base", "macros"}
+    names = {path.stem for path in templates.FOLDER.glob("*.html")} - {"base", "buy", "macros"}
     shown = {p.split("?")[0].strip("/").split("/")[0] or "browse" for p in PATHS} | {"problems", "error", "login"}
     assert names == shown
 
