@@ -9,7 +9,7 @@ from gateway.control.auth import Principal, require
 from gateway.control.db import Begin
 from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import Seller, SellerRows
-from gateway.control.statements import model, platform
+from gateway.control.statements import adding, model, platform
 from gateway.control.statements.model import By, Months, Sales, SellerBooks, Statement, bounds
 from gateway.control.statements.platform import PlatformBooks, Report
 from shared.errors import Invalid
@@ -40,7 +40,7 @@ async def sales(handle: str, by: str, *, since: str, until: str, today: date, ca
     first, last = model.span(since, until, today)
     chosen: By = "day" if by == "day" else "title"
     flows = await unit.statements.flows(seller.id, first, last, by_day=by == "day", by_title=by == "title")
-    return model.sales(flows, chosen)
+    return adding.sales(flows, chosen)
 
 
 async def months(handle: str, *, caller: Principal, begin: Begin[Stores]) -> Months:
@@ -59,7 +59,7 @@ async def statement(handle: str, month: str, *, caller: Principal, begin: Begin[
         now = await unit.statements.freeze()
         flows = await unit.statements.flows(seller.id, since, until, by_title=True)
         sums = await unit.statements.sums(seller.id, since, until)
-    made = model.statement(seller, month, now=now, flows=flows, sums=sums)
+    made = adding.statement(seller, month, now=now, flows=flows, sums=sums)
     for section in made.sections:
         if section.difference:
             get("statements").error("statement does not add up", seller=seller.id, month=month, by=section.difference)

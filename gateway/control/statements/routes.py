@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.responses import Response
 
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
-from gateway.control.statements import actions, sheets
-from gateway.control.statements.model import Months, Sales, Statement, StatementView, view
+from gateway.control.statements import actions, adding, pdf, sheets
+from gateway.control.statements.model import Months, Sales, Statement, StatementView
 from gateway.control.statements.platform import Report
 
 CSV = "text/csv; charset=utf-8"
@@ -34,13 +36,20 @@ async def list_statements(call: Call[None]) -> Months:
 
 async def read_statement(call: Call[None]) -> StatementView:
     """A seller's month: what it began with, came and went, and what is left."""
-    return view(await _statement(call))
+    return adding.view(await _statement(call))
 
 
 async def read_statement_csv(call: Call[None]) -> Response:
     """A seller's month as CSV, by title."""
     made = await _statement(call)
     return _file(sheets.statement(made), CSV, f"statement-{made.seller.handle}-{made.month}.csv")
+
+
+async def read_statement_pdf(call: Call[None]) -> Response:
+    """A seller's month as PDF."""
+    made = await _statement(call)
+    document = await asyncio.to_thread(pdf.statement, made)
+    return _file(document, "application/pdf", f"statement-{made.seller.handle}-{made.month}.pdf")
 
 
 async def read_report(call: Call[None]) -> Report:
@@ -94,6 +103,14 @@ ROUTES: list[Route] = [
         method="GET",
         path=f"{SELLER}/statements/{{month}}.csv",
         handler=read_statement_csv,
+        limit=WRITE,
+        stream=True,
+        problems=(403, 422),
+    ),
+    Route(
+        method="GET",
+        path=f"{SELLER}/statements/{{month}}.pdf",
+        handler=read_statement_pdf,
         limit=WRITE,
         stream=True,
         problems=(403, 422),
