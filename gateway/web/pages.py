@@ -40,6 +40,11 @@ PLAIN = {
 #: Pages that make no sense without a login.
 PRIVATE = {
     "/account": "account",
+    "/admin": "admin",
+    "/admin/{part}": "admin",
+    "/admin/{part}/{id}": "admin",
+    "/earnings": "earnings",
+    "/payouts": "payouts",
     "/portal": "portal",
     "/purchases": "purchases",
     "/studio": "studio",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -52,17 +53,24 @@ async def onboard(
     return Link(await provider.onboarding_url(known.account, return_url=page, refresh_url=page))
 
 
-async def read(handle: str, *, by: Principal, unit: Stores) -> Payees:
+async def read(handle: str, *, by: Principal, providers: Iterable[Provider], unit: Stores) -> Payees:
     """A seller's accounts, for its members. Raises NotFound, Forbidden."""
     seller = await sellers.read(handle, sellers=unit.sellers)
     require(by, "seller:read", seller)
-    return Payees(await unit.payees.of_seller(seller.id))
+    names = [provider.name for provider in providers if isinstance(provider, Onboarding)]
+    return Payees(await unit.payees.of_seller(seller.id), names)
 
 
 async def account_for(seller: str, provider: str, *, payees: PayeeRows) -> str:
     """The account to which a seller's part of a sale is paid; empty where there is none that may take money."""
     known = _at(provider, await payees.of_seller(seller))
     return known.account if known and known.can_charge else ""
+
+
+async def payout_account(seller: str, provider: str, *, payees: PayeeRows) -> str:
+    """The account into which a seller is paid out; empty where there is none that may be paid."""
+    known = _at(provider, await payees.of_seller(seller))
+    return known.account if known and known.can_be_paid else ""
 
 
 async def follow(account: str, *, provider: Provider, payees: PayeeRows, outbox: Outbox, clock: Clock) -> None:

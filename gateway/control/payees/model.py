@@ -24,9 +24,10 @@ class Payee(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payees(msgspec.Struct, frozen=True):
-    """All accounts of a seller."""
+    """All accounts of a seller, and the providers at which they may have one."""
 
     items: Sequence[Payee]
+    providers: Sequence[str]
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,9 +9,10 @@ from gateway.control.route import Call, Route
 
 
 async def list_payees(call: Call[None]) -> Payees:
-    """A seller's accounts at payment providers, and what is missing there."""
+    """A seller's accounts at payment providers, what is missing there, and where they may open one."""
     async with call.wiring["begin"]() as unit:
-        return await actions.read(call.path("handle"), by=call.principal, unit=unit)
+        providers = call.wiring["providers"].by_name.values()
+        return await actions.read(call.path("handle"), by=call.principal, providers=providers, unit=unit)
 
 
 async def onboard_payee(call: Call[Opening]) -> Link:
@@ -21,7 +22,7 @@ async def onboard_payee(call: Call[Opening]) -> Link:
         call.body.country,
         by=call.principal,
         provider=call.wiring["providers"].named(call.path("provider")),
-        page=f"{call.wiring['settings'].public_origin.rstrip('/')}/studio",
+        page=f"{call.wiring['settings'].public_origin.rstrip('/')}/payouts",
         begin=call.wiring["begin"],
     )
 

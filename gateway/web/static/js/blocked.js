@@ -1,5 +1,5 @@
 // Whom a seller serves no more.
-import { api } from "./api.js";
+import { api, once } from "./api.js";
 import { busy, field, h, notice, onSubmit, toast } from "./dom.js";
 import { nothing } from "./table.js";
 import { ago } from "./words.js";
@@ -12,7 +12,7 @@ export function blockedView(seller) {
     const serve = h("button", { class: "button button-small", type: "button", "aria-label": `Serve ${username} again` }, "Serve again");
     serve.addEventListener("click", () => busy(serve, async () => {
       try {
-        await api("DELETE", path(username));
+        await once("DELETE", path(username));
         toast(`${username} may buy and watch again.`);
       } catch (problem) {
         toast(problem.message);
@@ -39,7 +39,7 @@ export function blockedView(seller) {
   onSubmit(form, async ({ username }) => {
     const name = username.trim();
     try {
-      await api("PUT", path(name));
+      await once("PUT", path(name));
     } catch (problem) {
       if (problem.status === 404) problem.message = `Nobody here is called “${name}”. Check the spelling.`;
       throw problem;

@@ -1,5 +1,5 @@
 // Who shares in a title's sales besides its seller, each with a part of what the portal's fee leaves.
-import { api } from "./api.js";
+import { api, once } from "./api.js";
 import { h, icon, notice, onSubmit, toast } from "./dom.js";
 import { bpOf, percentOf } from "./money.js";
 
@@ -29,7 +29,7 @@ export function partnersPanel(title) {
   };
   rows.addEventListener("input", say);
   onSubmit(form, async () => {
-    const { items } = await api("PUT", `titles/${title.id}/partners`, { items: typed(rows) });
+    const { items } = await once("PUT", `titles/${title.id}/partners`, { items: typed(rows) });
     show(items);
     toast("Saved. It counts for sales from now on.");
   });
