@@ -1,11 +1,11 @@
 // The price box of the watch page: what one has, every way to get the title, and the purchase itself.
 import { api, once, Problem } from "./api.js";
 import { day } from "./dates.js";
-import { busy, h, icon, notice, onSubmit, showProblem } from "./dom.js";
+import { busy, h, notice, onSubmit, showProblem } from "./dom.js";
 import { format } from "./money.js";
-import { failure, followPayment, isOpen, returned } from "./paying.js";
-import { referral } from "./referral.js";
+import { failure, followPayment, isOpen, returned, waiting } from "./paying.js";
 import { balanceIn, topUpSum } from "./pocket.js";
+import { referral } from "./referral.js";
 import { nameOf, standingWords, termsOf, verbOf } from "./ways.js";
 import { decimalsOf } from "./words.js";
 
@@ -16,6 +16,8 @@ const AGAIN_MS = 400;
 const TRIES = 25;
 /** Why nobody may buy a title, whatever it is offered for. */
 const NOT_SOLD = new Set(["taken-down", "outside-window", "blocked"]);
+/** Why somebody may watch who never thought of paying: not told where nothing is for sale. */
+const UNASKED = new Set(["free", "owner", "admin"]);
 /** The longest a timer of a browser waits. */
 const LONGEST_MS = 2 ** 31 - 1;
 
@@ -26,6 +28,8 @@ let chosen = new URLSearchParams(location.search).get("offer") ?? "";
 /** Names of the seasons and series that offers are for. */
 const wholes = new Map();
 let timer = 0;
+/** Which purchase the box speaks of: the last one. */
+let turn = 0;
 let onRight = () => {};
 
 /**
@@ -99,7 +103,7 @@ function again() {
 }
 
 function draw() {
-  const words = known.reason === "free" && !known.items.length ? "" : standingWords(known);
+  const words = known.items.length || !UNASKED.has(known.reason) ? standingWords(known) : "";
   const sign = known.allow ? notice("good", words) : notice("warn", words);
   part("buy-standing").replaceChildren(...(words ? [sign] : []));
   box.hidden = !known.items.length && !words && !part("buy-news").childElementCount;
@@ -257,6 +261,7 @@ async function explained(problem, before) {
 
 /** What came of asking for a purchase: it is paid, or is paid elsewhere. */
 async function settle(purchase, to = "") {
+  turn += 1;
   if (isOpen(purchase) && purchase.url) location.assign(purchase.url);
   else if (isOpen(purchase)) await comeBack(purchase.id);
   else await ended(purchase, to);
@@ -264,19 +269,18 @@ async function settle(purchase, to = "") {
 
 /** Back from paying: say how it stands until it is over. */
 async function comeBack(id) {
-  const news = part("buy-news");
-  box.hidden = false;
-  part("buy-form").hidden = true;
+  turn += 1;
+  const mine = turn;
+  const say = (...said) => {
+    if (mine !== turn) return;
+    part("buy-news").replaceChildren(...said);
+    box.hidden = false;
+  };
   try {
-    const purchase = await followPayment(id, ({ state, url }) => {
-      const words = state === "authorized" ? "Your bank agreed. The payment is being completed …" : "Your payment is not complete yet. This page notices by itself when it is.";
-      const go = state === "new" && url ? h("a", { class: "button button-small", href: url }, "Go on paying") : null;
-      news.replaceChildren(h("div", { class: "notice" }, icon("clock"), h("div", { class: "stack" }, h("span", {}, words), go ? h("div", {}, go) : null)));
-    });
-    await ended(purchase);
+    const purchase = await followPayment(id, (now) => say(waiting(now)));
+    if (mine === turn) await ended(purchase);
   } catch (problem) {
-    news.replaceChildren(notice("bad", problem.message));
-    await load();
+    say(notice("bad", problem.message));
   }
 }
 

@@ -1,5 +1,6 @@
 // Following a payment after its payer came back: what became of it, told whenever that changes.
 import { api } from "./api.js";
+import { h, icon } from "./dom.js";
 
 /** How often a payment is asked for: soon at first, then at ease. */
 const SOON_MS = 700;
@@ -38,6 +39,14 @@ async function asked(id) {
     if (problem.status && problem.status < 500 && problem.status !== 429) throw problem;
     return null;
   }
+}
+
+/** That a payment is not complete, and where it goes on. */
+export function waiting({ state, url }) {
+  const isAgreed = state === "authorized";
+  const words = isAgreed ? "Your bank agreed. The payment is being completed …" : "Your payment is not complete yet. This page notices by itself when it is.";
+  const go = !isAgreed && url ? h("div", {}, h("a", { class: "button button-small", href: url }, "Go on paying")) : null;
+  return h("div", { class: "notice" }, icon("clock"), h("div", { class: "stack" }, h("span", {}, words), go));
 }
 
 export const isOpen = ({ state }) => state === "new" || state === "authorized";

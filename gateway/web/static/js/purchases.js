@@ -59,7 +59,7 @@ function row(payment) {
   const name = title ? h("a", { href: `/watch/${title}` }, words) : words;
   const came = BigInt(amount) > 0n;
   const facts = [moment(at), rail === "wallet" ? "" : rail].filter(Boolean).join(" · ");
-  const receipt = purchase ? h("button", { class: "button button-small", type: "button", "aria-label": `Receipt: ${words}` }, "Receipt") : null;
+  const receipt = purchase && (kind === "purchase" || kind === "top_up") ? h("button", { class: "button button-small", type: "button", "aria-label": `Receipt: ${words}` }, "Receipt") : null;
   receipt?.addEventListener("click", () => busy(receipt, () => showReceipt(payment, words, room.dataset.portal)));
   const element = h(
     "li",

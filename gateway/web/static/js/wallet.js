@@ -2,9 +2,9 @@
 import { api, once } from "./api.js";
 import { copyLine } from "./copy.js";
 import { day } from "./dates.js";
-import { h, icon, notice, onSubmit, toast } from "./dom.js";
+import { h, notice, onSubmit, toast } from "./dom.js";
 import { format } from "./money.js";
-import { failure, followPayment, returned } from "./paying.js";
+import { failure, followPayment, returned, waiting } from "./paying.js";
 import { amount, minorOf } from "./words.js";
 
 const room = document.getElementById("wallet");
@@ -129,12 +129,7 @@ function tell(kind, ...words) {
 /** Back from topping up. */
 async function comeBack(id) {
   try {
-    const purchase = await followPayment(id, ({ state, url }) => {
-      const go = state === "new" && url ? h("a", { class: "button button-small", href: url }, "Go on paying") : null;
-      part("news").replaceChildren(
-        h("div", { class: "notice" }, icon("clock"), h("div", { class: "stack" }, h("span", {}, "Your payment is not complete yet. This page notices by itself when it is."), go ? h("div", {}, go) : null)),
-      );
-    });
+    const purchase = await followPayment(id, (now) => part("news").replaceChildren(waiting(now)));
     if (purchase.state === "paid") tell("good", `${format(purchase.amount, purchase.currency)} came into your wallet.`);
     else tell("bad", failure(purchase));
   } catch (problem) {
