@@ -20,31 +20,31 @@ async def list_viewers(call: Call[None]) -> Viewers:
 
 async def put_viewer(call: Call[None]) -> None:
     """Let an account watch a title."""
-    async with call.wiring["begin"]() as unit:
-        await actions.grant(
-            call.path("title"),
-            call.path("username"),
-            by=call.principal,
-            titles=unit.catalogue,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-        )
+    unit = await call.unit()
+    await actions.grant(
+        call.path("title"),
+        call.path("username"),
+        by=call.principal,
+        titles=unit.catalogue,
+        entitlements=unit.entitlements,
+        people=unit.accounts,
+        outbox=unit.outbox,
+    )
 
 
 async def delete_viewer(call: Call[None]) -> None:
     """Take that right away; what plays by it ends."""
-    async with call.wiring["begin"]() as unit:
-        await actions.revoke(
-            call.path("title"),
-            call.path("username"),
-            by=call.principal,
-            titles=unit.catalogue,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-            clock=call.wiring["clock"],
-        )
+    unit = await call.unit()
+    await actions.revoke(
+        call.path("title"),
+        call.path("username"),
+        by=call.principal,
+        titles=unit.catalogue,
+        entitlements=unit.entitlements,
+        people=unit.accounts,
+        outbox=unit.outbox,
+        clock=call.wiring["clock"],
+    )
 
 
 async def list_blocked(call: Call[None]) -> Viewers:
@@ -90,8 +90,20 @@ ROUTES: list[Route] = [
         returns=Viewers,
         problems=(403,),
     ),
-    Route(method="PUT", path="/v1/titles/{title}/viewers/{username}", handler=put_viewer, limit=WRITE),
-    Route(method="DELETE", path="/v1/titles/{title}/viewers/{username}", handler=delete_viewer, limit=WRITE),
+    Route(
+        method="PUT",
+        path="/v1/titles/{title}/viewers/{username}",
+        handler=put_viewer,
+        limit=WRITE,
+        idempotent=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/titles/{title}/viewers/{username}",
+        handler=delete_viewer,
+        limit=WRITE,
+        idempotent=True,
+    ),
     Route(
         method="GET",
         path="/v1/sellers/{handle}/blocked",

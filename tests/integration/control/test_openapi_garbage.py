@@ -11,8 +11,10 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.control.app import ROUTES
+from gateway.control.idempotency.model import HEADER
 from gateway.control.route import Route
 from shared.clock import ManualClock
+from shared.ids import new_id
 from shared.settings import ControlSettings
 from tests.support.control import PASSWORD, make_admin, make_seller, register, running_control
 
@@ -76,6 +78,8 @@ async def test_no_route_fails_whatever_is_sent(settings: ControlSettings, clock:
                     sent["json"] = garbage.body(route)
                 if route.name == "delete_me":
                     sent["json"] = {"password": garbage.text()}
+                if route.idempotent:
+                    sent["headers"] = {HEADER: new_id("key")}
                 path = garbage.path(route.path)
                 answer = await http.request(route.method, path, **sent)
                 if answer.status_code >= 500:

@@ -1,5 +1,5 @@
 // One title's desk: its file and the work on it, name and words, what it is offered for, publishing, who may watch.
-import { all, api } from "./api.js";
+import { all, api, once } from "./api.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
 import { offersPanel } from "./offers.js";
@@ -261,7 +261,7 @@ function viewersPanel(title) {
   };
   onSubmit(form, async ({ username }) => {
     try {
-      await api("PUT", `titles/${title.id}/viewers/${encodeURIComponent(username.trim())}`);
+      await once("PUT", `titles/${title.id}/viewers/${encodeURIComponent(username.trim())}`);
     } catch (problem) {
       if (problem.status === 404) problem.message = `Nobody here is called “${username.trim()}”. Check the spelling.`;
       throw problem;
@@ -285,7 +285,7 @@ function viewerRow(title, viewer, load) {
   const remove = h("button", { class: "button button-small", type: "button", "aria-label": `Remove ${viewer.username}` }, "Remove");
   remove.addEventListener("click", () => busy(remove, async () => {
     try {
-      await api("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
+      await once("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
       await load();
     } catch (problem) {
       toast(problem.message);
