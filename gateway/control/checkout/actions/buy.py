@@ -84,8 +84,8 @@ async def top_up(order: TopUpOrder, *, by: Principal, key: str, shop: Shop) -> P
         look_at=now + OPEN_FOR,
     )
     async with shop.begin() as unit:
-        if not await unit.wallet.is_asset(order.currency):
-            raise Invalid(f"Nothing is booked in {order.currency} here.", code="currency-unknown")
+        if not await unit.offers.is_fiat(order.currency):
+            raise Invalid(f"Nothing is paid in {order.currency} here.", code="currency-unknown")
         if await unit.purchases.add(purchase):
             return purchase
         found = await unit.purchases.by_key(key)
