@@ -52,6 +52,7 @@ TYPES: dict[str, str] = {
     "entitlement.granted": "principal, scope, kind",
     "entitlement.revoked": "principal, scope, kind",
     "entitlement.started": "principal, scope, ends_at",
+    "entitlement.ended": "principal, scope",
     "offer.changed": "scope, seller",
     "viewer.blocked": "seller, principal",
     "viewer.unblocked": "seller, principal",
@@ -64,6 +65,8 @@ TYPES: dict[str, str] = {
     "payment.disputed": "purchase, amount, currency, title, seller, txn",
     "payment.transferred": "principal, to, amount, currency, txn",
     "payout.changed": "withdrawal, seller, state, amount, currency, txn",
+    "payout.run": "run, rail, currency, count, amount",
+    "recon.finished": "report, differences",
     "payment.changed": (
         "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
     ),

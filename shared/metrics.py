@@ -81,6 +81,12 @@ LIMITED = _counter("usher_limited_total", "requests refused by a rate limit, by 
 LIMITS_OPEN = _counter("usher_limits_open_total", "requests let through because Redis did not answer the rate limit")
 ERRORS = _counter("usher_errors_total", "errors nobody expected, by place", ("place",))
 REFUNDS_FAILED = _counter("usher_refunds_failed_total", "refunds that a payment provider will not do by itself")
+RECON_DIFFERENCES = _gauge(
+    "usher_recon_differences", "differences between books and providers in the last reconciliation, by kind", ("kind",)
+)
+RECON_AGE = _gauge("usher_recon_age_seconds", "since a reconciliation finished; 0 while the flag is off")
+PAYOUTS_LATE = _gauge("usher_payouts_late", "withdrawals that were due two days ago and are not paid")
+PAYOUTS_RETURNED = _counter("usher_payouts_returned_total", "withdrawals that a rail will not pay", ("rail",))
 PROVIDER_EVENTS = _counter("usher_provider_events_total", "events of payment providers taken in", ("provider",))
 PROVIDER_EVENTS_WAITING = _gauge("usher_provider_events_waiting", "events of payment providers not yet handled")
 PROVIDER_FAILURES = _counter(

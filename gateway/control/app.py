@@ -34,9 +34,11 @@ from gateway.control.offers.routes import ROUTES as OFFERS
 from gateway.control.office.routes import ROUTES as OFFICE
 from gateway.control.payees.routes import ROUTES as PAYEES
 from gateway.control.payments.routes import ROUTES as PAYMENTS
+from gateway.control.payouts.routes import ROUTES as PAYOUTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
+from gateway.control.reconciliation.routes import ROUTES as RECONCILIATION
 from gateway.control.referrals.routes import ROUTES as REFERRALS
 from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
@@ -104,6 +106,8 @@ ROUTES: list[Route] = [
     *FLAGS,
     *WALLET,
     *CHECKOUT,
+    *PAYOUTS,
+    *RECONCILIATION,
     *STATEMENTS,
     *PAYEES,
     *PAYMENTS,

@@ -45,8 +45,10 @@ from gateway.control.payments.providers.open import Parts, Providers, open_provi
 from gateway.control.payments.store import ProviderStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.payouts.store import PayoutStore
 from gateway.control.referrals.store import ReferralStore
 from gateway.control.sandbox.store import SandboxStore
+from gateway.control.reconciliation.store import ReconStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
@@ -97,6 +99,8 @@ class Unit:
         self.idempotency = IdempotencyStore(connection)
         self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
+        self.payouts = PayoutStore(connection)
+        self.recon = ReconStore(connection)
         self.sandbox = SandboxStore(connection)
         self.office = OfficeStore(connection)
         self.audit = AuditStore(connection)

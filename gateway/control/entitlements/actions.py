@@ -10,6 +10,7 @@ from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, Titles
 from gateway.control.entitlements.model import (
     Admission,
+    Ended,
     Entitlements,
     NewRight,
     People,
@@ -67,6 +68,14 @@ async def first_play(sub: str, title: str, at: datetime, *, entitlements: Entitl
         ends_at = begun.ends_at.isoformat()
         principal, scope = begun.principal, begun.scope
         await outbox.emit("entitlement.started", principal, principal=principal, scope=scope, ends_at=ends_at)
+
+
+async def end_over(*, now: datetime, limit: int, entitlements: Entitlements, outbox: Outbox) -> list[Ended]:
+    """Tell of rights whose time is over, each once; so many at most of each sort."""
+    ended = await entitlements.end_over(now, limit)
+    for one in ended:
+        await outbox.emit("entitlement.ended", one.principal, principal=one.principal, scope=one.scope)
+    return ended
 
 
 async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitlements, now: datetime) -> None:

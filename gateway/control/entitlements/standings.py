@@ -29,6 +29,7 @@ MOVES = {
     "entitlement.granted": ("principal",),
     "entitlement.revoked": ("principal",),
     "entitlement.started": ("principal",),
+    "entitlement.ended": ("principal",),
     "viewer.blocked": ("principal",),
     "viewer.unblocked": ("principal",),
     "offer.changed": ("seller",),

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.control.auth import Assignment, Principal
 from gateway.control.db import Connection
-from gateway.control.entitlements.model import Begun, NewRight, Standing, Taken, Viewer
+from gateway.control.entitlements.model import Begun, Ended, NewRight, Standing, Taken, Viewer
 
 #: All of it by one question, for a title and for what it lies in.
 STANDING = """
@@ -57,6 +57,19 @@ from principal p, title_scopes t
 where t.id = $1 and p.sub = $2 and e.principal = p.id and e.scope = any (t.scopes)
   and e.revoked_at is null and e.link_at is not null and e.first_play_at is null and e.term <> 'own'
 returning e.principal, e.scope, e.ends_at
+"""
+#: Rights whose time is over, once each: begun, never begun in time, or begun by a link that no edge told of.
+END_OVER = """
+update entitlement set ended_at = $1 where id in (
+    (select id from entitlement
+     where ends_at <= $1 and ends_at is not null and revoked_at is null and ended_at is null
+     order by ends_at limit $2 for update skip locked)
+    union
+    (select id from entitlement
+     where link_at <= $1 and link_at is not null and first_play_at is null and revoked_at is null and ended_at is null
+        and link_at + span_s * interval '1 second' <= $1
+     order by link_at limit $2 for update skip locked))
+returning principal, scope
 """
 #: Two purchases of the same thing by the same person are made one after the other.
 QUEUE_UP = "select pg_advisory_xact_lock($1, hashtext($2))"
@@ -117,6 +130,10 @@ class EntitlementStore:
     async def first_play(self, sub: str, title: str, at: datetime) -> list[Begun]:
         """An edge sent the first media: what was waiting for that begins to run."""
         return [Begun(*row) for row in await self._connection.fetch(FIRST_PLAY, title, sub, at)]
+
+    async def end_over(self, now: datetime, limit: int) -> list[Ended]:
+        """Rights that are over and were not told to be, so many at most of each sort."""
+        return [Ended(*row) for row in await self._connection.fetch(END_OVER, now, limit)]
 
     async def queue_up(self, principal: str, scope: str) -> None:
         """Wait for whoever buys the same for the same person; the next waits until this transaction ends."""

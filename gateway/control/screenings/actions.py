@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.control.auth import Principal
-from gateway.control.catalogue.model import Title, card
+from gateway.control.catalogue.model import Title, Titles, card
+from gateway.control.db import Begin
 from gateway.control.entitlements import actions as entitlements_actions
 from gateway.control.entitlements.model import Admission, Entitlements
 from gateway.control.jobs.model import Jobs
@@ -45,6 +47,21 @@ from shared.storage import names
 FRESH_S = 5.0
 #: Why a session is over that its own viewer stopped.
 STOPPED = "stopped"
+#: Rights that one transaction ends, of each sort.
+AT_ONCE = 100
+
+
+class Stores(Protocol):
+    """One transaction."""
+
+    @property
+    def screenings(self) -> Screenings: ...
+    @property
+    def entitlements(self) -> Entitlements: ...
+    @property
+    def catalogue(self) -> Titles: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
 
 class Signer:
@@ -256,6 +273,28 @@ async def end(screening: Screening, *, reason: str, outbox: Outbox) -> None:
     await outbox.push(Push(kind="sid", key=screening.sid, iat=iat, reason=reason))
     data = {"sid": screening.sid, "sub": screening.sub, "title": screening.title}
     await outbox.emit("playback.ended", screening.sid, **data, reason=reason)
+
+
+async def end_rights(*, begin: Begin[Stores], clock: Clock) -> bool:
+    """End what plays by a right whose time is over, unless another right carries it. Whether there may be more.
+
+    A link is over with its right as that stood when it was given, so what is left is what was begun earlier than that
+    link thought: by another link, or by an edge that told late. Each right is told once, however many workers ask.
+    """
+    now = clock.now()
+    async with begin() as unit:
+        rights, outbox = unit.entitlements, unit.outbox
+        ended = await entitlements_actions.end_over(now=now, limit=AT_ONCE, entitlements=rights, outbox=outbox)
+        for right in ended:
+            viewer = await rights.principal(right.principal)
+            for screening in await unit.screenings.running(right.principal, right.scope, now):
+                title = await unit.catalogue.by_id(screening.title)
+                if viewer is None or title is None:
+                    continue
+                admission = await entitlements_actions.may_watch(title, viewer, entitlements=rights, now=now)
+                if not admission.decision.allow:
+                    await end(screening, reason=entitlements_actions.ENDED, outbox=outbox)
+    return len(ended) >= AT_ONCE
 
 
 async def keep_shared(sid: str, *, screenings: Screenings, outbox: Outbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -12,6 +13,8 @@ from gateway.control.auth import Principal, require
 from gateway.control.ledger import actions as ledger_actions
 from gateway.control.ledger.model import Event, Ledger, Leg, Movement, Stamps, account
 from gateway.control.outbox import Outbox
+from gateway.control.payees import actions as payees
+from gateway.control.payees.model import PayeeRows
 from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import Seller, SellerRows
 from gateway.control.wallet.model import (
@@ -28,6 +31,7 @@ from gateway.control.wallet.model import (
     Wallets,
     Withdrawal,
     WithdrawalOrder,
+    WithdrawalState,
     arriving,
     check_transfer,
     decide,
@@ -66,6 +70,8 @@ class Stores(Protocol):
     def accounts(self) -> People: ...
     @property
     def sellers(self) -> SellerRows: ...
+    @property
+    def payees(self) -> PayeeRows: ...
     @property
     def outbox(self) -> Outbox: ...
 
@@ -146,12 +152,16 @@ async def withdraw(
     unit: Stores,
     clock: Clock,
     hold_days: int,
+    payers: Collection[str] = (),
 ) -> Withdrawal:
     """Take available earnings out, by the terms of the rail. Approved at once up to its ceiling, else by an admin.
 
-    Raises NotFound, Forbidden, Invalid (below the minimum, an unknown rail), Insufficient.
+    `payers`: the rails that pay by themselves, into an account that the seller has there. Raises NotFound, Forbidden,
+    Invalid (below the minimum, an unknown rail), Conflict without such an account, Insufficient.
     """
     seller = await _seller(handle, "payout:write", by=by, unit=unit)
+    if order.rail in payers and not await payees.payout_account(seller.id, order.rail, payees=unit.payees):
+        raise Conflict(f"Open an account at {order.rail} to be paid there.", code="no-payout-account")
     policy = await unit.wallet.policy(order.rail, order.currency)
     if policy is None and order.rail != BY_HAND:
         raise Invalid(f"Nothing is paid out by {order.rail} in {order.currency}.", code="rail-unknown")
@@ -168,24 +178,47 @@ async def approve(id: str, *, by: Principal, place: str, unit: Stores, clock: Cl
     """Let a withdrawal be paid, once its days have passed. Raises Forbidden, NotFound, Conflict."""
     before = await _held(id, by=by, unit=unit)
     after = moved(before, "approved", now=clock.now())
-    return await _decided(before, after, by=by, place=place, unit=unit)
+    await unit.outbox.emit("payout.changed", after.id, **_told(after), txn=None)
+    return await _decided(before, after, actor=by.id, place=place, unit=unit)
 
 
-async def reject(id: str, reason: str, *, by: Principal, place: str, unit: Stores, clock: Clock) -> Withdrawal:
-    """Return a withdrawal: it is available again, after what is owed by now. Raises Forbidden, NotFound, Conflict."""
-    before = await _held(id, by=by, unit=unit)
-    after = replace(moved(before, "rejected", now=clock.now()), reason=reason)
+async def reject(
+    id: str, reason: str, *, by: Principal, place: str, unit: Stores, clock: Clock, payers: Collection[str] = ()
+) -> Withdrawal:
+    """Return a withdrawal: it is available again, after what is owed by now.
+
+    Raises Forbidden, NotFound, Conflict, also for one that its rail may be paying by itself now.
+    """
+    before = _by_hand(await _held(id, by=by, unit=unit), payers)
+    return await send_back(before, reason, actor=by.id, place=place, unit=unit, clock=clock)
+
+
+async def complete(
+    id: str, rail_ref: str, *, by: Principal, place: str, unit: Stores, clock: Clock, payers: Collection[str] = ()
+) -> Withdrawal:
+    """Say that an approved withdrawal was paid. Raises as `reject`, and Conflict before it is due."""
+    before = _by_hand(await _held(id, by=by, unit=unit), payers)
+    return await settle(before, rail_ref, actor=by.id, place=place, unit=unit, clock=clock)
+
+
+async def send_back(
+    before: Withdrawal, reason: str, *, actor: str, place: str = "", unit: Stores, clock: Clock
+) -> Withdrawal:
+    """Book that a withdrawal, whose row is held, is not paid: rejected, or returned where it was being paid."""
+    state: WithdrawalState = "returned" if before.state == "paying" else "rejected"
+    after = replace(moved(before, state, now=clock.now()), reason=reason)
     owed = await ledger_actions.balance(account("receivable", before.seller), before.currency, ledger=unit.ledger)
     await _post(after, "withdrawal-returned", returning(after, -owed.balance), unit=unit)
-    return await _decided(before, after, by=by, place=place, unit=unit)
+    return await _decided(before, after, actor=actor, place=place, unit=unit)
 
 
-async def complete(id: str, rail_ref: str, *, by: Principal, place: str, unit: Stores, clock: Clock) -> Withdrawal:
-    """Say that an approved withdrawal was paid. Raises Forbidden, NotFound, Conflict before it is due."""
-    before = await _held(id, by=by, unit=unit)
+async def settle(
+    before: Withdrawal, rail_ref: str, *, actor: str, place: str = "", unit: Stores, clock: Clock
+) -> Withdrawal:
+    """Book that a withdrawal, whose row is held, was paid."""
     after = replace(moved(before, "paid", now=clock.now()), rail_ref=rail_ref)
     await _post(after, "payout", arriving(after), unit=unit)
-    return await _decided(before, after, by=by, place=place, unit=unit)
+    return await _decided(before, after, actor=actor, place=place, unit=unit)
 
 
 async def of_seller(handle: str, *, by: Principal, unit: Stores) -> list[Withdrawal]:
@@ -232,24 +265,33 @@ async def _held(id: str, *, by: Principal, unit: Stores) -> Withdrawal:
     return found
 
 
-async def _decided(before: Withdrawal, after: Withdrawal, *, by: Principal, place: str, unit: Stores) -> Withdrawal:
-    await unit.wallet.put(after, by=by.id)
+def _by_hand(withdrawal: Withdrawal, payers: Collection[str]) -> Withdrawal:
+    if withdrawal.state == "paying" and withdrawal.rail in payers:
+        raise Conflict(f"{withdrawal.rail} pays this by itself.", code="withdrawal-paying")
+    return withdrawal
+
+
+async def _decided(before: Withdrawal, after: Withdrawal, *, actor: str, place: str, unit: Stores) -> Withdrawal:
+    await unit.wallet.put(after, by=actor)
     await unit.outbox.audit(
-        by.id, "payout:decide", after.id, before={"state": before.state}, after=_said(after), place=place
+        actor, "payout:decide", after.id, before={"state": before.state}, after=_said(after), place=place
     )
     return after
 
 
 async def _post(withdrawal: Withdrawal, kind: str, legs: list[Leg], *, unit: Stores) -> None:
-    data = {"withdrawal": withdrawal.id, "seller": withdrawal.seller, "state": withdrawal.state, **_sum(withdrawal)}
     movement = Movement(
         key=f"{withdrawal.id}:{kind}",
         kind=kind,
         legs=legs,
         stamps=Stamps(seller=withdrawal.seller, provider_ref=withdrawal.rail_ref or None),
-        events=[Event("payout.changed", withdrawal.id, data)],
+        events=[Event("payout.changed", withdrawal.id, _told(withdrawal))],
     )
     await ledger_actions.post(movement, ledger=unit.ledger)
+
+
+def _told(withdrawal: Withdrawal) -> dict[str, object]:
+    return {"withdrawal": withdrawal.id, "seller": withdrawal.seller, "state": withdrawal.state, **_sum(withdrawal)}
 
 
 def _sum(order: TransferOrder | Withdrawal) -> dict[str, object]:

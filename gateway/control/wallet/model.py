@@ -17,7 +17,7 @@ from shared.rates import RATES_OF, shown
 
 #: `gift_card`: put on a card; `redeemed`: brought in by one.
 PaymentKind = Literal["purchase", "top_up", "refund", "dispute", "sent", "received", "gift_card", "redeemed"]
-WithdrawalState = Literal["requested", "approved", "paid", "rejected"]
+WithdrawalState = Literal["requested", "approved", "paying", "paid", "rejected", "returned"]
 
 #: Units of a currency that a transfer moves at least, and a withdrawal where its rail has no policy.
 TRANSFER_UNITS, WITHDRAWAL_UNITS = 1, 50
@@ -25,9 +25,11 @@ TRANSFER_UNITS, WITHDRAWAL_UNITS = 1, 50
 BY_HAND = "bank"
 MOVES: Mapping[WithdrawalState, frozenset[WithdrawalState]] = {
     "requested": frozenset({"approved", "rejected"}),
-    "approved": frozenset({"paid", "rejected"}),
+    "approved": frozenset({"paying", "paid", "rejected"}),
+    "paying": frozenset({"paid", "returned"}),
     "paid": frozenset(),
     "rejected": frozenset(),
+    "returned": frozenset(),
 }
 #: Payments a page.
 PAGE = 50
@@ -171,7 +173,9 @@ class WithdrawalOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """Earnings on their way out. Approved ones are paid from `due_at` on; a rejected one is available again."""
+    """Earnings on their way out. Approved ones are paid from `due_at` on, by a `run` of the worker; one that is
+    rejected, or returned by its rail, is available again. `tries`: how often its rail could not pay it yet.
+    """
 
     id: str
     seller: str
@@ -185,6 +189,8 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     decided_at: datetime | None = None
     paid_at: datetime | None = None
+    run: str | None = None
+    tries: int = 0
 
 
 class Withdrawals(msgspec.Struct, frozen=True, kw_only=True):

@@ -94,6 +94,7 @@ async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
         unit=unit,
         clock=call.wiring["clock"],
         hold_days=call.wiring["settings"].payout_hold_days,
+        payers=call.wiring["providers"].payers,
     )
 
 
@@ -127,6 +128,7 @@ async def reject_withdrawal(call: Call[Rejection]) -> Withdrawal:
         place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
+        payers=call.wiring["providers"].payers,
     )
 
 
@@ -140,6 +142,7 @@ async def complete_withdrawal(call: Call[PaidOut]) -> Withdrawal:
         place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
+        payers=call.wiring["providers"].payers,
     )
 
 

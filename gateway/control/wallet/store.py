@@ -48,17 +48,18 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $11::timestamptz
 on conflict (key) do nothing returning id
 """
 _WITHDRAWAL = """
-select id, seller, amount, currency, rail, state, due_at, reason, rail_ref, created_at, decided_at, paid_at
+select id, seller, amount, currency, rail, state, due_at, reason, rail_ref, created_at, decided_at, paid_at, run, tries
 from withdrawal
 """
 BY_ID = _WITHDRAWAL + "where id = $1"
 LOCK_ID = BY_ID + " for update"
 PUT = """
-update withdrawal set state = $2, reason = $3, rail_ref = $4, decided_at = $5, paid_at = $6, decided_by = $7
+update withdrawal set state = $2, reason = $3, rail_ref = $4, decided_at = $5, paid_at = $6, decided_by = $7,
+    next_try_at = null
 where id = $1
 """
 OF_SELLER = _WITHDRAWAL + "where seller = $1 order by created_at desc, id desc limit $2"
-WAITING = _WITHDRAWAL + "where state in ('requested', 'approved') order by created_at, id limit $1"
+WAITING = _WITHDRAWAL + "where state in ('requested', 'approved', 'paying') order by created_at, id limit $1"
 
 
 class WalletStore:

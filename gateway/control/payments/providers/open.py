@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from gateway.control.db import Begin
-from gateway.control.payments.providers.base import Provider, Rail, parse_rails
+from gateway.control.payments.providers.base import Payer, Provider, Rail, parse_rails
 from shared.clock import Clock
 from shared.errors import Misconfigured, NotFound
 from shared.secrets import Secrets
@@ -44,6 +44,11 @@ class Providers:
         if name not in self.by_name:
             raise NotFound(f"There is no payment provider {name} here.")
         return self.by_name[name]
+
+    @property
+    def payers(self) -> Mapping[str, Payer]:
+        """Those that pay sellers out by themselves, by name."""
+        return {name: provider for name, provider in self.by_name.items() if isinstance(provider, Payer)}
 
 
 async def open_providers(stack: AsyncExitStack, parts: Parts) -> Providers:
