@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Protocol
 
 from gateway.control.auth import Principal, require
@@ -10,7 +10,7 @@ from gateway.control.db import Begin
 from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import Seller, SellerRows
 from gateway.control.statements import adding, model, platform
-from gateway.control.statements.model import By, Months, Sales, SellerBooks, Statement, bounds
+from gateway.control.statements.model import By, Months, Period, Sales, SellerBooks, Statement, bounds
 from gateway.control.statements.platform import PlatformBooks, Report
 from shared.errors import Invalid
 from shared.log import get
@@ -29,7 +29,9 @@ class Stores(Protocol):
     def statements(self) -> Books: ...
 
 
-async def sales(handle: str, by: str, *, since: str, until: str, today: date, caller: Principal, unit: Stores) -> Sales:
+async def sales(
+    handle: str, by: str, *, since: str, until: str, today: date, company: str, caller: Principal, unit: Stores
+) -> Sales:
     """A seller's sales between two days (UTC), both included, by day or by title; also of titles they share in.
 
     Raises NotFound, Forbidden, Invalid.
@@ -37,9 +39,9 @@ async def sales(handle: str, by: str, *, since: str, until: str, today: date, ca
     seller = await _seller(handle, caller, unit)
     if by not in ("day", "title"):
         raise Invalid("Sales are told by day or by title.", code="by-unknown")
-    first, last = model.span(since, until, today)
+    period = Period(*model.span(since, until, today), company)
     chosen: By = "day" if by == "day" else "title"
-    flows = await unit.statements.flows(seller.id, first, last, by_day=by == "day", by_title=by == "title")
+    flows = await unit.statements.flows(seller.id, period, by_day=by == "day", by_title=by == "title")
     return adding.sales(flows, chosen)
 
 
@@ -51,14 +53,17 @@ async def months(handle: str, *, caller: Principal, begin: Begin[Stores]) -> Mon
         return model.months(await unit.statements.first(seller.id), now)
 
 
-async def statement(handle: str, month: str, *, caller: Principal, begin: Begin[Stores]) -> Statement:
-    """A seller's month. Raises NotFound, Forbidden, Invalid."""
+async def statement(handle: str, month: str, *, company: str, caller: Principal, begin: Begin[Stores]) -> Statement:
+    """A seller's month. `company`: the legal entity of what was stamped with none, such as a payout.
+
+    Raises NotFound, Forbidden, Invalid.
+    """
     seller = await _found(handle, caller, begin)
-    since, until = bounds(month)
+    period = Period(*bounds(month), company)
     async with begin() as unit:
         now = await unit.statements.freeze()
-        flows = await unit.statements.flows(seller.id, since, until, by_title=True)
-        sums = await unit.statements.sums(seller.id, since, until)
+        flows = await unit.statements.flows(seller.id, period, by_title=True)
+        sums = await unit.statements.sums(seller.id, period)
     made = adding.statement(seller, month, now=now, flows=flows, sums=sums)
     for section in made.sections:
         if section.difference:
@@ -66,17 +71,17 @@ async def statement(handle: str, month: str, *, caller: Principal, begin: Begin[
     return made
 
 
-async def report(month: str, *, caller: Principal, begin: Begin[Stores]) -> Report:
+async def report(month: str, *, company: str, caller: Principal, begin: Begin[Stores]) -> Report:
     """The platform's month. Raises Forbidden, Invalid."""
     require(caller, "ledger:read")
-    since, until = bounds(month)
+    period = Period(*bounds(month), company)
     async with begin() as unit:
-        now: datetime = await unit.statements.freeze()
+        now = await unit.statements.freeze()
         return platform.report(
             month,
-            is_final=now >= until,
-            turnover=await unit.statements.turnover(since, until),
-            trial=await unit.statements.trial(since, until),
+            is_final=now >= period.until,
+            turnover=await unit.statements.turnover(period),
+            trial=await unit.statements.trial(period),
             kept=await unit.statements.kept(),
         )
 

@@ -55,6 +55,14 @@ DAYS = 30
 _MONTH = re.compile(r"20\d\d-(?:0[1-9]|1[0-2])\Z")
 
 
+class Period(msgspec.Struct, frozen=True):
+    """From one moment until before another. `company`: the legal entity of postings that were stamped with none."""
+
+    since: datetime
+    until: datetime
+    company: str
+
+
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """What movements of one kind did to one side. `txns` counts those that something was paid or given back by.
 
@@ -133,7 +141,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement's part for one legal entity (empty where none was stamped) and currency.
+    """A statement's part for one legal entity and currency.
 
     The opening balance and all entries add up to the closing one.
     """
@@ -189,7 +197,7 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement's part for one legal entity (empty where none was stamped) and currency."""
+    """A statement's part for one legal entity and currency."""
 
     legal_entity: str
     currency: str
@@ -226,9 +234,9 @@ class SellerBooks(Protocol):
 
     async def freeze(self) -> datetime: ...
     async def flows(
-        self, seller: str, since: datetime, until: datetime, *, by_day: bool = False, by_title: bool = False
+        self, seller: str, period: Period, *, by_day: bool = False, by_title: bool = False
     ) -> list[Flow]: ...
-    async def sums(self, seller: str, since: datetime, until: datetime) -> list[AccountSum]: ...
+    async def sums(self, seller: str, period: Period) -> list[AccountSum]: ...
     async def first(self, seller: str) -> datetime | None: ...
 
 

@@ -37,7 +37,7 @@ WORDS: dict[LineName, str] = {
     "payouts": "Paid out to you",
     "other": "Other movements",
 }
-MISSING = "Names in letters that this page cannot show are told by their id; the CSV has them as they are."
+MISSING = "Names in letters that this page cannot show are told by an id or by ?; the CSV has them as they are."
 
 
 class TitleSum(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,8 @@ def statement(made: Statement) -> bytes:
         paper.row("Nothing was booked.")
     for section in made.sections:
         _section(paper, section)
-    names = [made.seller.name, *(entry.name or "" for section in made.sections for entry in section.entries)]
+    names = [made.seller.name, *(section.legal_entity for section in made.sections)]
+    names += [entry.name or "" for section in made.sections for entry in section.entries]
     if any(letters(name) is None for name in names):
         paper.gap()
         paper.row(MISSING)
@@ -141,7 +142,8 @@ def letters(text: str) -> str | None:
 
 def _section(paper: Paper, section: Section) -> None:
     paper.gap()
-    paper.row(f"{letters(section.legal_entity) or 'No company named'}, {section.currency}", bold=True, size=11)
+    company = "".join(letters(letter) or "?" for letter in section.legal_entity)
+    paper.row(f"{company}, {section.currency}", bold=True, size=11)
     _balance(paper, "Opening balance", section.opening.total, section.currency)
     for one in section.totals():
         count = str(one.count) if one.count else ""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.control.statements.model import STANDING
+from gateway.control.statements.model import STANDING, Period
 from shared.money import to_json
 
 #: Accounts on which money comes in and goes back, besides the payer's wallet.
@@ -53,7 +53,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A month of one legal entity (empty where none was stamped) in one currency.
+    """A month of one legal entity in one currency.
 
     `gross`, `refunds`, `chargebacks`: of titles; `top_ups`: onto wallets, less what was taken back of them; `fees`: the
     platform's, less what it gave back; `rail_fees`: what rails kept; `external`: paid to sellers at once by a rail.
@@ -101,8 +101,8 @@ class PlatformBooks(Protocol):
     """What the actions ask of storage."""
 
     async def freeze(self) -> datetime: ...
-    async def turnover(self, since: datetime, until: datetime) -> list[Turnover]: ...
-    async def trial(self, since: datetime, until: datetime) -> list[Trial]: ...
+    async def turnover(self, period: Period) -> list[Turnover]: ...
+    async def trial(self, period: Period) -> list[Trial]: ...
     async def kept(self) -> list[Kept]: ...
 
 

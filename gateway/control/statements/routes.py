@@ -24,6 +24,7 @@ async def list_sales(call: Call[None]) -> Sales:
             since=call.query("since"),
             until=call.query("until"),
             today=call.wiring["clock"].now().date(),
+            company=call.wiring["settings"].legal_entity,
             caller=call.principal,
             unit=unit,
         )
@@ -54,18 +55,30 @@ async def read_statement_pdf(call: Call[None]) -> Response:
 
 async def read_report(call: Call[None]) -> Report:
     """The platform's month by legal entity and currency, for who may read the ledger."""
-    return await actions.report(call.query("month"), caller=call.principal, begin=call.wiring["begin"])
+    return await _report(call)
 
 
 async def read_report_csv(call: Call[None]) -> Response:
     """The platform's month as CSV."""
-    made = await actions.report(call.query("month"), caller=call.principal, begin=call.wiring["begin"])
+    made = await _report(call)
     return _file(sheets.report(made), CSV, f"report-{made.month}.csv")
 
 
 async def _statement(call: Call[None]) -> Statement:
+    wiring = call.wiring
     return await actions.statement(
-        call.path("handle"), call.path("month"), caller=call.principal, begin=call.wiring["begin"]
+        call.path("handle"),
+        call.path("month"),
+        company=wiring["settings"].legal_entity,
+        caller=call.principal,
+        begin=wiring["begin"],
+    )
+
+
+async def _report(call: Call[None]) -> Report:
+    wiring = call.wiring
+    return await actions.report(
+        call.query("month"), company=wiring["settings"].legal_entity, caller=call.principal, begin=wiring["begin"]
     )
 
 

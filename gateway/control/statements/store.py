@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.control.db import Connection
-from gateway.control.statements.model import AccountSum, Flow
+from gateway.control.statements.model import AccountSum, Flow, Period
 from gateway.control.statements.platform import Kept, Trial, Turnover
 
 #: All that follows is read at one moment, so that it adds up while others post.
@@ -20,7 +20,7 @@ with own as materialized (select id, kind from seller_accounts($1)), moved as ma
     union
     select p.txn from posting p where p.seller = $1 and p.at >= $2 and p.at < $3
 ), flow as (
-    select coalesce(p.legal_entity, '') as legal_entity, p.asset as currency, t.kind,
+    select coalesce(p.legal_entity, $6::text) as legal_entity, p.asset as currency, t.kind,
         coalesce(p.seller = $1, false) as is_own,
         case
             when own.kind = 'external' then 'external'
@@ -48,7 +48,7 @@ select flow.*, title.name from flow left join title on title.id = flow.title
 """
 SUMS = """
 with own as materialized (select id, kind from seller_accounts($1))
-select coalesce(p.legal_entity, '') as legal_entity, p.asset as currency, own.kind,
+select coalesce(p.legal_entity, $4::text) as legal_entity, p.asset as currency, own.kind,
     coalesce(sum(p.amount) filter (where p.at < $2), 0) as opening, sum(p.amount) as closing
 from own join posting p on p.account = own.id and p.at < $3
 where own.kind <> 'external'
@@ -62,7 +62,7 @@ select least(
     (select p.at from posting p where p.seller = $1 order by p.at limit 1))
 """
 TURNOVER = """
-select coalesce(p.legal_entity, '') as legal_entity, p.asset as currency, t.kind, a.kind as account,
+select coalesce(p.legal_entity, $3::text) as legal_entity, p.asset as currency, t.kind, a.kind as account,
     p.seller is not null as is_sold, p.amount > 0 as is_gain, count(distinct p.txn) as txns, sum(p.amount) as amount
 from posting p join txn t on t.id = p.txn join ledger_account a on a.id = p.account
 where p.at >= $1 and p.at < $2
@@ -70,7 +70,7 @@ group by 1, 2, 3, 4, 5, 6
 """
 #: All postings there are: a trial balance has no shorter way.
 TRIAL = """
-select coalesce(p.legal_entity, '') as legal_entity, p.asset as currency, a.kind as account,
+select coalesce(p.legal_entity, $3::text) as legal_entity, p.asset as currency, a.kind as account,
     coalesce(sum(p.amount) filter (where p.at < $1), 0) as opening,
     coalesce(sum(p.amount) filter (where p.at < $2), 0) as closing, sum(p.amount) as now
 from posting p join ledger_account a on a.id = p.account
@@ -96,31 +96,30 @@ class StatementStore:
         now: datetime = await self._connection.fetchval(NOW)
         return now
 
-    async def flows(
-        self, seller: str, since: datetime, until: datetime, *, by_day: bool = False, by_title: bool = False
-    ) -> list[Flow]:
-        """What movements of a seller did between two moments, by day or title where that is asked for."""
-        rows = await self._connection.fetch(FLOWS, seller, since, until, by_day, by_title, timeout=TIMEOUT_S)
-        return [Flow(**row) for row in rows]
+    async def flows(self, seller: str, period: Period, *, by_day: bool = False, by_title: bool = False) -> list[Flow]:
+        """What movements of a seller did in a period, by day or title where that is asked for."""
+        values = (seller, period.since, period.until, by_day, by_title, period.company)
+        return [Flow(**row) for row in await self._connection.fetch(FLOWS, *values, timeout=TIMEOUT_S)]
 
-    async def sums(self, seller: str, since: datetime, until: datetime) -> list[AccountSum]:
-        """A seller's accounts at two moments, but for what rails paid at once."""
-        rows = await self._connection.fetch(SUMS, seller, since, until, timeout=TIMEOUT_S)
-        return [AccountSum(**row) for row in rows]
+    async def sums(self, seller: str, period: Period) -> list[AccountSum]:
+        """A seller's accounts before and at the end of a period, but for what rails paid at once."""
+        values = (seller, period.since, period.until, period.company)
+        return [AccountSum(**row) for row in await self._connection.fetch(SUMS, *values, timeout=TIMEOUT_S)]
 
     async def first(self, seller: str) -> datetime | None:
         """When something was posted for a seller first."""
         found: datetime | None = await self._connection.fetchval(FIRST, seller)
         return found
 
-    async def turnover(self, since: datetime, until: datetime) -> list[Turnover]:
-        """What movements did to each kind of account between two moments."""
-        rows = await self._connection.fetch(TURNOVER, since, until, timeout=TIMEOUT_S)
-        return [Turnover(**row) for row in rows]
+    async def turnover(self, period: Period) -> list[Turnover]:
+        """What movements did to each kind of account in a period."""
+        values = (period.since, period.until, period.company)
+        return [Turnover(**row) for row in await self._connection.fetch(TURNOVER, *values, timeout=TIMEOUT_S)]
 
-    async def trial(self, since: datetime, until: datetime) -> list[Trial]:
-        """Each kind of account at two moments and now; reads all postings."""
-        return [Trial(**row) for row in await self._connection.fetch(TRIAL, since, until, timeout=TIMEOUT_S)]
+    async def trial(self, period: Period) -> list[Trial]:
+        """Each kind of account before and at the end of a period, and now; reads all postings."""
+        values = (period.since, period.until, period.company)
+        return [Trial(**row) for row in await self._connection.fetch(TRIAL, *values, timeout=TIMEOUT_S)]
 
     async def kept(self) -> list[Kept]:
         """What the rows of sellers' accounts say."""

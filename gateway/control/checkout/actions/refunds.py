@@ -127,7 +127,12 @@ async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> 
         Leg(account("refunds_clearing"), refund.currency, -refund.amount),
         Leg(books.cash(purchase), refund.currency, refund.amount),
     ]
-    stamps = Stamps(seller=purchase.seller, scope=purchase.scope, provider_ref=purchase.provider_ref)
+    stamps = Stamps(
+        seller=purchase.seller,
+        scope=purchase.scope,
+        legal_entity=purchase.legal_entity,
+        provider_ref=purchase.provider_ref,
+    )
     movement = Movement(key=f"{refund.id}:done", kind="refund-done", legs=legs, stamps=stamps)
     await ledger.post(movement, ledger=unit.ledger)
     await unit.purchases.close_refund(id, "done", words="", at=now)
