@@ -24,7 +24,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     | {"playback:revoke"},
     "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"}),
     "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"})
-    | {"audit:read", "flag:read", "ledger:read"},
+    | {"audit:read", "flag:read", "ledger:read", "recon:read"},
     "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"}) | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}

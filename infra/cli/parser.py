@@ -136,6 +136,31 @@ def _ledger(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "bench", "Usher beside what else one might run")
+def _webhooks(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "webhooks", "webhooks out, read from the database itself")
+    show = _add(group, "list", "webhooks:show", words="all endpoints, and how they stand")
+    dead = _add(group, "dead", "webhooks:dead", words="deliveries that were given up, the newest first")
+    replay = _add(group, "replay", "webhooks:replay", words="send deliveries again, under the ids they had")
+    replay.add_argument("delivery", nargs="*", metavar="DELIVERY")
+    for command in (dead, replay):
+        command.add_argument("--endpoint", default="", metavar="E", help="all of this endpoint that were given up")
+        command.add_argument("--count", type=positive, default=100, metavar="N", help="so many of them at most")
+    for command in (show, dead):
+        command.add_argument("--json", action="store_true", help="print it as one line of JSON")
+
+
+def _recon(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "recon", "the books beside what payment providers say")
+    run = _add(group, "run", "recon:run", words="compare now and print what differs; status 1: something does")
+    run.add_argument("--since", type=day, default="", metavar="DAY", help="first day (UTC), such as 2026-11-01")
+    run.add_argument("--until", type=day, default="", metavar="DAY", help="last day; without both the last three days")
+    show = _add(group, "show", "recon:show", words="a report with what differs")
+    show.add_argument("report", nargs="?", default="", metavar="REPORT", help="its id; the newest without it")
+    show.add_argument("--all", action="store_true", help="list the last reports instead")
+    for command in (run, show):
+        command.add_argument("--json", action="store_true", help="print it as one line of JSON")
+
+
     edge = _add(group, "edge", "bench:edge", words="the edge beside nginx, in CPU per request; rewrites its page")
     edge.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
     edge.add_argument("--seconds", type=int, default=3, help="how long a turn is")

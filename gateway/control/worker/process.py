@@ -49,6 +49,8 @@ SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
 PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
 
+#: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
+RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
 async def run(wiring: Wiring) -> None:
     """All loops at once."""
     begin, redis, events, clock = wiring["begin"], wiring["redis"], wiring["events"], wiring["clock"]
@@ -96,6 +98,10 @@ async def run(wiring: Wiring) -> None:
             ("look after payments", look_after_payments, PAYMENTS_S),
             ("ask for refunds", ask_for_refunds, REFUNDS_S),
             ("snapshots", take_snapshots, SNAPSHOT_S),
+            ("end rights", money.end_rights, RIGHTS_S),
+            ("pay out", money.pay_out, PAYOUTS_S),
+            ("reconcile", money.reconcile, RECONCILE_S),
+            ("gauges of money", money.set_gauges, GAUGES_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
 
