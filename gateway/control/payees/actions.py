@@ -37,12 +37,12 @@ async def onboard(
     Asks the provider between two transactions: opening is idempotent there. Raises NotFound, Forbidden, Invalid,
     ProviderUnavailable, and Conflict for a provider without such accounts.
     """
-    if not isinstance(provider, Onboarding):
-        raise Conflict("Sellers have no accounts of their own at this provider.", code="no-seller-accounts")
     async with begin() as unit:
         seller = await sellers.read(handle, sellers=unit.sellers)
         require(by, "seller:write", seller)
         known = _at(provider.name, await unit.payees.of_seller(seller.id))
+    if not isinstance(provider, Onboarding):
+        raise Conflict("Sellers have no accounts of their own at this provider.", code="no-seller-accounts")
     if known is None:
         account = await provider.open_account(seller.id, country)
         known = Payee(seller=seller.id, provider=provider.name, account=account)
