@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import date
 from pathlib import Path
 
 from infra.stack.accounts import ROLES
@@ -221,6 +222,14 @@ def percent(text: str) -> int:
 
 
 def positive(text: str) -> int:
+def day(text: str) -> str:
+    """A day as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: expected for example 2026-11-01") from error
+
+
     """1 and more."""
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is no such number: expected 1 to 10000")
