@@ -29,6 +29,8 @@ def build() -> argparse.ArgumentParser:
     _farm(commands)
     _tokens(commands)
     _ledger(commands)
+    _recon(commands)
+    _webhooks(commands)
     _benches(commands)
     _rest(commands)
     return parser
@@ -135,8 +137,6 @@ def _ledger(commands: Subparsers[argparse.ArgumentParser]) -> None:
         command.add_argument("--json", action="store_true", help="print it as one line of JSON")
 
 
-def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
-    group = _group(commands, "bench", "Usher beside what else one might run")
 def _webhooks(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "webhooks", "webhooks out, read from the database itself")
     show = _add(group, "list", "webhooks:show", words="all endpoints, and how they stand")
@@ -162,6 +162,8 @@ def _recon(commands: Subparsers[argparse.ArgumentParser]) -> None:
         command.add_argument("--json", action="store_true", help="print it as one line of JSON")
 
 
+def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "bench", "Usher beside what else one might run")
     edge = _add(group, "edge", "bench:edge", words="the edge beside nginx, in CPU per request; rewrites its page")
     edge.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
     edge.add_argument("--seconds", type=int, default=3, help="how long a turn is")
@@ -221,7 +223,6 @@ def percent(text: str) -> int:
     return int(text)
 
 
-def positive(text: str) -> int:
 def day(text: str) -> str:
     """A day as YYYY-MM-DD."""
     try:
@@ -230,6 +231,7 @@ def day(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: expected for example 2026-11-01") from error
 
 
+def positive(text: str) -> int:
     """1 and more."""
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is no such number: expected 1 to 10000")

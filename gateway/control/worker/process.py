@@ -22,7 +22,7 @@ from gateway.control.sandbox.model import NAME as SANDBOX
 from gateway.control.sandbox.model import Notice
 from gateway.control.uploads import actions as uploads
 from gateway.control.wiring import Wiring
-from gateway.control.worker import relay, streams
+from gateway.control.worker import money, relay, streams
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
@@ -45,12 +45,12 @@ SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
 #: Earnings become available by days, a payment that nobody hears of by minutes, a refund at once.
 SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
+#: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
+RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
 #: A payer who comes back from paying waits for these two.
 PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
 
-#: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
-RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
 async def run(wiring: Wiring) -> None:
     """All loops at once."""
     begin, redis, events, clock = wiring["begin"], wiring["redis"], wiring["events"], wiring["clock"]
