@@ -143,10 +143,12 @@ def ref_of(purchase: dict[str, Any]) -> str:
     return str(purchase["url"]).rsplit("/", 1)[-1]
 
 
-async def open_shop(control: Control, *, price: int = 500, partners: Sequence[tuple[str, int]] = ()) -> Shop:
+async def open_shop(
+    control: Control, *, price: int = 500, partners: Sequence[tuple[str, int]] = (), **about: Any
+) -> Shop:
     """A published title at a price, and its offer to own it."""
     seller = await desk(control)
-    title = await seller.published(price_minor=price)
+    title = await seller.published(price_minor=price, **about)
     found = (await seller.ask("GET", f"titles/{title['id']}/offers"))["items"]
     shop = Shop(control, seller, title["id"], found[0])
     if partners:

@@ -51,7 +51,7 @@ async def create_title(call: Call[NewTitle]) -> TitleView:
         title = await actions.create(
             call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox, clock=call.wiring["clock"]
         )
-        await offers.follow(title, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"])
+        await _follow(call, title, unit)
     return page(title, call.principal)
 
 
@@ -69,8 +69,21 @@ async def change_title(call: Call[TitleChange]) -> TitleView:
             call.path("title"), call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox
         )
         if {"price_minor", "currency"} & call.body.fields().keys():
-            await offers.follow(title, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"])
+            await _follow(call, title, unit)
     return page(title, call.principal)
+
+
+async def _follow(call: Call[NewTitle] | Call[TitleChange], title: Title, unit: offers.Stores) -> None:
+    """What the title is offered for says the same as its price."""
+    await offers.follow(
+        title,
+        by=call.principal,
+        place=call.place,
+        accept_loss=call.body.accept_loss,
+        unit=unit,
+        providers=call.wiring["providers"],
+        clock=call.wiring["clock"],
+    )
 
 
 async def publish_title(call: Call[None]) -> TitleView:

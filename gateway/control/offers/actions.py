@@ -31,6 +31,7 @@ from gateway.control.offers.model import (
     shelf_price,
 )
 from gateway.control.outbox import Outbox
+from gateway.control.payments.providers.open import Providers
 from gateway.control.portal.model import PortalRows
 from gateway.control.wallet.model import told
 from shared import money
@@ -54,7 +55,7 @@ class Stores(Protocol):
     def outbox(self) -> Outbox: ...
 
 
-async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, clock: Clock) -> Offer:
+async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, providers: Providers, clock: Clock) -> Offer:
     """A new offer of a title, a season or a series. Raises NotFound, Forbidden, Invalid, or Conflict.
 
     Conflict with code `nets-below-zero` where a payment by card costs more than it brings and that is not accepted,
@@ -65,7 +66,8 @@ async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, clock:
     if new.kind == "view" and title.kind in CONTAINERS:
         raise Invalid(f"A {title.kind} cannot be offered for one view; its episodes can.")
     currency = new.currency or title.currency
-    await _check(new.amount, currency, window=(new.starts_at, new.ends_at), accept_loss=new.accept_loss, unit=unit)
+    _check_window(new.starts_at, new.ends_at)
+    await _check_card(new.amount, currency, accept_loss=new.accept_loss, unit=unit, providers=providers)
     if len(await unit.offers.of_scope(title.id)) >= MOST:
         raise Conflict(f"A title has {MOST} offers at most; retire one first.", code="too-many-offers")
     offer = Offer(
@@ -87,15 +89,23 @@ async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, clock:
 
 
 async def change(
-    ref: str, offer: str, wanted: OfferChange, *, by: Principal, place: str, unit: Stores, clock: Clock
+    ref: str,
+    offer: str,
+    wanted: OfferChange,
+    *,
+    by: Principal,
+    place: str,
+    unit: Stores,
+    providers: Providers,
+    clock: Clock,
 ) -> Offer:
     """The next version of an offer. Raises as `create`, and Conflict when another version came before."""
     title, old = await _held(ref, offer, by=by, unit=unit)
     if old.version != wanted.version:
         raise Conflict(f"This offer is at version {old.version} by now; look at it first.", code="stale-version")
-    window = (wanted.starts_at, wanted.ends_at)
-    check_shape(old.kind, wanted.amount, hours=old.hours, window=window)
-    await _check(wanted.amount, wanted.currency, window=window, accept_loss=wanted.accept_loss, unit=unit)
+    check_shape(old.kind, wanted.amount, hours=old.hours, window=(wanted.starts_at, wanted.ends_at))
+    _check_window(wanted.starts_at, wanted.ends_at)
+    await _check_card(wanted.amount, wanted.currency, accept_loss=wanted.accept_loss, unit=unit, providers=providers)
     fields = {name: getattr(wanted, name) for name in ("amount", "currency", "starts_at", "ends_at")}
     return await _replace(old, title, fields, by=by, place=place, unit=unit, clock=clock)
 
@@ -106,16 +116,23 @@ async def retire(ref: str, offer: str, *, by: Principal, place: str, unit: Store
     await _replace(old, title, {"active": False}, by=by, place=place, unit=unit, clock=clock)
 
 
-async def follow(title: Title, *, by: Principal, place: str, unit: Stores, clock: Clock) -> None:
-    """The title's price was set: the offer to own it says the same, and 0 retires all that costs something."""
-    now = clock.now()
+async def follow(
+    title: Title, *, by: Principal, place: str, accept_loss: bool, unit: Stores, providers: Providers, clock: Clock
+) -> None:
+    """The title's price was set: the offer to own it says the same, and 0 retires all that costs something.
+
+    Raises Conflict with code `nets-below-zero` as `create`.
+    """
+    now, wanted = clock.now(), (title.price_minor, title.currency)
     offers = await unit.offers.of_scope(title.id)
     standing = next((one for one in offers if one.kind == "own" and one.standing), None)
     over = [one for one in offers if (one.amount == 0 and one.standing if title.price_minor else one.amount > 0)]
+    is_new = title.price_minor > 0 and (standing is None or (standing.amount, standing.currency) != wanted)
+    if is_new:
+        await _check_card(*wanted, accept_loss=accept_loss, unit=unit, providers=providers)
     for old in over:
         await _keep(old, {"active": False}, by=by, place=place, unit=unit, now=now)
-    if title.price_minor and standing is None:
-        await _require_fiat(title.currency, unit.offers)
+    if is_new and standing is None:
         offer = Offer(
             id=new_id("off"),
             scope=title.id,
@@ -126,9 +143,8 @@ async def follow(title: Title, *, by: Principal, place: str, unit: Stores, clock
             created_at=now,
         )
         await unit.offers.add(offer, actor=by.id)
-    elif title.price_minor and standing and (standing.amount, standing.currency) != (title.price_minor, title.currency):
-        await _require_fiat(title.currency, unit.offers)
-        fields = {"amount": title.price_minor, "currency": title.currency}
+    elif is_new and standing is not None:
+        fields: dict[str, object] = {"amount": title.price_minor, "currency": title.currency}
         await _keep(standing, fields, by=by, place=place, unit=unit, now=now)
     elif not over:
         return
@@ -142,10 +158,15 @@ async def history(ref: str, *, by: Principal, titles: Titles, offers: OfferRows)
     return await offers.history(title.id, MOST)
 
 
-async def quote(amount: int, currency: str, *, unit: Stores) -> CardPrice:
-    """What becomes of a price that is paid by card. Raises Invalid for a currency that is not booked here."""
+async def quote(amount: int, currency: str, *, unit: Stores, providers: Providers) -> CardPrice:
+    """What becomes of a price that is paid by card, by the price list of the first provider that takes the currency.
+
+    Raises Invalid for a currency that is not booked here.
+    """
     await _require_fiat(currency, unit.offers)
-    return by_card(amount, currency, fee_bp=(await unit.portal.read()).fee_bp)
+    rail = next((one for one in providers.rails if not one.currencies or currency in one.currencies), None)
+    kept = providers.named(rail.provider).quote(amount, currency).fee if rail else 0
+    return by_card(amount, currency, fee_bp=(await unit.portal.read()).fee_bp, provider_fee=kept)
 
 
 async def show(
@@ -261,13 +282,14 @@ async def _changed(offer: Offer, title: Title, *, unit: Stores, now: datetime) -
     await unit.outbox.emit("offer.changed", offer.id, scope=title.id, seller=title.seller)
 
 
-async def _check(
-    amount: int, currency: str, *, window: tuple[datetime | None, datetime | None], accept_loss: bool, unit: Stores
-) -> None:
+def _check_window(*window: datetime | None) -> None:
     for moment in window:
         if moment is not None:
             check_moment(moment)
-    card = await quote(amount, currency, unit=unit)
+
+
+async def _check_card(amount: int, currency: str, *, accept_loss: bool, unit: Stores, providers: Providers) -> None:
+    card = await quote(amount, currency, unit=unit, providers=providers)
     if card.net < 0 and not accept_loss:
         raise Conflict(
             f"{card.warning} Send accept_loss to save it all the same.",

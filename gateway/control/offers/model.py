@@ -26,9 +26,6 @@ HOURS = (24, 36, 72)
 MOST = 200
 Moment = Annotated[datetime, Meta(tz=True)]
 Amount = Annotated[int, Meta(ge=0, le=10**12)]
-#: What a card payment costs where no provider was asked yet: basis points, and a part in the currency's smallest unit.
-CARD_BP = 290
-CARD_FIXED = {"USD": 30, "EUR": 25, "GBP": 20, "CHF": 30, "CAD": 30, "AUD": 30, "JPY": 40, "IDR": 300_000}
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,9 +227,9 @@ def shelf_price(offers: Sequence[Offer], now: datetime) -> Money | None:
     return Money(ranked[0].amount, ranked[0].currency) if ranked else None
 
 
-def by_card(amount: int, currency: str, *, fee_bp: int) -> CardPrice:
-    """What becomes of a price that is paid by card, as far as that can be said before a provider is asked."""
-    provider = _up(amount * CARD_BP, 10_000) + CARD_FIXED.get(currency, 0) if amount else 0
+def by_card(amount: int, currency: str, *, fee_bp: int, provider_fee: int) -> CardPrice:
+    """What becomes of a price that is paid by card, where the provider keeps `provider_fee` by its price list."""
+    provider = provider_fee if amount else 0
     platform = fee_minor(amount, fee_bp)
     net, words = amount - provider, ""
     if net < 0:
@@ -249,8 +246,3 @@ def by_card(amount: int, currency: str, *, fee_bp: int) -> CardPrice:
         net=net,
         warning=words,
     )
-
-
-def _up(amount: int, divisor: int) -> int:
-    """`amount` / `divisor`, rounded up."""
-    return -(-amount // divisor)

@@ -34,7 +34,12 @@ async def list_offers(call: Call[None]) -> OfferList:
 async def create_offer(call: Call[NewOffer]) -> Offer:
     """Offer a title, a season or a series: for free, for one view, to rent or to own, for good or for a time."""
     return await actions.create(
-        call.path("title"), call.body, by=call.principal, unit=await call.unit(), clock=call.wiring["clock"]
+        call.path("title"),
+        call.body,
+        by=call.principal,
+        unit=await call.unit(),
+        providers=call.wiring["providers"],
+        clock=call.wiring["clock"],
     )
 
 
@@ -47,6 +52,7 @@ async def change_offer(call: Call[OfferChange]) -> Offer:
         by=call.principal,
         place=call.place,
         unit=await call.unit(),
+        providers=call.wiring["providers"],
         clock=call.wiring["clock"],
     )
 
@@ -77,7 +83,7 @@ async def read_card_price(call: Call[None]) -> CardPrice:
     if not (text.isascii() and text.isdigit() and len(text) <= 13 and int(text) <= 10**12):
         raise Invalid("amount is a whole number of the currency's smallest unit, such as 499.")
     async with call.wiring["begin"]() as unit:
-        return await actions.quote(int(text), call.query("currency"), unit=unit)
+        return await actions.quote(int(text), call.query("currency"), unit=unit, providers=call.wiring["providers"])
 
 
 ROUTES: list[Route] = [

@@ -215,7 +215,7 @@ async def test_purchase_whose_process_died_before_the_provider_answered_comes_to
 
 
 async def test_amount_the_provider_does_not_take_fails_at_once(control: Control) -> None:
-    shop = await open_shop(control, price=20)
+    shop = await open_shop(control, price=20, accept_loss=True)
     vera = await shop.viewer(funds=20)
     assert (await shop.buy(vera, pay="sandbox")).status_code == 422
     assert await states(shop) == ["failed"]

@@ -207,6 +207,14 @@ async def test_price_that_nets_below_zero_by_card_is_warned_of_before_it_is_save
     refused = await ask(seller.http, "POST", path, 409, kind="view", amount=20)
     assert (refused["code"], refused["details"]["by_card"]["net"]) == ("nets-below-zero", checked["net"])
     assert await control.rows("select 1 from offer") == []
+    for method, about, body in (
+        ("POST", "titles", {"seller": seller.seller["id"], "name": "Cheap", "price_minor": 20}),
+        ("PATCH", f"titles/{title['id']}", {"price_minor": 20}),
+    ):
+        assert (await seller.ask(method, about, 409, body))["code"] == "nets-below-zero"
+    assert await control.rows("select 1 from offer") == [] and (await seller.ask("GET", path))["items"] == []
+    changed = await seller.ask("PATCH", f"titles/{title['id']}", 200, {"price_minor": 20, "accept_loss": True})
+    assert changed["price_minor"] == 20
     await ask(seller.http, "POST", path, 201, kind="view", amount=20, accept_loss=True)
     assert (await seller.ask("GET", "studio/card-price?amount=1000&currency=USD"))["warning"] == ""
 

@@ -132,16 +132,16 @@ def test_code_is_the_same_however_it_is_typed() -> None:
     assert fold(" spring-25 ") == fold("SPRING-25")
 
 
-@given(amount=st.integers(1, 10**9), fee_bp=st.integers(0, 10_000))
-def test_card_price_adds_up(amount: int, fee_bp: int) -> None:
-    found = by_card(amount, "USD", fee_bp=fee_bp)
+@given(amount=st.integers(1, 10**9), fee_bp=st.integers(0, 10_000), provider_fee=st.integers(0, 10**9))
+def test_card_price_adds_up(amount: int, fee_bp: int, provider_fee: int) -> None:
+    found = by_card(amount, "USD", fee_bp=fee_bp, provider_fee=provider_fee)
     assert found.platform_fee + found.seller_share == amount == found.net + found.provider_fee
     assert bool(found.warning) == (found.net < 0 or found.platform_fee < found.provider_fee)
 
 
 def test_price_that_costs_more_than_it_brings_is_warned_of_in_words() -> None:
-    found = by_card(20, "USD", fee_bp=1000)
+    found = by_card(20, "USD", fee_bp=1000, provider_fee=31)
     assert (found.provider_fee, found.net) == (31, -11)
     assert "0.20 USD" in found.warning and "loses 0.11 USD" in found.warning
-    assert by_card(1000, "USD", fee_bp=1000).warning == ""
-    assert by_card(0, "USD", fee_bp=1000).warning == ""
+    assert by_card(1000, "USD", fee_bp=1000, provider_fee=59).warning == ""
+    assert by_card(0, "USD", fee_bp=1000, provider_fee=30).warning == ""
