@@ -233,6 +233,18 @@ async def waiting(*, by: Principal, wallet: Wallets) -> list[Withdrawal]:
     return await wallet.waiting(PAGE)
 
 
+async def terms(handle: str, *, by: Principal, unit: Stores, hold_days: int) -> list[Policy]:
+    """On which terms a seller is paid out: those that were set, and by hand in whatever else they have earned.
+
+    Raises NotFound, Forbidden.
+    """
+    seller = await _seller(handle, "earnings:read", by=by, unit=unit)
+    found = await unit.wallet.policies()
+    known = {one.currency for one in found if one.rail == BY_HAND}
+    earned = {one.asset for one in await unit.wallet.balances([account("earnings", seller.id)])}
+    return [*found, *(default_policy(BY_HAND, one, hold_days=hold_days) for one in sorted(earned - known))]
+
+
 async def policies(*, by: Principal, wallet: Wallets) -> list[Policy]:
     """The terms that were set. Raises Forbidden."""
     require(by, "payout:approve")

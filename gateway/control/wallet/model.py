@@ -194,9 +194,10 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawals(msgspec.Struct, frozen=True, kw_only=True):
-    """Withdrawals, the newest first for a seller, the oldest first for who decides."""
+    """Withdrawals, the newest first for a seller, the oldest first for who decides. `handles`: of sellers, by id."""
 
     items: list[Withdrawal]
+    handles: dict[str, str] = {}
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -104,10 +104,18 @@ async def list_withdrawals(call: Call[None]) -> Withdrawals:
         return Withdrawals(items=await actions.of_seller(call.path("handle"), by=call.principal, unit=unit))
 
 
+async def list_terms(call: Call[None]) -> Policies:
+    """On which terms a seller is paid out."""
+    hold_days = call.wiring["settings"].payout_hold_days
+    async with call.wiring["begin"]() as unit:
+        return Policies(await actions.terms(call.path("handle"), by=call.principal, unit=unit, hold_days=hold_days))
+
+
 async def list_waiting_withdrawals(call: Call[None]) -> Withdrawals:
     """Withdrawals that are to be decided or paid, the oldest first."""
     async with call.wiring["begin"]() as unit:
-        return Withdrawals(items=await actions.waiting(by=call.principal, wallet=unit.wallet))
+        items = await actions.waiting(by=call.principal, wallet=unit.wallet)
+        return Withdrawals(items=items, handles=await unit.sellers.handles({one.seller for one in items}))
 
 
 async def approve_withdrawal(call: Call[None]) -> Withdrawal:
@@ -252,6 +260,14 @@ ROUTES: list[Route] = [
         handler=list_withdrawals,
         limit=READ,
         returns=Withdrawals,
+        problems=(403,),
+    ),
+    Route(
+        method="GET",
+        path=f"{SELLER}/payout-terms",
+        handler=list_terms,
+        limit=READ,
+        returns=Policies,
         problems=(403,),
     ),
     Route(

@@ -34,7 +34,9 @@ async def onboard(till: Till, country: str = "US") -> str:
 async def test_seller_opens_one_account_and_may_be_paid_once_stripe_says_so(till: Till) -> None:
     first, second = await onboard(till), await onboard(till)
     assert first != second and len(till.hands.server.folders["accounts"]) == 1
-    (payee,) = (await till.control.http.get(PATH)).json()["items"]
+    found = (await till.control.http.get(PATH)).json()
+    (payee,), providers = found["items"], found["providers"]
+    assert providers == ["stripe"]
     assert (payee["can_charge"], payee["can_be_paid"], payee["missing"]) == (False, False, [])
     account, seller = payee["account"], payee["seller"]
 

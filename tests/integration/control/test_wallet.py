@@ -197,7 +197,8 @@ async def test_withdrawal_is_asked_for_approved_and_paid_when_due(till: Till, ad
     made = (await till.withdraw(5000)).json()
     assert (made["state"], await till.amounts()) == ("requested", [15_000, 5000, 0, -20_000])
     path = f"withdrawals/{made['id']}"
-    assert [one["id"] for one in (await admin.ask("GET", "withdrawals"))["items"]] == [made["id"]]
+    waiting = await admin.ask("GET", "withdrawals")
+    assert ([one["id"] for one in waiting["items"]], waiting["handles"]) == ([made["id"]], {till.id: till.handle})
     assert code_of(await admin.send("POST", f"{path}/complete", {"rail_ref": "T1"})) == (409, "withdrawal-requested")
     assert (await admin.ask("POST", f"{path}/approve"))["state"] == "approved"
     assert code_of(await admin.send("POST", f"{path}/complete", {"rail_ref": "T1"})) == (409, "withdrawal-not-due")
@@ -225,9 +226,13 @@ async def test_withdrawal_that_is_rejected_returns_after_what_is_owed_by_then(ti
 async def test_terms_of_a_rail_say_minimum_days_and_up_to_where_nobody_is_asked(till: Till, admin: Viewer) -> None:
     assert code_of(await till.withdraw(4999)) == (422, "withdrawal-too-small")
     assert code_of(await till.withdraw(5000, rail="paypal")) == (422, "rail-unknown")
+    told = f"sellers/{till.handle}/payout-terms"
+    bank = {"rail": "bank", "currency": "USD", "minimum": 5000, "hold_days": 3, "auto_up_to": 0}
+    assert (await till.shop.owner.ask("GET", told))["items"] == [bank]
     terms = {"rail": "paypal", "currency": "USD", "minimum": 1000, "hold_days": 0, "auto_up_to": 2000}
     assert await admin.ask("PUT", "policies", body=terms) == terms
     assert (await admin.ask("GET", "policies"))["items"] == [terms]
+    assert (await till.shop.owner.ask("GET", told))["items"] == [terms, bank]
     assert (await till.withdraw(2000, rail="paypal")).json()["state"] == "approved"
     assert (await till.withdraw(2001, rail="paypal")).json()["state"] == "requested"
     assert code_of(await till.withdraw(999, rail="paypal")) == (422, "withdrawal-too-small")
@@ -248,6 +253,7 @@ async def test_only_owners_take_earnings_out_and_only_who_may_decides(till: Till
     vera = await shop.viewer()
     body = {"amount": 5000, "currency": "USD"}
     assert code_of(await vera.send("POST", f"sellers/{till.handle}/withdrawals", body)) == (403, "forbidden")
+    await vera.ask("GET", f"sellers/{till.handle}/payout-terms", 403)
     made = (await till.withdraw(5000)).json()
     for who in (vera, shop.owner):
         assert code_of(await who.send("POST", f"withdrawals/{made['id']}/approve")) == (403, "forbidden")

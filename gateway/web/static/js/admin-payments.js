@@ -105,7 +105,6 @@ function about(one) {
       ["Offer", one.offer ? `${one.offer}, version ${one.offer_version}` : null],
       ["Id", one.id],
     ]),
-    h("div", { class: "row" }, h("a", { class: "button button-small", href: `/admin/audit?object=${one.id}` }, "Audit trail")),
   );
 }
 
@@ -136,7 +135,7 @@ function giveBack(payment, left, again) {
 const section = (id, words, ...content) => h("section", { class: "panel stack", "aria-labelledby": id }, h("h2", { id }, words), content);
 
 function refundsOf({ currency }, refunds) {
-  const rows = refunds.map((one) => [moment(one.created_at), format(one.amount, currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason]);
+  const rows = refunds.map((one) => [h("a", { href: `/admin/audit?object=${one.id}` }, moment(one.created_at)), format(one.amount, currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason]);
   return section("y-refunds", "Given back", table("Refunds", [["When"], ["Amount", "amount"], ["State"], ["Reason"]], rows));
 }
 

@@ -1,7 +1,7 @@
-// Administration: withdrawals that wait to be decided or paid, and the terms of each rail.
+// Administration: withdrawals that wait to be decided or paid, runs in which they are paid, and the terms of each rail.
 import { api, once } from "./api.js";
 import { ask } from "./ask.js";
-import { day } from "./dates.js";
+import { day, moment } from "./dates.js";
 import { busy, field, h, notice, toast } from "./dom.js";
 import { format } from "./money.js";
 import { nothing, table } from "./table.js";
@@ -10,11 +10,14 @@ import { amount, minorOf } from "./words.js";
 
 export function payoutsPart({ currency }) {
   const list = h("div", {});
+  const past = h("div", {});
   const policies = h("div", { class: "stack" });
   waiting(list);
+  runs(past);
   terms(policies, currency);
   return [
     h("section", { class: "stack", "aria-labelledby": "o-waiting" }, h("h2", { id: "o-waiting" }, "Waiting"), list),
+    h("section", { class: "stack", "aria-labelledby": "o-runs" }, h("h2", { id: "o-runs" }, "Runs"), past),
     h("section", { class: "panel stack", "aria-labelledby": "o-terms" }, h("h2", { id: "o-terms" }, "Terms"), policies),
   ];
 }
@@ -22,9 +25,9 @@ export function payoutsPart({ currency }) {
 async function waiting(list) {
   const load = () => waiting(list);
   try {
-    const { items } = await api("GET", "withdrawals");
+    const { items, handles } = await api("GET", "withdrawals");
     const columns = [["Asked on"], ["Seller"], ["Amount", "amount"], ["By"], ["State"], ["Due"], ["", "ways"]];
-    const rows = items.map((one) => [day(one.created_at), one.seller, format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
+    const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
     list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals that wait", columns, rows)) : nothing("check", "Nothing waits", "What sellers ask for stands here until it is paid or rejected."));
   } catch (problem) {
     list.replaceChildren(notice("bad", problem.message));
@@ -49,12 +52,12 @@ function ways(one, load) {
     }));
     found.push(approve);
   }
-  if (one.state === "approved") {
+  if (one.state === "approved" || one.state === "paying") {
     const words = "Say so once the money left. It is taken off the books as paid.";
     const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank or the provider calls this payment.")];
     found.push(asking(`Mark ${sum} as paid`, "Mark as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load, act: ({ ref }) => once("POST", `withdrawals/${one.id}/complete`, { rail_ref: ref.trim() }) }));
   }
-  if (one.state === "requested" || one.state === "approved") {
+  if (["requested", "approved", "paying"].includes(one.state)) {
     const fields = () => [field("Reason", h("textarea", { name: "reason", required: true, maxlength: "500", rows: "3" }), "The seller sees it.")];
     const words = "It is available to the seller again.";
     found.push(asking(`Reject ${sum}`, "Reject …", { heading: `Reject ${sum}?`, words, fields, yes: "Reject it", danger: true, load, act: ({ reason }) => once("POST", `withdrawals/${one.id}/reject`, { reason: reason.trim() }) }));
@@ -68,6 +71,46 @@ function asking(label, words, { fields, load, ...question }) {
     if (await ask({ ...question, fields: fields() })) await load();
   });
   return button;
+}
+
+const runBadge = ({ closed_at: closed, by_hand: byHand }) =>
+  closed ? h("span", { class: "badge badge-good" }, "Done") : h("span", { class: "badge badge-warn" }, byHand ? "To be paid by hand" : "Being paid");
+
+async function runs(list) {
+  try {
+    const { items } = await api("GET", "payouts");
+    const columns = [["Run"], ["By"], ["Withdrawals", "amount"], ["Amount", "amount"], ["State"]];
+    const rows = items.map((run) => [h("a", { href: `/admin/payouts/${run.id}` }, moment(run.created_at)), railName(run.rail), String(run.count), format(run.amount, run.currency), runBadge(run)]);
+    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, rows)) : nothing("clock", "No run yet", "What is approved and due is paid together, each day."));
+  } catch (problem) {
+    list.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
+}
+
+/** One run: what is in it, its list for the bank, and saying that it was paid. */
+export async function runPart(id, { again }) {
+  const run = await api("GET", `payouts/${encodeURIComponent(id)}`);
+  const sum = format(run.amount, run.currency);
+  const rows = run.items.map((one) => [one.handle, format(one.amount, one.currency), withdrawalBadge(one), one.rail_ref || one.reason, one.id]);
+  const open = run.by_hand && !run.closed_at;
+  const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank calls this payment.")];
+  const act = ({ ref }) => once("POST", `payouts/${run.id}/complete`, { rail_ref: ref.trim() });
+  const words = "All that is left of this run is booked as paid.";
+  return {
+    heading: `${railName(run.rail)}, ${sum}`,
+    content: [
+      h(
+        "div",
+        { class: "row" },
+        runBadge(run),
+        h("span", { class: "muted" }, moment(run.created_at)),
+        h("a", { class: "button button-small", href: `/v1/payouts/${run.id}/items.csv`, download: "" }, "List as CSV"),
+        open ? asking("Mark the run as paid", "Mark all as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load: again, act }) : null,
+      ),
+      h("div", { class: "panel" }, table("Withdrawals", [["Seller"], ["Amount", "amount"], ["State"], ["Reference"], ["Id"]], rows)),
+    ],
+  };
 }
 
 async function terms(room, currency) {

@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { auditPart } from "./admin-audit.js";
 import { paymentPart, paymentsPart, refundsPart } from "./admin-payments.js";
-import { payoutsPart } from "./admin-payouts.js";
+import { payoutsPart, runPart } from "./admin-payouts.js";
 import { reconPart, reconReport } from "./admin-recon.js";
 import { reportPart } from "./admin-report.js";
 import { titlesPart } from "./admin-titles.js";
@@ -15,7 +15,7 @@ const PARTS = {
   titles: { words: "Titles", needs: "title:read", all: titlesPart },
   payments: { words: "Payments", needs: "payment:read", all: paymentsPart, one: paymentPart },
   refunds: { words: "Refunds", needs: "payment:read", all: refundsPart },
-  payouts: { words: "Payouts", needs: "payout:approve", all: payoutsPart },
+  payouts: { words: "Payouts", needs: "payout:approve", all: payoutsPart, one: runPart },
   report: { words: "Report", needs: "ledger:read", all: reportPart },
   reconciliation: { words: "Reconciliation", needs: "recon:read", all: reconPart, one: reconReport },
   audit: { words: "Audit trail", needs: "audit:read", all: auditPart },

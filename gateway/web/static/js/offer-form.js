@@ -51,8 +51,13 @@ export function offerForm(panel, offer) {
   onSubmit(form, async (values) => {
     const body = bodyOf({ ...values, kind: kind.value });
     const path = `titles/${title.id}/offers`;
-    if (offer) await once("PUT", `${path}/${offer.id}`, { ...body, version: offer.version });
-    else await once("POST", path, { ...body, ...shapeOf(kind.value) });
+    try {
+      if (offer) await once("PUT", `${path}/${offer.id}`, { ...body, version: offer.version });
+      else await once("POST", path, { ...body, ...shapeOf(kind.value) });
+    } catch (problem) {
+      if (problem.code === "nets-below-zero") problem.message = "This price loses money by card. Tick the box below it to keep it all the same.";
+      throw problem;
+    }
     toast(offer ? "Saved. Who has the old price on screen is told before they pay." : "It is offered now.");
     panel.close();
     await panel.load();

@@ -11,6 +11,8 @@ import { railName, withdrawalBadge, withdrawalWords } from "./withdrawals.js";
 import { amount, minorOf } from "./words.js";
 
 const COLUMNS = [["Asked on"], ["Amount", "amount"], ["By"], ["State"], ["What happens"]];
+/** How often withdrawals that are not at their end are looked at. */
+const LOOK_MS = 10_000;
 const room = document.getElementById("payouts");
 let leave = new AbortController();
 
@@ -45,6 +47,8 @@ async function fill(me, seller, signal) {
       load(seller, list);
     },
   });
+  const timer = setInterval(() => document.hidden || load(seller, list), LOOK_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
   room.replaceChildren(
     sellerTabs(me, seller),
     sellerHead("Payouts", me, seller, show),
