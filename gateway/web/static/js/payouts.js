@@ -1,12 +1,12 @@
 // Taking earnings out: what is there, the request by its terms, what became of each, and the account to be paid to.
 import { api, once } from "./api.js";
-import { balanceTiles, followEarnings } from "./balance.js";
+import { balanceTiles, earningsOf, followEarnings } from "./balance.js";
 import { day } from "./dates.js";
 import { field, h, notice, onSubmit, toast } from "./dom.js";
 import { format } from "./money.js";
 import { payeesSection } from "./payees.js";
 import { nothing, table } from "./table.js";
-import { sellerHead, sellerOf, sellerTabs } from "./seller.js";
+import { sellerPage } from "./seller.js";
 import { railName, withdrawalBadge, withdrawalWords } from "./withdrawals.js";
 import { amount, minorOf } from "./words.js";
 
@@ -14,53 +14,25 @@ const COLUMNS = [["Asked on"], ["Amount", "amount"], ["By"], ["State"], ["What h
 /** How often withdrawals that are not at their end are looked at. */
 const LOOK_MS = 10_000;
 const room = document.getElementById("payouts");
-let leave = new AbortController();
 
-async function show() {
-  leave.abort();
-  leave = new AbortController();
-  const { signal } = leave;
-  try {
-    const me = await api("GET", "me");
-    if (!me.sellers.length) {
-      room.replaceChildren(h("h1", {}, "Payouts"), nothing("film", "You sell nothing yet", "Become a seller, and what you earn can be paid out to you here.", h("a", { class: "button button-main", href: "/studio" }, "Open the studio")));
-      return;
-    }
-    await fill(me, sellerOf(me), signal);
-  } catch (problem) {
-    room.replaceChildren(h("h1", {}, "Payouts"), notice("bad", problem.message), h("div", {}, h("button", { class: "button", type: "button", onclick: show }, "Try again")));
-    if (!problem.code) throw problem;
-  }
-}
-
-async function fill(me, seller, signal) {
-  const { items: terms } = await api("GET", `sellers/${seller.handle}/payout-terms`);
-  if (signal.aborted) return;
-  const balance = h("div", {}, balanceTiles([], room.dataset.currency));
+sellerPage(room, "Payouts", async (seller, signal) => {
+  const { currency } = room.dataset;
+  const [{ items: terms }, known] = await Promise.all([api("GET", `sellers/${seller.handle}/payout-terms`), earningsOf(seller.handle)]);
+  const balance = h("div", {});
   const list = h("div", {});
   const request = requestForm(seller, { terms, reload: () => load(seller, list) });
-  followEarnings(seller.handle, {
-    signal,
-    show(items) {
-      balance.replaceChildren(balanceTiles(items, room.dataset.currency));
-      request.offer(items);
-      load(seller, list);
-    },
-  });
+  const show = (items) => {
+    balance.replaceChildren(balanceTiles(items, currency));
+    request.offer(items);
+    load(seller, list);
+  };
+  show(known);
+  followEarnings(seller.handle, { signal, show });
   const timer = setInterval(() => document.hidden || load(seller, list), LOOK_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
-  room.replaceChildren(
-    sellerTabs(me, seller),
-    sellerHead("Payouts", me, seller, show),
-    balance,
-    h(
-      "div",
-      { class: "desk" },
-      h("div", { class: "desk-column" }, h("section", { class: "stack", "aria-labelledby": "p-all" }, h("h2", { id: "p-all" }, "Your withdrawals"), list)),
-      h("div", { class: "desk-column" }, request.element, payeesSection(seller)),
-    ),
-  );
-}
+  const withdrawals = h("section", { class: "stack", "aria-labelledby": "p-all" }, h("h2", { id: "p-all" }, "Your withdrawals"), list);
+  return [balance, h("div", { class: "desk" }, h("div", { class: "desk-column" }, withdrawals), h("div", { class: "desk-column" }, request.element, payeesSection(seller)))];
+});
 
 async function load(seller, list) {
   try {
@@ -136,5 +108,3 @@ function termWords({ minimum, hold_days: days, auto_up_to: upTo, currency }) {
   const look = BigInt(upTo) ? `; above ${format(upTo, currency)} somebody looks at it first` : ", once somebody looked at it";
   return `${format(minimum, currency)} at least. ${wait}${look}.`;
 }
-
-show();

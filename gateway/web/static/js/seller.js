@@ -1,5 +1,7 @@
 // The seller that a page is about, and the tabs of a seller's pages.
-import { h } from "./dom.js";
+import { api } from "./api.js";
+import { h, notice } from "./dom.js";
+import { nothing } from "./table.js";
 
 const TABS = [
   ["/studio", "Titles"],
@@ -34,4 +36,35 @@ export function sellerHead(words, me, seller, changed) {
     changed();
   });
   return h("div", { class: "spread" }, head, h("div", {}, choice));
+}
+
+/**
+ * A page of a seller in `room`: tabs, heading, and the parts that `fill(seller, signal)` resolves to, made anew for
+ * another seller; `signal` aborts when they go.
+ */
+export function sellerPage(room, words, fill) {
+  let leave = new AbortController();
+  const show = async () => {
+    leave.abort();
+    leave = new AbortController();
+    const { signal } = leave;
+    let head = [h("h1", {}, words)];
+    try {
+      const me = await api("GET", "me");
+      if (!me.sellers.length) {
+        const way = h("a", { class: "button button-main", href: "/studio" }, "Open the studio");
+        room.replaceChildren(...head, nothing("film", "You sell nothing yet", "Become a seller, and what you earn stands here.", way));
+        return;
+      }
+      const seller = sellerOf(me);
+      head = [sellerTabs(me, seller), sellerHead(words, me, seller, show)];
+      const parts = await fill(seller, signal);
+      if (!signal.aborted) room.replaceChildren(...head, ...parts);
+    } catch (problem) {
+      const again = h("button", { class: "button", type: "button", onclick: show }, "Try again");
+      room.replaceChildren(...head, notice("bad", problem.message), h("div", {}, again));
+      if (!problem.code) throw problem;
+    }
+  };
+  show();
 }
