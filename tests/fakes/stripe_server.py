@@ -31,7 +31,7 @@ EXPAND_DEPTH = 4
 #: Objects by the first word of their ids.
 FOLDERS = {"cs": "sessions", "pi": "intents", "ch": "charges", "txn": "balance", "re": "refunds", "dp": "disputes",
            "acct": "accounts", "tr": "transfers", "trr": "reversals"}  # fmt: skip
-SMALLEST = 50
+SMALLEST, DISPUTE_FEE = 50, 1500
 
 
 class Refusal(Exception):
@@ -226,7 +226,8 @@ class StripeServer:
         charge = self.of("charges", intent["latest_charge"])
         charge["disputed"] = True
         made = self._made("dp", "dispute", amount=charge["amount"] - charge["amount_refunded"], status="needs_response",
-                          payment_intent=intent["id"], charge=charge["id"])  # fmt: skip
+                          payment_intent=intent["id"], charge=charge["id"],
+                          balance_transactions=[{"fee": DISPUTE_FEE, "currency": charge["currency"]}])  # fmt: skip
         self._tell("charge.dispute.created", made)
         return str(made["id"])
 
@@ -234,6 +235,8 @@ class StripeServer:
         """The bank decides."""
         found = self.of("disputes", dispute)
         found["status"] = "won" if won else "lost"
+        if won:
+            found["balance_transactions"].append({"fee": -DISPUTE_FEE, "currency": "usd"})
         self._tell("charge.dispute.closed", found)
 
     def onboard(self, account: str) -> None:

@@ -171,7 +171,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be booked because a provider says so. `sale`: share it out; `give_back`: give all of it back at once.
 
-    `rail_fee`, `refund` and `dispute` are what is new of each; a dispute below zero was won.
+    `rail_fee`, `refund` and `dispute` are what is new of each; below zero a dispute was won, a fee came back.
     """
 
     state: State
@@ -255,7 +255,7 @@ def follow(purchase: Purchase, charge: Charge, *, wanted: bool) -> Step:
         state=move(purchase, standing(charge.amount, refunded=refunded, disputed=charge.disputed)),
         sale=sale,
         give_back=give_back,
-        rail_fee=max(0, charge.fee - purchase.rail_fee),
+        rail_fee=charge.fee - purchase.rail_fee if charge.fee else 0,
         refund=0 if give_back else refunded - purchase.refunded,
         dispute=charge.disputed - purchase.disputed,
     )

@@ -56,6 +56,15 @@ def test_paid_charge_is_a_sale_once() -> None:
     assert again.is_nothing and again.state == "paid"
 
 
+def test_what_the_rail_keeps_may_grow_and_shrink_and_is_not_forgotten_while_it_is_unknown() -> None:
+    paid = apply(NEW, follow(NEW, charge(fee=45), wanted=True))
+    disputed = apply(paid, follow(paid, charge(fee=1545, disputed=500), wanted=False))
+    assert disputed.rail_fee == 1545
+    assert follow(disputed, charge(disputed=500), wanted=False).is_nothing
+    won = follow(disputed, charge(fee=45), wanted=False)
+    assert (won.rail_fee, won.dispute, won.state) == (-1500, -500, "paid")
+
+
 @pytest.mark.parametrize(
     "wrong", [{"amount": 499}, {"amount": 501}, {"currency": "EUR"}, {"order": "pur_2"}], ids=lambda w: next(iter(w))
 )

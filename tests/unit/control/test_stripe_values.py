@@ -12,9 +12,14 @@ from stripe.params import RefundCreateParams
 from stripe.params.checkout import SessionCreateParams
 
 from gateway.control.payments.providers.stripe_values import (
+    BalanceTransaction,
     Dispute,
+    DisputeEntry,
+    FeeDetail,
     Intent,
     Session,
+    StripeCharge,
+    Transfer,
     TransferData,
     charge_of,
     error_of,
@@ -103,6 +108,18 @@ def test_parameters_are_declared_by_the_sdk() -> None:
     params = refund_params(passed_on, 5, "k1")
     check(form(params), RefundCreateParams)
     assert (params["reverse_transfer"], params["refund_application_fee"]) == (True, True)
+    taken_back = StripeCharge(transfer=Transfer("tr_1", amount=1250, amount_reversed=1246))
+    won = session(status="succeeded", transfer_data=TransferData("acct_1"), latest_charge=taken_back)
+    assert "reverse_transfer" not in refund_params(won, 5, "k1")
+    assert refund_params(won, 4, "k1")["reverse_transfer"]
+
+
+def test_disputes_cost_and_cost_nothing_once_they_are_won() -> None:
+    balance = BalanceTransaction("usd", [FeeDetail(45, "stripe_fee"), FeeDetail(125, "application_fee")])
+    paid = session(status="succeeded", latest_charge=StripeCharge(disputed=True, balance_transaction=balance))
+    lost = Dispute(1250, "lost", [DisputeEntry(1500, "usd")])
+    won = Dispute(1250, "won", [*lost.balance_transactions, DisputeEntry(-1500, "usd")])
+    assert [charge_of(paid, found).fee for found in ([], [lost], [won])] == [45, 1545, 45]
 
 
 def test_same_order_makes_the_same_parameters() -> None:

@@ -114,14 +114,14 @@ async def return_all(purchase: Purchase, charge: Charge, *, unit: Stores, now: d
         *rail_fee(purchase, charge),
     ]
     purchase, txn = await _post(purchase, "returned", legs, unit=unit)
-    total = {"refunded": charge.amount, "disputed": charge.disputed, "rail_fee": max(purchase.rail_fee, charge.fee)}
+    total = {"refunded": charge.amount, "disputed": charge.disputed, "rail_fee": charge.fee or purchase.rail_fee}
     return replace(purchase, **total, paid_at=now, look_at=None, txn=txn), amount, txn or 0
 
 
 async def more_rail_fee(purchase: Purchase, charge: Charge, *, unit: Stores) -> Purchase:
-    """What the rail kept, where that is told after the payment."""
+    """What the rail kept, where that is told after the payment, or changed: disputes cost, and won ones less."""
     purchase, _ = await _post(purchase, "rail-fee", rail_fee(purchase, charge), unit=unit)
-    return replace(purchase, rail_fee=max(purchase.rail_fee, charge.fee))
+    return replace(purchase, rail_fee=charge.fee or purchase.rail_fee)
 
 
 async def kept(purchase: Purchase, *, unit: Stores, shop: Shop) -> int:
@@ -131,8 +131,8 @@ async def kept(purchase: Purchase, *, unit: Stores, shop: Shop) -> int:
 
 
 def rail_fee(purchase: Purchase, charge: Charge) -> list[Leg]:
-    """Legs of what the rail kept and was not booked yet, in the currency it took it in."""
-    fee, currency = max(0, charge.fee - purchase.rail_fee), charge.fee_currency or charge.currency
+    """Legs of what the rail kept and was not booked yet, in the currency it took it in; none while that is unknown."""
+    fee, currency = charge.fee - purchase.rail_fee if charge.fee else 0, charge.fee_currency or charge.currency
     return [
         Leg(account("rail_fee", purchase.rail), currency, -fee),
         Leg(account("cash", purchase.rail), currency, fee),

@@ -88,7 +88,7 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
     if step.sale:
         fee = books.rail_fee(purchase, charge)
         purchase = await books.sell(purchase, unit=unit, shop=shop, fee=fee)
-        purchase = replace(purchase, rail_fee=max(purchase.rail_fee, charge.fee))
+        purchase = replace(purchase, rail_fee=charge.fee or purchase.rail_fee)
     elif step.rail_fee:
         purchase = await books.more_rail_fee(purchase, charge, unit=unit)
     if step.refund:

@@ -113,11 +113,19 @@ class Session(msgspec.Struct, frozen=True):
     payment_intent: Intent | None = None
 
 
+class DisputeEntry(msgspec.Struct, frozen=True):
+    """What a dispute did to the platform's balance. `fee`: for the dispute itself; below zero when it came back."""
+
+    fee: int
+    currency: str
+
+
 class Dispute(msgspec.Struct, frozen=True):
     """A payer's bank takes a payment back."""
 
     amount: int
     status: str
+    balance_transactions: list[DisputeEntry] = []
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -189,7 +197,8 @@ def refund_params(session: Session, amount: int, key: str) -> RefundCreateParams
     intent = intent_of(session)
     params: RefundCreateParams = {"payment_intent": intent.id, "amount": amount, "metadata": {"key": key}}
     transfer = intent.latest_charge.transfer if intent.latest_charge else None
-    if transfer and transfer.amount - transfer.amount_reversed >= amount:
+    was_reversed = transfer is not None and transfer.amount - transfer.amount_reversed < amount
+    if intent.transfer_data and not was_reversed:
         params["reverse_transfer"] = True
     if intent.application_fee_amount:
         params["refund_application_fee"] = True
@@ -221,18 +230,20 @@ def checked(order: Order) -> Order:
 
 
 def charge_of(session: Session, disputes: Sequence[Dispute] = ()) -> Charge:
-    """The payment as it is now."""
+    """The payment as it is now. What Stripe keeps of it grows by the fees of disputes, and shrinks when one is won."""
     intent = session.payment_intent
     last = intent.latest_charge if intent else None
     balance = last.balance_transaction if last else None
     error = intent.last_payment_error if intent else None
+    kept = [part.amount for part in balance.fee_details if part.type != "application_fee"] if balance else []
+    for_disputes = [entry.fee for one in disputes for entry in one.balance_transactions]
     return Charge(
         provider_ref=session.id,
         order=session.client_reference_id or "",
         state=state_of(session),
         amount=session.amount_total,
         currency=session.currency.upper(),
-        fee=sum(part.amount for part in balance.fee_details if part.type != "application_fee") if balance else 0,
+        fee=sum(kept + for_disputes) if kept else 0,
         fee_currency=balance.currency.upper() if balance else session.currency.upper(),
         refunded=last.amount_refunded if last else 0,
         disputed=sum(one.amount for one in disputes if one.status not in HARMLESS),
