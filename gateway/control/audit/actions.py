@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from msgspec.structs import replace
+import msgspec
 
 from gateway.control.accounts.model import fold
 from gateway.control.audit.model import SYSTEM, AuditRows, Entry, People, Wanted, as_csv, place_of
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue.paging import Cursor, before
 from gateway.control.db import Begin
+from gateway.control.outbox import Outbox
 from shared.ids import is_id
 
 #: Entries that an export reads at once, and that it holds at most: who wants more asks for less time.
@@ -28,9 +29,9 @@ class Stores(Protocol):
 async def asked(wanted: Wanted, *, by: Principal, people: People) -> Wanted:
     """What is looked for, its actor by id; a name that nobody has finds nothing. Raises Forbidden."""
     require(by, "audit:read")
-    if wanted.actor is None or wanted.actor == SYSTEM or is_id(wanted.actor, "usr"):
+    if wanted.actor is None or wanted.actor in SYSTEM or is_id(wanted.actor, "usr"):
         return wanted
-    return replace(wanted, actor=await people.principal_named(fold(wanted.actor)) or "")
+    return msgspec.structs.replace(wanted, actor=await people.principal_named(fold(wanted.actor)) or "")
 
 
 async def page(
@@ -39,6 +40,12 @@ async def page(
     """A page of what `asked` gave, the newest first, and where the next one starts. Raises Invalid."""
     found = await audit.page(wanted, before=place_of(before(after, wanted.until)), limit=limit + 1)
     return found[:limit], found[limit - 1].cursor if len(found) > limit else None
+
+
+async def taken(wanted: Wanted, *, by: Principal, place: str, outbox: Outbox) -> None:
+    """Record that all of this is taken away."""
+    said = {name: value for name, value in msgspec.to_builtins(wanted).items() if value is not None}
+    await outbox.record(by.id, "audit:export", "audit", after=said, place=place)
 
 
 async def export(wanted: Wanted, *, begin: Begin[Stores]) -> AsyncIterator[bytes]:

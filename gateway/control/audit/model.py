@@ -13,8 +13,8 @@ import msgspec
 from gateway.control.catalogue.paging import EVER, Cursor
 from shared.errors import Invalid
 
-#: Who acted where it was the installation itself: its set-up and its command line.
-SYSTEM = "system"
+#: Who acted where it was the installation itself: its set-up and its command line, its worker.
+SYSTEM = frozenset({"system", "worker"})
 #: The columns of an export, in this order.
 COLUMNS = ("at", "actor", "actor_name", "action", "object", "object_name", "before", "after", "place")
 

@@ -21,10 +21,11 @@ async def list_audit(call: Call[None]) -> Trail:
 
 
 async def export_audit(call: Call[None]) -> Response:
-    """The same as CSV, all of it that was asked for."""
+    """The same as CSV, all of it that was asked for; who took it away is on record too."""
     begin = call.wiring["begin"]
     async with begin() as unit:
         wanted = await actions.asked(_wanted(call), by=call.principal, people=unit.accounts)
+        await actions.taken(wanted, by=call.principal, place=call.place, outbox=unit.outbox)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="audit.csv"'}
     return StreamingResponse(actions.export(wanted, begin=begin), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -40,7 +41,7 @@ def _wanted(call: Call[None]) -> Wanted:
 
 
 WANTED = {
-    "actor": "user name or id of who did it; `system` for the installation itself",
+    "actor": "user name or id of who did it; `system` or `worker` for the installation itself",
     "action": "what was done, such as payment:refund",
     "object": "id of what it was done to",
     "since": "a day or a moment by ISO 8601 from which on",
