@@ -89,6 +89,12 @@ PAYOUTS_LATE = _gauge("usher_payouts_late", "withdrawals that were due two days 
 PAYOUTS_RETURNED = _counter("usher_payouts_returned_total", "withdrawals that a rail will not pay", ("rail",))
 PROVIDER_EVENTS = _counter("usher_provider_events_total", "events of payment providers taken in", ("provider",))
 PROVIDER_EVENTS_WAITING = _gauge("usher_provider_events_waiting", "events of payment providers not yet handled")
+WEBHOOKS = _counter(
+    "usher_webhooks_total", "tries to send a webhook, by outcome; dead: the last one of a delivery failed", ("outcome",)
+)
+WEBHOOKS_WAITING = _gauge("usher_webhooks_waiting", "webhooks that wait to be sent, or to be sent again")
+MAIL = _counter("usher_mail_total", "tries to send a mail, by outcome; dead: it is not tried again", ("outcome",))
+MAIL_WAITING = _gauge("usher_mail_waiting", "mails that wait to be sent, or to be sent again")
 PROVIDER_FAILURES = _counter(
     "usher_provider_failures_total", "calls a payment provider did not answer, or refused as wrong", ("provider",)
 )

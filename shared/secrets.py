@@ -18,6 +18,8 @@ PLAYBACK_KEYS = "playback-keys"
 STRIPE_KEY = "stripe-key"
 #: Secrets of Stripe's webhooks, one a line: two while one is replaced by the other.
 STRIPE_WEBHOOK = "stripe-webhook"
+#: Password at the mail server, where `smtp_user` names somebody.
+SMTP_PASSWORD = "smtp-password"  # noqa: S105 - the name of a secret
 
 
 class Secrets(Protocol):

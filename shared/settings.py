@@ -180,7 +180,24 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     referral_bp: Annotated[
         int, Meta(ge=0, le=10_000), doc("basis points of the platform's fee that go to whoever brought the buyer")
     ] = 2000
-    mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
+    mail_dir: Annotated[Path, doc("folder into which mail is written as files, where there is no smtp_host")] = Path(
+        ".usher/mail"
+    )
+    mail_from: Annotated[str, doc("address that mail comes from; empty: no-reply at public_origin's host")] = ""
+    smtp_host: Annotated[str, doc("mail server (SMTP); empty: mail is written into mail_dir")] = ""
+    smtp_port: Annotated[Port, doc("port of the mail server")] = 587
+    smtp_security: Annotated[
+        Literal["starttls", "tls", "none"], doc("how the mail server is spoken to; tls: from the first byte (port 465)")
+    ] = "starttls"
+    smtp_user: Annotated[
+        str, doc("user at the mail server, whose password is the secret smtp-password; empty: none")
+    ] = ""
+    dev_mail: Annotated[
+        bool, doc("show what is in mail_dir at /dev/mail, to this machine alone; never with an smtp_host")
+    ] = False
+    webhooks_loopback: Annotated[
+        bool, doc("let webhooks go to this machine too, by HTTP as well; for development alone")
+    ] = False
     payments: Annotated[
         str, doc("payment providers, the first that serves a payer is taken: name[@company][:countries][/currencies] …")
     ] = "sandbox"

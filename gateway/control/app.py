@@ -50,6 +50,7 @@ from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
 from gateway.control.wallet.routes import ROUTES as WALLET
 from gateway.control.watching.routes import ROUTES as WATCHING
+from gateway.control.webhooks.routes import ROUTES as WEBHOOKS
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
 from shared import log, private
@@ -105,13 +106,14 @@ ROUTES: list[Route] = [
     *REVOCATIONS,
     *FLAGS,
     *WALLET,
-    *CHECKOUT,
     *PAYOUTS,
     *RECONCILIATION,
+    *CHECKOUT,
     *STATEMENTS,
     *PAYEES,
     *PAYMENTS,
     *SANDBOX,
+    *WEBHOOKS,
     *OFFICE,
     *AUDIT,
     *OWN,

@@ -6,17 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
 
 from gateway.control.accounts.adapters.attempts import FailedLogins
 from gateway.control.accounts.adapters.bots import open_bot_check
-from gateway.control.accounts.adapters.mail import FolderMailer
 from gateway.control.accounts.adapters.passwords import Argon2
 from gateway.control.accounts.finder import SessionFinder
-from gateway.control.accounts.model import Attempts, BotCheck, Mailer, Passwords
+from gateway.control.accounts.model import Attempts, BotCheck, Passwords
 from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
 from gateway.control.audit.store import AuditStore
@@ -37,18 +35,21 @@ from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
+from gateway.control.mail.actions import Desk
+from gateway.control.mail.adapters.open import open_desk
+from gateway.control.mail.store import MailStore
 from gateway.control.offers.store import OfferStore
 from gateway.control.office.store import OfficeStore
 from gateway.control.outbox import Outbox
 from gateway.control.payees.store import PayeeStore
 from gateway.control.payments.providers.open import Parts, Providers, open_providers
 from gateway.control.payments.store import ProviderStore
+from gateway.control.payouts.store import PayoutStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
-from gateway.control.payouts.store import PayoutStore
+from gateway.control.reconciliation.store import ReconStore
 from gateway.control.referrals.store import ReferralStore
 from gateway.control.sandbox.store import SandboxStore
-from gateway.control.reconciliation.store import ReconStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
@@ -61,6 +62,7 @@ from gateway.control.uploads.store import UploadStore
 from gateway.control.wallet.store import WalletStore
 from gateway.control.watching.store import WatchStore
 from gateway.control.watching.timelines import Timelines
+from gateway.control.webhooks.store import WebhookStore
 from shared.clock import Clock, SystemClock
 from shared.flags import Flags
 from shared.need import Needs
@@ -96,14 +98,16 @@ class Unit:
         self.purchases = PurchaseStore(connection)
         self.wallet = WalletStore(connection)
         self.statements = StatementStore(connection)
+        self.payouts = PayoutStore(connection)
+        self.recon = ReconStore(connection)
         self.idempotency = IdempotencyStore(connection)
         self.payees = PayeeStore(connection)
         self.providers = ProviderStore(connection)
-        self.payouts = PayoutStore(connection)
-        self.recon = ReconStore(connection)
         self.sandbox = SandboxStore(connection)
         self.office = OfficeStore(connection)
         self.audit = AuditStore(connection)
+        self.webhooks = WebhookStore(connection)
+        self.mail = MailStore(connection)
         self.outbox = Outbox(connection)
 
 
@@ -126,7 +130,7 @@ class Wiring(TypedDict):
     passwords: Passwords
     attempts: Attempts
     bots: BotCheck
-    mailer: Mailer
+    mail_desk: Desk
     portal: PortalReader
     leases: RedisLeases
     needs: Needs
@@ -177,7 +181,7 @@ async def wire(
             passwords=passwords or Argon2(),
             attempts=FailedLogins(redis),
             bots=open_bot_check(settings, redis=redis, secrets=secrets, clock=clock),
-            mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
+            mail_desk=open_desk(settings, secrets, begin, clock=clock, token_of=sessions.reset_token),
             portal=PortalReader(begin, clock),
             upload_locks=upload_locks,
             leases=RedisLeases(events, needs, lease_s=settings.lease_s),
@@ -209,7 +213,3 @@ def _shop(settings: ControlSettings, begin: Begin[Unit], *, clock: Clock, provid
         settles_after=timedelta(days=settings.earnings_hold_days),
         referral_bp=settings.referral_bp,
     )
-
-
-def _sender(settings: ControlSettings) -> str:
-    return f"no-reply@{urlsplit(settings.public_origin).hostname or 'localhost'}"

@@ -54,7 +54,7 @@ def routes(pages: Pages) -> list[BaseRoute]:
 
 def _mailbox(request: Request[Any]) -> Mailbox:
     """The folder, for a browser of this machine that asked for this machine by its name. Raises NotFound."""
-    mailbox: Mailbox | None = request.state["mailbox"]
+    mailbox: Mailbox | None = request.state["mail_desk"].mailbox
     address = client_address(request.scope, request.state["trusted_proxies"])
     if mailbox is None or not is_loopback(address) or not is_loopback(request.url.hostname or ""):
         raise NotFound(NOTHING_HERE)

@@ -154,7 +154,9 @@ def _recon(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "recon", "the books beside what payment providers say")
     run = _add(group, "run", "recon:run", words="compare now and print what differs; status 1: something does")
     run.add_argument("--since", type=day, default=None, metavar="DAY", help="first day (UTC), such as 2026-11-01")
-    run.add_argument("--until", type=day, default=None, metavar="DAY", help="last day; without both the last three days")
+    run.add_argument(
+        "--until", type=day, default=None, metavar="DAY", help="last day; without both the last three days"
+    )
     show = _add(group, "show", "recon:show", words="a report with what differs")
     show.add_argument("report", nargs="?", default="", metavar="REPORT", help="its id; the newest without it")
     show.add_argument("--all", action="store_true", help="list the last reports instead")

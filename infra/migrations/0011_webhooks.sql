@@ -42,4 +42,5 @@ create table webhook_delivery (
 create index webhook_delivery_due on webhook_delivery (endpoint, due_at) where state = 'waiting';
 create index webhook_delivery_page on webhook_delivery (endpoint, created_at desc, id desc);
 create index webhook_delivery_dead on webhook_delivery (endpoint, created_at desc, id desc) where state = 'dead';
+create index webhook_delivery_dead_all on webhook_delivery (created_at desc, id desc) where state = 'dead';
 create index webhook_delivery_done on webhook_delivery (done_at) where done_at is not null;

@@ -161,22 +161,6 @@ class Opened(msgspec.Struct, frozen=True):
     device: str
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """One message to one person."""
-
-    to: str
-    subject: str
-    text: str
-
-
-class Mailer(Protocol):
-    """Sends mail."""
-
-    async def send(self, mail: Mail) -> None:
-        """Hand over one message. Raises Unavailable; may send twice when called twice."""
-        ...
-
-
 class Passwords(Protocol):
     """Hashes passwords slowly, off the event loop."""
 

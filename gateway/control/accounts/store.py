@@ -165,6 +165,7 @@ PERSON = {
         select title, version, encode(picture, 'hex') as picture, encode(sound, 'hex') as sound, updated_at
         from watched_segments where principal = $1
         """,
+    "mail": "select kind, state, created_at, done_at from mail where principal = $1 order by created_at",
     "actions": "select at, action, object, place from audit where actor = $1 order by seq",
 }
 SWEEP_LOGINS = """

@@ -14,6 +14,7 @@ from gateway.control.flags import actions as flags
 from gateway.control.idempotency import actions as idempotency
 from gateway.control.jobs import actions as jobs
 from gateway.control.ledger import actions as ledger
+from gateway.control.mail import actions as mail
 from gateway.control.outbox import EVENT, PUSH, TASK
 from gateway.control.payments import actions as payments
 from gateway.control.payments.providers.sandbox import Sandbox
@@ -21,8 +22,9 @@ from gateway.control.sandbox import actions as sandbox
 from gateway.control.sandbox.model import NAME as SANDBOX
 from gateway.control.sandbox.model import Notice
 from gateway.control.uploads import actions as uploads
+from gateway.control.webhooks import actions as webhooks
 from gateway.control.wiring import Wiring
-from gateway.control.worker import money, relay, streams
+from gateway.control.worker import money, relay, streams, telling
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
@@ -36,8 +38,10 @@ from shared.metrics import (
     FARM_WAITING_S,
     FARM_WORKERS,
     JOBS,
+    MAIL_WAITING,
     OUTBOX_WAITING,
     PROVIDER_EVENTS_WAITING,
+    WEBHOOKS_WAITING,
 )
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
@@ -62,6 +66,7 @@ async def run(wiring: Wiring) -> None:
         TASK: dispatch.deliver,
         PUSH: partial(relay.deliver_pushes, redis=redis),
     }
+    takers: dict[str, relay.TakeIn] = {EVENT: partial(telling.take_in, clock=clock)}
     wakes = {topic: asyncio.Event() for topic in deliveries}
     farm = streams.Reader(events, FARM_STREAM, partial(streams.take_farm, begin=begin, clock=clock), consumer=consumer)
     edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events, begin=begin), consumer=consumer)
@@ -70,7 +75,7 @@ async def run(wiring: Wiring) -> None:
     keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
     async with asyncio.TaskGroup() as group:
         for topic, deliver in deliveries.items():
-            step = partial(relay.relay, topic, deliver, begin=begin)
+            step = partial(relay.relay, topic, deliver, begin=begin, take_in=takers.get(topic))
             group.create_task(forever(f"relay {topic}", step, every_s=relay.POLL_S, wake=wakes[topic]))
         listen = partial(relay.listen, settings.database_url, list(wakes.values()))
         group.create_task(forever("listen", listen, every_s=0))
@@ -79,14 +84,9 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
         group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
-        events_step = partial(
-            payments.handle,
-            wiring["providers"],
-            begin=begin,
-            clock=clock,
-            settle=[checkout.booking(wiring["shop"])],
-        )
-        group.create_task(forever("handle provider events", events_step, every_s=PROVIDER_EVENTS_S))
+        handle = partial(handle_provider_event, wiring)
+        group.create_task(forever("handle provider events", handle, every_s=PROVIDER_EVENTS_S))
+        group.create_task(telling.tell(wiring))
         group.create_task(forever("sandbox", partial(run_sandbox, wiring), every_s=SANDBOX_S))
         for name, work, every_s in (
             ("reap", reap, settings.reaper_s),
@@ -152,6 +152,8 @@ async def sweep(wiring: Wiring) -> None:
             await idempotency.sweep(requests=unit.idempotency, clock=clock)
             await payments.sweep(providers=unit.providers, clock=clock)
             await sandbox.sweep(sandbox=unit.sandbox, clock=clock)
+            await webhooks.sweep(webhooks=unit.webhooks, clock=clock)
+            await mail.sweep(mail=unit.mail, clock=clock)
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
 
 
@@ -167,6 +169,12 @@ async def run_sandbox(wiring: Wiring) -> bool:
 
     more = await sandbox.mature(begin=begin, clock=clock)
     return await sandbox.deliver(send, begin=begin, clock=clock) or more
+
+
+async def handle_provider_event(wiring: Wiring) -> bool:
+    """Handle the event of a payment provider that waits longest; whether there was one."""
+    settle = [checkout.booking(wiring["shop"])]
+    return await payments.handle(wiring["providers"], begin=wiring["begin"], clock=wiring["clock"], settle=settle)
 
 
 async def copy_flags(wiring: Wiring) -> None:
@@ -204,6 +212,8 @@ async def set_gauges(wiring: Wiring) -> None:
     async with wiring["begin"]() as unit:
         OUTBOX_WAITING.set(await unit.outbox.waiting())
         PROVIDER_EVENTS_WAITING.set(await payments.waiting(providers=unit.providers))
+        WEBHOOKS_WAITING.set(await webhooks.waiting(webhooks=unit.webhooks))
+        MAIL_WAITING.set(await mail.waiting(mail=unit.mail))
         counts = await unit.jobs.count_by_state()
     for state in ("queued", "encoding", "finalising"):
         JOBS.labels(state).set(counts.get(state, 0))
