@@ -126,6 +126,8 @@ async def test_coupon_lowers_what_is_paid_and_one_that_leaves_nothing_gives_the_
     free = await shop.bought(olga, coupon="ALL", pay="sandbox", country="KP")
     assert (free["state"], free["rail"], free["url"]) == ("paid", "wallet", "") and await shop.may_watch(olga)
     assert await shop.control.rows("select ref from sandbox_payment") == []
+    told = [(row["subject"], row["data"]["amount"]) for row in await shop.control.events("payment.paid")]
+    assert (free["id"], 0) in told and len(told) == 3
 
 
 async def test_code_that_brought_the_buyer_is_paid_from_the_platforms_fee(shop: Shop) -> None:

@@ -24,7 +24,7 @@ CLEARING = "refunds_clearing"
 async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Leg] = ()) -> Purchase:
     """Book a payment: what came in to everybody who has a part in it, and what the rail kept. Raises Insufficient.
 
-    Something that costs nothing is sold without a movement.
+    Something that costs nothing is sold without a movement, and told all the same.
     """
     now = shop.clock.now()
     parts = await _share_out(purchase, unit=unit, shop=shop)
@@ -33,6 +33,8 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)
     kind = "sale" if purchase.kind == "title" else "top-up"
     purchase, txn = await _post(purchase, kind, legs, unit=unit, events=[told])
+    if txn is None:
+        await unit.outbox.emit(told.type, told.subject, **told.data, txn=None)
     await unit.purchases.put_parts(purchase.id, parts)
     purchase = replace(
         purchase,
