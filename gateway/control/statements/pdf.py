@@ -37,7 +37,7 @@ WORDS: dict[LineName, str] = {
     "payouts": "Paid out to you",
     "other": "Other movements",
 }
-MISSING = "Names in letters that this page cannot show are told by an id or by ?; the CSV has them as they are."
+MISSING = "Names in letters that this page cannot show are told by an id or by ?; the CSV has those of titles."
 
 
 class TitleSum(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,10 +32,10 @@ def sale(**about: object) -> list[Flow]:
     return [flow("sale", side, amount, **about) for side, amount in parts]
 
 
-def section_of(flows: list[Flow], **closing: int) -> Section:
-    """The only section of a statement that began with nothing."""
+def section_of(flows: list[Flow], opening: int = 0, **closing: int) -> Section:
+    """The only section of a statement; each account began with as much."""
     sums = [
-        AccountSum(legal_entity="usher", currency="USD", kind=kind, opening=0, closing=amount)
+        AccountSum(legal_entity="usher", currency="USD", kind=kind, opening=opening, closing=amount)
         for kind, amount in closing.items()
     ]
     (found,) = adding.statement(SELLER, "2026-11", now=NOW, flows=flows, sums=sums).sections
@@ -82,6 +82,16 @@ def test_statement_leads_from_the_opening_to_the_closing_balance() -> None:
         "sales": (1, 500), "fees": (0, -50), "partner_shares": (0, -135), "payouts": (0, -200), "other": (0, 7)
     }  # fmt: skip
     assert (found.closing.total, found.difference) == (122, 0)
+
+
+def test_balance_that_the_month_began_with_is_no_line() -> None:
+    found = section_of(sale(), opening=100, earnings=415)
+    assert (found.opening.available, found.opening.total, found.difference) == (100, 100, 0)
+
+
+def test_what_moves_among_the_sellers_own_accounts_has_no_line() -> None:
+    found = section_of([flow("settlement", "own", 0), flow("withdrawal", "own", 0)], earnings=5, earnings_pending=-5)
+    assert lines(found) == {}
 
 
 def test_what_the_rail_paid_at_once_is_told_and_changes_no_balance() -> None:

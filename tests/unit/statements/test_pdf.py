@@ -85,6 +85,13 @@ def test_many_titles_fill_pages_and_the_rest_is_left_to_the_csv() -> None:
     assert sum(text.startswith("The Long Way") for text in shown) == pdf.TITLES + 1
 
 
+def test_what_the_rail_paid_at_once_is_the_sellers_in_the_table_of_titles() -> None:
+    lines: list[tuple[LineName, int]] = [("sales", 500), ("fees", -50), ("external", -450)]
+    entries = [Entry(line=line, title="ttl_1", name="", count=0, amount=amount) for line, amount in lines]
+    (one,) = pdf.by_title(entries)
+    assert (one.paid, one.fees, one.yours) == (500, -50, 450)
+
+
 def test_same_statement_is_the_same_bytes() -> None:
     assert pdf.statement(made()) == pdf.statement(made())
 
