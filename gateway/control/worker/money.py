@@ -9,7 +9,7 @@ from gateway.control.reconciliation.routes import FLAG
 from gateway.control.screenings import actions as screenings
 from gateway.control.wiring import Wiring
 from gateway.control.worker.turns import PAY, RECONCILE, turn
-from shared.metrics import PAYOUTS_LATE, RECON_AGE, RECON_DIFFERENCES
+from shared.metrics import PAYOUTS_LATE, PAYOUTS_RETURNED, RECON_AGE, RECON_DIFFERENCES
 
 
 async def end_rights(wiring: Wiring) -> None:
@@ -48,5 +48,7 @@ async def set_gauges(wiring: Wiring) -> None:
         PAYOUTS_LATE.set(await payouts.late(payouts=unit.payouts, clock=wiring["clock"]))
     for kind in WORDS:
         RECON_DIFFERENCES.labels(kind).set(last.counts.get(kind, 0) if is_on else 0)
+    for rail in wiring["providers"].payers:
+        PAYOUTS_RETURNED.labels(rail)  # from zero on: what first appears as one does not count as a rise
     since = last.finished_at or last.began_at
     RECON_AGE.set((now - since).total_seconds() if is_on and since else 0)
