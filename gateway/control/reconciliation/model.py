@@ -27,6 +27,8 @@ Kind = Literal[
 ]
 ReportState = Literal["asked", "done", "failed"]
 
+#: Without it nothing is reconciled.
+FLAG = "recon.enabled"
 #: What each kind means, and what a person does about it.
 WORDS: Mapping[Kind, str] = {
     "charged-not-booked": "The provider was paid and nothing is booked. Send its webhook again there, or give the "

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from gateway.control.limits import POLL, READ, WRITE
 from gateway.control.reconciliation import actions
-from gateway.control.reconciliation.model import Asking, FullReport, Report, Reports
+from gateway.control.reconciliation.model import FLAG, Asking, FullReport, Report, Reports
 from gateway.control.route import Call, Route
-
-FLAG = "recon.enabled"
 
 
 async def ask_reconciliation(call: Call[Asking]) -> Report:

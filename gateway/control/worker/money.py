@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gateway.control.payouts import actions as payouts
 from gateway.control.reconciliation import actions as reconciliation
-from gateway.control.reconciliation.model import WORDS
-from gateway.control.reconciliation.routes import FLAG
+from gateway.control.reconciliation.model import FLAG, WORDS
 from gateway.control.screenings import actions as screenings
 from gateway.control.wiring import Wiring
 from gateway.control.worker.turns import PAY, RECONCILE, turn
