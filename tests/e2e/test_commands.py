@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_demo_title_is_on_show_when_the_table_is_printed(stack: Running) -> None:
     assert stack.demo is not None
     assert stack.demo.state == "published"
-    for name in ("watch", "browse", "studio", "docs"):
+    for name in ("watch", "browse", "studio", "docs", "mail"):
         with urllib.request.urlopen(stack.addresses[name], timeout=60) as answer:  # noqa: S310 - our own address
             assert answer.status == 200, name
     said = stack.output.read_text()
