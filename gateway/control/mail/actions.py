@@ -35,7 +35,7 @@ from shared.clock import Clock
 from shared.errors import Refused, Retryable
 from shared.events import Envelope
 from shared.ids import new_id
-from shared.metrics import MAIL
+from shared.metrics import ERRORS, MAIL
 from shared.money import Money
 
 NO_ACCOUNT = "The account is gone."
@@ -136,28 +136,38 @@ async def sweep(*, mail: MailRows, clock: Clock) -> None:
 
 
 async def _try(mail: Mail, desk: Desk, *, site: str) -> Mail:
-    """A mail after a try to send it."""
+    """A mail after a try to send it. Never raises: one that fails must not have the others sent again."""
     now = desk.clock.now()
     if mail.kind == "reset" and now - mail.created_at >= timedelta(seconds=RESET_TTL_S):
         return given_up(mail, "Its link is over.", now)
+    try:
+        letter = await _letter(mail, desk, site=site)
+        if letter is None:
+            return given_up(mail, NO_ACCOUNT, now)
+        await desk.mailer.send(letter)
+    except Refused as error:
+        return given_up(mail, str(error), desk.clock.now())
+    except Retryable as error:
+        return put_off(mail, str(error), desk.clock.now())
+    except Exception as error:  # whatever it is, the mails beside this one are sent
+        ERRORS.labels("mail").inc()
+        return put_off(mail, f"It cannot be written: {type(error).__name__}.", desk.clock.now())
+    return sent(mail, desk.clock.now())
+
+
+async def _letter(mail: Mail, desk: Desk, *, site: str) -> Letter | None:
+    """A mail as it is sent, to the address its account has now; None when there is no account any more."""
     async with desk.begin() as unit:
         account = await unit.accounts.account_of(mail.principal)
         other = mail.data.get("from")
         giver = await unit.accounts.account_of(other) if other else None
     if account is None:
-        return given_up(mail, NO_ACCOUNT, now)
+        return None
     values: dict[str, Any] = {**mail.data, "username": account.username, "site": site, "origin": desk.origin}
     values["giver"] = giver.username if giver else "Somebody"
     if mail.kind == "reset":
         values["token"] = desk.token_of(mail.id)
-    letter = Letter(id=mail.id, at=mail.created_at, to=account.email, body=desk.writer.write(mail.kind, values))
-    try:
-        await desk.mailer.send(letter)
-    except Retryable as error:
-        return put_off(mail, str(error), desk.clock.now())
-    except Refused as error:
-        return given_up(mail, str(error), desk.clock.now())
-    return sent(mail, desk.clock.now())
+    return Letter(id=mail.id, at=mail.created_at, to=account.email, body=desk.writer.write(mail.kind, values))
 
 
 async def _paid(envelope: Envelope, unit: Stores) -> list[Message]:

@@ -255,7 +255,7 @@ def after(delivery: Delivery, answer: Answer, now: datetime) -> Delivery:
 
 def over(endpoint: Endpoint, answers: Sequence[Answer], now: datetime) -> str:
     """Why an endpoint is sent nothing more, in words; empty while it is."""
-    if any(answer.is_taken for answer in answers):
+    if not answers or any(answer.is_taken for answer in answers):
         return ""
     if any(answer.status == GONE for answer in answers):
         return "It answered 410, so it wants no more."

@@ -91,6 +91,7 @@ def test_delivery_is_sent_when_it_was_answered_with_2xx(status: int, state: str)
 def test_endpoint_is_over_when_it_says_so_or_takes_nothing_for_three_days() -> None:
     long_ago = endpoint(failing_since=NOW - timedelta(days=3))
     assert over(long_ago, [Answer(500)], NOW) and not over(long_ago, [Answer(500), Answer(200)], NOW)
+    assert not over(long_ago, [], NOW)
     assert over(endpoint(), [Answer(410)], NOW) and not over(endpoint(), [Answer(500)], NOW)
     assert not over(endpoint(failing_since=NOW - timedelta(days=2)), [Answer(500)], NOW)
 

@@ -71,7 +71,7 @@ class HttpSender:
     """Sends webhooks. `loopback`: this machine may be a receiver, by HTTP too."""
 
     def __init__(self, session: aiohttp.ClientSession, *, loopback: bool) -> None:
-        self._session, self._loopback = session, loopback
+        self._session, self.loopback = session, loopback
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One try, following redirects that are checked as the address itself was. Never raises."""
@@ -90,7 +90,7 @@ class HttpSender:
 
     async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         for _ in range(REDIRECTS + 1):
-            target = addresses.read(url, loopback=self._loopback)
+            target = addresses.read(url, loopback=self.loopback)
             async with self._session.post(
                 URL(target.url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as answer:
