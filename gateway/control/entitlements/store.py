@@ -60,15 +60,17 @@ returning e.principal, e.scope, e.ends_at
 """
 #: Rights whose time is over, once each: begun, never begun in time, or begun by a link that no edge told of.
 END_OVER = """
-update entitlement set ended_at = $1 where id in (
-    (select id from entitlement
-     where ends_at <= $1 and ends_at is not null and revoked_at is null and ended_at is null
-     order by ends_at limit $2 for update skip locked)
-    union
-    (select id from entitlement
-     where link_at <= $1 and link_at is not null and first_play_at is null and revoked_at is null and ended_at is null
+with ending as (
+    select id from entitlement
+    where ends_at <= $1 and ends_at is not null and revoked_at is null and ended_at is null
+    order by ends_at limit $2 for update skip locked
+), linked as (
+    select id from entitlement
+    where link_at <= $1 and link_at is not null and first_play_at is null and revoked_at is null and ended_at is null
         and link_at + span_s * interval '1 second' <= $1
-     order by link_at limit $2 for update skip locked))
+    order by link_at limit $2 for update skip locked
+)
+update entitlement set ended_at = $1 where id in (select id from ending union select id from linked)
 returning principal, scope
 """
 #: Two purchases of the same thing by the same person are made one after the other.
