@@ -84,7 +84,8 @@ async def _report(call: Call[None]) -> Report:
 
 def _file(content: bytes, kind: str, name: str) -> Response:
     """What browsers keep as a file. A handle is letters, digits and hyphens."""
-    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=kind, headers=headers)
 
 
 SELLER, REPORT = "/v1/sellers/{handle}", "/v1/platform/report"
