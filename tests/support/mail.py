@@ -111,7 +111,7 @@ class _Talk:
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
         reply = self.server.replies.pop(0) if self.server.replies else "250 fine"
         if reply.startswith("250"):
-            message = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
+            message = email.message_from_bytes(b"".join(lines).replace(b"\r\n", b"\n"), policy=email.policy.default)
             assert isinstance(message, EmailMessage)
             self.server.mails.append((self.sender, self.to, message))
             self.server.secure.append(self.is_secure)

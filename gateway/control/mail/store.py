@@ -15,9 +15,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (key) do nothi
 """
 #: Counted as a try before it is sent: one that dies on the way has tried.
 LEASED = """
-update mail set attempts = attempts + 1, due_at = $2 where id in (
+update mail set attempts = attempts + 1, due_at = $2 where id = any(array(
     select id from mail where due_at <= $1 order by due_at limit $3 for no key update skip locked
-) returning id, key, kind, principal, data, state, attempts, due_at, words, created_at, done_at
+)) returning id, key, kind, principal, data, state, attempts, due_at, words, created_at, done_at
 """
 PUT = "update mail set state = $2, due_at = $3, words = $4, done_at = $5 where id = $1"
 WAITING = "select count(*) from mail where due_at is not null"

@@ -40,10 +40,10 @@ select id from (
 """
 #: Endpoints of which something is due; nobody else takes them until their lease is over, or they are scheduled anew.
 _TAKE = """
-update webhook_endpoint set due_at = $2 where id in (
+update webhook_endpoint set due_at = $2 where id = any(array(
     select id from webhook_endpoint where due_at <= $1 and failing_since is {} order by due_at limit $3
     for no key update skip locked
-)
+))
 returning id, seller, url, types, secret, old_secret, old_until, active, words, failing_since, created_at
 """
 TAKE_WELL = _TAKE.format("null")
@@ -64,10 +64,10 @@ on conflict (endpoint, event) do nothing returning id
 """
 #: Counted as a try before it is sent: one that dies on the way has tried.
 LEASED = """
-update webhook_delivery set attempts = attempts + 1, due_at = $3 where id in (
+update webhook_delivery set attempts = attempts + 1, due_at = $3 where id = any(array(
     select id from webhook_delivery where endpoint = $1 and state = 'waiting' and due_at <= $2
     order by due_at limit $4 for no key update skip locked
-) returning id, endpoint, event, type, body, state, attempts, due_at, status, words, created_at, done_at
+)) returning id, endpoint, event, type, body, state, attempts, due_at, status, words, created_at, done_at
 """
 BY_ID = DELIVERY + "id = $1"
 PUT_DELIVERY = """
