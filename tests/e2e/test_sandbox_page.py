@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from msgspec.structs import replace
 from playwright.async_api import Browser, Page, expect
 
@@ -17,26 +14,11 @@ from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.e2e.conftest import DESK, PHONE
 from tests.support.control import Control, running_control
-from tests.support.patience import until
 from tests.support.ports import free_port
 from tests.support.providers import order
+from tests.support.served import served
 
 NUMBERS = {card: number for number, card in CARDS.items()}
-
-
-@contextlib.asynccontextmanager
-async def served(control: Control, port: int) -> AsyncIterator[None]:
-    """The app on a port."""
-    server = uvicorn.Server(uvicorn.Config(control.app, port=port, lifespan="off", log_level="error"))
-    serving = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    await until(started)
-    yield
-    server.should_exit = True
-    await serving
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import { moment } from "./dates.js";
 import { field, h, toast } from "./dom.js";
 import { choice, listing } from "./listing.js";
 import { format, percentOf } from "./money.js";
-import { facts, nothing, table } from "./table.js";
+import { facts, nothing, shortId, table } from "./table.js";
 import { amount, minorOf } from "./words.js";
 
 const STATES = {
@@ -34,7 +34,7 @@ const options = (states) => Object.entries(states).map(([state, [words]]) => [st
 const what = ({ kind, title_name: name }) => (kind === "top_up" ? "Top-up" : name || "A title");
 
 export function paymentsPart() {
-  const text = () => h("input", { type: "search", autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+  const text = (placeholder) => h("input", { type: "search", placeholder, autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
   const row = (one) => [
     h("a", { href: `/admin/payments/${one.id}` }, moment(one.created_at)),
     what(one),
@@ -44,12 +44,12 @@ export function paymentsPart() {
     badge(STATES, one.state),
     one.rail,
   ];
-  const columns = [["When"], ["What"], ["Seller"], ["Who paid"], ["Amount", "amount"], ["State"], ["By"]];
+  const columns = [["When", "when"], ["What"], ["Seller"], ["Who paid"], ["Amount", "amount"], ["State"], ["By"]];
   return listing({
     path: "admin/payments",
     filters: [
-      ["buyer", "Who paid", text()],
-      ["title", "Title, by its id", text()],
+      ["buyer", "Who paid", text("user name")],
+      ["title", "Title", text("id")],
       ["state", "State", choice("Any", options(STATES))],
       ["rail", "By", choice("Any", [["wallet", "Wallet"], ["sandbox", "Sandbox"], ["stripe", "Stripe"]])],
       ["since", "From", h("input", { type: "date" })],
@@ -62,7 +62,7 @@ export function paymentsPart() {
 
 export function refundsPart() {
   const row = (one) => [h("a", { href: `/admin/payments/${one.purchase}` }, moment(one.created_at)), one.title_name || "Top-up", userLink(one.buyer), format(one.amount, one.currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason];
-  const columns = [["When"], ["What"], ["Who paid"], ["Amount", "amount"], ["State"], ["Reason"]];
+  const columns = [["When", "when"], ["What"], ["Who paid"], ["Amount", "amount"], ["State"], ["Reason"]];
   return listing({
     path: "admin/refunds",
     filters: [["state", "State", choice("Any", options(REFUNDS))]],
@@ -136,16 +136,16 @@ const section = (id, words, ...content) => h("section", { class: "panel stack", 
 
 function refundsOf({ currency }, refunds) {
   const rows = refunds.map((one) => [h("a", { href: `/admin/audit?object=${one.id}` }, moment(one.created_at)), format(one.amount, currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason]);
-  return section("y-refunds", "Given back", table("Refunds", [["When"], ["Amount", "amount"], ["State"], ["Reason"]], rows));
+  return section("y-refunds", "Given back", table("Refunds", [["When", "when"], ["Amount", "amount"], ["State"], ["Reason"]], rows));
 }
 
 function partsOf({ currency }, parts) {
-  const rows = parts.map((part) => [PARTS[part.kind] ?? part.kind, part.holder, format(part.amount, currency), part.back ? format(part.back, currency) : ""]);
+  const rows = parts.map((part) => [PARTS[part.kind] ?? part.kind, shortId(part.holder), format(part.amount, currency), part.back ? format(part.back, currency) : ""]);
   return section("y-parts", "Who got what", table("Parts", [["Who"], ["Id"], ["Amount", "amount"], ["Given back", "amount"]], rows));
 }
 
 function booked(postings) {
   const rows = postings.map((one) => [`${one.txn} ${one.kind}`, moment(one.at), one.account, format(one.amount, one.asset)]);
-  const columns = [["Movement"], ["When"], ["Account"], ["Amount", "amount"]];
+  const columns = [["Movement"], ["When", "when"], ["Account"], ["Amount", "amount"]];
   return section("y-books", "Postings", postings.length ? table("Postings", columns, rows) : h("p", { class: "muted" }, "Nothing is booked for it."));
 }

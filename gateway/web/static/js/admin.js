@@ -8,6 +8,7 @@ import { reportPart } from "./admin-report.js";
 import { titlesPart } from "./admin-titles.js";
 import { userPart, usersPart } from "./admin-users.js";
 import { h, icon, notice } from "./dom.js";
+import { tabs } from "./table.js";
 
 /** What stands in the address → words, what one needs for it, the part, and the part of one thing of it. */
 const PARTS = {
@@ -45,19 +46,19 @@ async function show() {
 
 async function fill(open, name, { id, may }) {
   const part = PARTS[name];
-  const tabs = h("nav", { class: "tabs", "aria-label": "Administration" }, open.map((one) => h("a", { href: `/admin/${one}`, "aria-current": one === name ? "page" : null }, PARTS[one].words)));
+  const top = tabs("Administration", open.map((one) => [`/admin/${one}`, PARTS[one].words, { "aria-current": one === name ? "page" : null }]));
   const context = { may, currency: room.dataset.currency };
   if (!id || !part.one) {
     document.title = document.title.replace("Administration", part.words);
     const content = await part.all(context);
-    room.replaceChildren(tabs, h("h1", {}, part.words), ...[content].flat());
+    room.replaceChildren(top, h("h1", {}, part.words), ...[content].flat());
     return;
   }
   const back = h("a", { class: "crumb", href: `/admin/${name}` }, icon("back"), part.words);
   const again = () => fill(open, name, { id, may });
   const { heading, content } = await part.one(id, { ...context, again });
   document.title = document.title.replace("Administration", heading);
-  room.replaceChildren(tabs, h("div", {}, back, h("h1", {}, heading)), ...content);
+  room.replaceChildren(top, h("div", {}, back, h("h1", {}, heading)), ...content);
 }
 
 show();

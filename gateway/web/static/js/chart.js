@@ -74,7 +74,7 @@ function options(UPlot, { width, currency, say }) {
       y: { range: (_, least, most) => [Math.min(0, least), Math.max(1, most)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 64, incrs: [1, 2, 7, 14, 30, 61, 91].map((days) => days * DAY_S), values: (_, ticks) => ticks.map((at) => SHORT.format(new Date(at * 1000))) },
+      { ...axis, grid: { show: false }, size: 28, space: 64, incrs: [1, 2, 7, 14, 30, 61, 91].map((days) => days * DAY_S), values: (_, ticks) => ticks.map((at) => SHORT.format(new Date(at * 1000))) },
       { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 78, space: 44, values: (_, ticks) => ticks.map((minor) => (Number.isInteger(minor) ? format(minor, currency) : "")) },
     ],
     series: [{}, bars("gross", colour("line-strong")), bars("net", colour("accent"))],

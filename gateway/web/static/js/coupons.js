@@ -49,7 +49,7 @@ function show(view, items, load) {
     standing(coupon),
     coupon.active ? h("span", { class: "row" }, away(view.seller, coupon, load)) : null,
   ]);
-  view.list.replaceChildren(table("Coupons", COLUMNS, rows));
+  view.list.replaceChildren(h("div", { class: "panel" }, table("Coupons", COLUMNS, rows)));
 }
 
 function standing(coupon) {

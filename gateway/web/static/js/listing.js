@@ -8,7 +8,8 @@ import { busy, field, h, notice } from "./dom.js";
  */
 export function listing({ path, filters, render, empty, extra = null }) {
   const found = h("div", { class: "stack" });
-  const beside = h("div", { class: "row" });
+  const search = h("button", { class: "button", type: "submit" }, "Search");
+  const beside = h("div", { class: "row" }, search);
   const known = new URLSearchParams(location.search);
   for (const [name, , input] of filters) {
     input.name = name;
@@ -18,7 +19,6 @@ export function listing({ path, filters, render, empty, extra = null }) {
     "form",
     { class: "filters", role: "search", novalidate: true },
     filters.map(([, label, input]) => field(label, input)),
-    h("div", { class: "row" }, h("button", { class: "button", type: "submit" }, "Search")),
     beside,
   );
   let turn = 0;
@@ -27,12 +27,12 @@ export function listing({ path, filters, render, empty, extra = null }) {
     const mine = turn;
     const query = queryOf(form);
     history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}`);
-    beside.replaceChildren(...(extra ? extra(query) : []));
+    beside.replaceChildren(search, ...(extra ? extra(query) : []));
     await show(found, { path, query, render, empty, isLatest: () => mine === turn });
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    busy(form.querySelector("[type=submit]"), load);
+    busy(search, load);
   });
   form.addEventListener("change", (event) => {
     if (event.target instanceof HTMLSelectElement || event.target.type === "date") load();

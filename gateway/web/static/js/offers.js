@@ -6,7 +6,7 @@ import { offerForm } from "./offer-form.js";
 import { format } from "./money.js";
 
 /** "Rent for 24 hours" of an offer. */
-export function offerName({ kind, hours }) {
+function offerName({ kind, hours }) {
   if (kind === "rent") return `Rent for ${hours} hours`;
   return { free: "Free", view: "One view", own: "Own" }[kind] ?? kind;
 }
@@ -83,7 +83,7 @@ function row(panel, offer) {
     "li",
     {},
     h("span", { class: "long-name" }, h("strong", {}, name), " ", h("span", { class: "figures" }, price), h("br"), h("span", { class: "small muted" }, facts)),
-    h("span", { class: "row" }, change, remove),
+    h("span", { class: "row row-end" }, change, remove),
   );
 }
 

@@ -1,7 +1,7 @@
 // The seller that a page is about, and the tabs of a seller's pages.
 import { api } from "./api.js";
 import { h, notice } from "./dom.js";
-import { nothing } from "./table.js";
+import { nothing, tabs } from "./table.js";
 
 const TABS = [
   ["/studio", "Titles"],
@@ -21,9 +21,8 @@ export function sellerOf(me) {
 export function sellerTabs(me, seller) {
   const query = me.sellers.length > 1 ? `?seller=${encodeURIComponent(seller.handle)}` : "";
   const inStudio = (path) => path.startsWith("/studio") && location.pathname.startsWith("/studio");
-  const tab = ([path, words]) =>
-    h("a", { href: path + query, "data-inside": inStudio(path), "aria-current": path === location.pathname ? "page" : null }, words);
-  return h("nav", { class: "tabs", "aria-label": "Selling" }, TABS.map(tab));
+  const tab = ([path, words]) => [path + query, words, { "data-inside": inStudio(path), "aria-current": path === location.pathname ? "page" : null }];
+  return tabs("Selling", TABS.map(tab));
 }
 
 /** The heading of a seller's page, with a choice for who has several; `changed()` shows the page of the other. */

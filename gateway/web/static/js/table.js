@@ -1,5 +1,5 @@
-// Tables of figures, which are cards on a phone and tables to a screen reader all the same, and what stands where there
-// is nothing to show.
+// Parts of pages about money: tabs, figures, tables that are cards on a phone and tables to a screen reader all the same,
+// and what stands where there is nothing to show.
 import { h, icon } from "./dom.js";
 
 /**
@@ -48,3 +48,13 @@ export function facts(pairs) {
   const told = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
   return h("dl", { class: "facts-list" }, told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
+
+/** Tabs of a group of pages: `[address, words, attributes]` each. The one that is shown is scrolled to where it is seen. */
+export function tabs(label, items) {
+  const links = items.map(([address, words, attributes]) => h("a", { href: address, ...attributes }, words));
+  requestAnimationFrame(() => links.find((link) => link.ariaCurrent)?.scrollIntoView({ block: "nearest", inline: "center" }));
+  return h("nav", { class: "tabs", "aria-label": label }, links);
+}
+
+/** An id as far as a table has room for it; the whole of it is told on hovering. */
+export const shortId = (id) => (id.length > 14 ? h("span", { title: id }, `${id.slice(0, 12)}…`) : id);
