@@ -272,15 +272,18 @@ class StripeServer:
         """A copy as the API shows it, with ids along `paths` replaced by what they name."""
         copy = {name: value for name, value in thing.items() if name not in ("asked", "balance")}
         if copy["object"] == "list":
-            below = [path.removeprefix("data.") for path in paths]
-            return {**copy, "data": [self.shown(one, below) for one in copy["data"]]}
+            within = [path.removeprefix("data.") for path in paths]
+            return {**copy, "data": [self.shown(one, within) for one in copy["data"]]}
+        below: dict[str, list[str]] = {}
         for path in paths:
             first, _, rest = path.partition(".")
             if first not in copy:
                 raise Refusal(400, "invalid_request_error", f"This property cannot be expanded ({path}).")
+            below.setdefault(first, []).extend([rest] if rest else [])
+        for first, rests in below.items():
             if isinstance(copy[first], str):
                 folder = FOLDERS[copy[first].partition("_")[0]]
-                copy[first] = self.shown(self.folders[folder][copy[first]], [rest] if rest else [])
+                copy[first] = self.shown(self.folders[folder][copy[first]], rests)
         return copy
 
     def _number(self) -> int:
@@ -353,7 +356,8 @@ class StripeServer:
             paid_on = charge["amount"] - (charge["application_fee_amount"] or 0)
             self.of("accounts", charge["destination"])["balance"] += paid_on
             made = self._made("tr", "transfer", amount=charge["amount"], amount_reversed=0,
-                              destination=charge["destination"])  # fmt: skip
+                              currency=charge["currency"], destination=charge["destination"],
+                              transfer_group=f"group_{charge['id']}", metadata={})  # fmt: skip
             charge["transfer"] = made["id"]
         self._tell("charge.succeeded", charge)
         self._tell("payment_intent.succeeded", intent)

@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from gateway.control.checkout import store as checkout
+from gateway.control.payouts import store as payouts
+from gateway.control.reconciliation import store as reconciliation
 from gateway.control.wallet import store as wallet
 
 #: 20,000 purchases of 5,000 viewers among 100 titles of 50 sellers, with their parts, payments, refunds, withdrawals.
@@ -49,6 +51,21 @@ insert into withdrawal (id, key, seller, principal, amount, currency, rail, stat
     select 'wdr_' || n, 'w' || n, 'slr_' || n % 2000 + 1, 'usr_1', 5000, 'USD', 'bank',
         case when n % 100 = 0 then 'requested' else 'paid' end, now(), now() - n * interval '1 minute'
     from generate_series(1, 20000) n;
+insert into payout_run (id, rail, currency, by_hand, day, created_at, closed_at)
+    select 'run_' || n, 'bank', 'USD', true, '2026-01-01'::date + n, now() + n * interval '1 day',
+        case when n > 10 then now() end from generate_series(1, 5000) n;
+update withdrawal set run = 'run_' || (substr(id, 5)::integer % 5000 + 1) where state = 'paid';
+insert into recon_report (id, actor, day, since, until, state, created_at, next_try_at, finished_at)
+    select 'rec_' || n, 'worker', '2026-01-01'::date + n, now() - interval '1 day', now(),
+        case when n > 10 then 'done' else 'asked' end, now() + n * interval '1 day', now(), now()
+    from generate_series(1, 5000) n;
+insert into posting (txn, account, asset, amount, provider_ref)
+    select t.id, a.id, 'USD', sign.amount, 'ref_' || t.id
+    from (select id from txn order by id limit 5000) t, (select id from ledger_account limit 1) a,
+        (values (5), (-5)) sign (amount);
+insert into entitlement (id, principal, scope, kind, source)
+    select 'ent_' || n, 'usr_' || n % 5000 + 1, 'ttl_' || n % 2000 + 1, 'purchase', 'pur_' || n
+    from generate_series(1, 10000) n;
 insert into money_shown (principal, currency) select 'usr_' || n, 'IDR' from generate_series(1, 5000) n;
 insert into payout_policy (rail, currency, minimum, hold_days, auto_up_to, updated_at)
     select 'rail_' || n, 'USD', 5000, 3, 0, now() from generate_series(1, 5000) n;
@@ -57,7 +74,7 @@ insert into payout_policy (rail, currency, minimum, hold_days, auto_up_to, updat
 SMALL, WHOLE = {"asset"}, {"POLICIES"}
 QUERIES = {
     f"{module.__name__.split('.')[-2]}.{name}": text
-    for module in (checkout, wallet)
+    for module in (checkout, wallet, payouts, reconciliation)
     for name, text in vars(module).items()
     if name[0] != "_" and name not in WHOLE and isinstance(text, str) and re.match(r"\s*(select|upd|del|ins)", text)
 }
