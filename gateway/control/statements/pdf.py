@@ -78,7 +78,7 @@ class Paper:
         widest = min(
             (edge - stringWidth(cell, font, size) for cell, edge in zip(cells, edges, strict=True)), default=RIGHT
         )
-        self._canvas.drawString(LEFT, self._y, _cut(text, widest - LEFT - 6, font, size))
+        self._canvas.drawString(LEFT, self._y, _cut(text, widest - LEFT - 6, font=font, size=size))
         for cell, edge in zip(cells, edges, strict=True):
             self._canvas.drawRightString(edge, self._y, cell)
         self._y -= ROW * size / SIZE
@@ -144,13 +144,13 @@ def _section(paper: Paper, section: Section) -> None:
     paper.gap()
     company = "".join(letters(letter) or "?" for letter in section.legal_entity)
     paper.row(f"{company}, {section.currency}", bold=True, size=11)
-    _balance(paper, "Opening balance", section.opening.total, section.currency)
+    _balance(paper, "Opening balance", _amount(section.opening.total, section.currency))
     for one in section.totals():
         count = str(one.count) if one.count else ""
         paper.row(WORDS[one.line], (count, _amount(one.amount, section.currency)), COLUMNS)
     paper.line()
     closing = section.closing
-    _balance(paper, "Closing balance", closing.total, section.currency)
+    _balance(paper, "Closing balance", _amount(closing.total, section.currency))
     parts = {"pending": closing.pending, "available": closing.available, "on its way": closing.in_transit}
     for words, amount in {**parts, "owed": closing.owed}.items():
         if amount:
@@ -191,8 +191,8 @@ def _title_sum(title: str, entries: Sequence[Entry]) -> TitleSum:
     )
 
 
-def _balance(paper: Paper, words: str, amount: int, currency: str) -> None:
-    paper.row(words, (_amount(amount, currency),), COLUMNS[1:], bold=True)
+def _balance(paper: Paper, words: str, amount: str) -> None:
+    paper.row(words, (amount,), COLUMNS[1:], bold=True)
 
 
 def _amount(minor: int, currency: str) -> str:
@@ -202,7 +202,7 @@ def _amount(minor: int, currency: str) -> str:
     return f"{sign}{int(digits):,}{point}{rest}"
 
 
-def _cut(text: str, width: float, font: str, size: float) -> str:
+def _cut(text: str, width: float, *, font: str, size: float) -> str:
     """A text, its end left out where it is wider than there is room."""
     if stringWidth(text, font, size) <= width:
         return text
