@@ -199,7 +199,7 @@ def compare(rail: str, listed: Listed | None, booked: Booked | None) -> list[Dif
     charge = listed.charge if listed else None
     is_paid = charge is not None and charge.state == "paid"
 
-    def differ(kind: Kind, ours: int, theirs: int, currency: str = "") -> Difference:
+    def differ(kind: Kind, ours: int, theirs: int, *, currency: str = "") -> Difference:
         return Difference(
             kind=kind,
             rail=rail,
@@ -234,7 +234,7 @@ def compare(rail: str, listed: Listed | None, booked: Booked | None) -> list[Dif
         if booked.passed_on != listed.passed_on:
             found.append(differ("passed-on", booked.passed_on, listed.passed_on))
     if booked.fee != charge.fee or (charge.fee and booked.fee_currency != charge.fee_currency):
-        found.append(differ("fee", booked.fee, charge.fee, charge.fee_currency))
+        found.append(differ("fee", booked.fee, charge.fee, currency=charge.fee_currency))
     return found
 
 
