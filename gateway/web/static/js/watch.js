@@ -117,7 +117,8 @@ function refused(problem) {
 
 /**
  * Say why a link is worth nothing any more. The right itself may be over or taken back, which is known a moment later,
- * and of a right that ends in a moment each link is over at once: so it is looked at again.
+ * and of a right that ends in a moment each link is over at once: so it is looked at again. Whose right still stands
+ * after all that gets another link.
  */
 async function said(problem) {
   let shown = null;
@@ -136,6 +137,7 @@ async function said(problem) {
       shown = document.getElementById("curtain");
     }
   }
+  if (shown?.isConnected && problem.code !== "revoked") play();
 }
 
 /** Why this viewer may not watch now, as a Problem; null when they may. */
@@ -158,7 +160,7 @@ async function curtain(problem) {
     const attributes = { class: index ? "button" : "button button-main", type: "button" };
     if (way.instead) return h("button", { ...attributes, onclick: (event) => instead(event.currentTarget) }, way.label);
     if (way.buy) return h("button", { ...attributes, onclick: () => box.show() }, way.label);
-    if (way.retry) return h("button", { ...attributes, onclick: () => play() }, way.label);
+    if (way.retry) return h("button", { ...attributes, onclick: wish }, way.label);
     return h("a", { class: attributes.class, href: way.href() }, way.label);
   });
   const shown = h(
@@ -262,11 +264,17 @@ addEventListener("pagehide", () => {
   if (playing) remember(playing.media);
 });
 
+/** Somebody wishes to play: a link that turns out to be over is renewed, whatever was renewed before. */
+function wish() {
+  renewedAt = 0;
+  play();
+}
+
 const box = openBox(() => {
-  if (!playing) play();
+  if (!playing) wish();
 });
 
 if (start) {
   start.hidden = false;
-  start.addEventListener("click", () => play());
+  start.addEventListener("click", wish);
 }
