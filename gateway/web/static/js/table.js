@@ -52,8 +52,14 @@ export function facts(pairs) {
 /** Tabs of a group of pages: `[address, words, attributes]` each. The one that is shown is scrolled to where it is seen. */
 export function tabs(label, items) {
   const links = items.map(([address, words, attributes]) => h("a", { href: address, ...attributes }, words));
-  requestAnimationFrame(() => links.find((link) => link.ariaCurrent)?.scrollIntoView({ block: "nearest", inline: "center" }));
-  return h("nav", { class: "tabs", "aria-label": label }, links);
+  const nav = h("nav", { class: "tabs", "aria-label": label }, links);
+  const placed = new ResizeObserver(() => {
+    if (!nav.clientWidth) return;
+    placed.disconnect();
+    links.find((link) => link.getAttribute("aria-current"))?.scrollIntoView({ block: "nearest", inline: "center" });
+  });
+  placed.observe(nav);
+  return nav;
 }
 
 /** An id as far as a table has room for it; the whole of it is told on hovering. */
