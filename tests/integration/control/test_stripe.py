@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from gateway.control.payments.providers import stripe_client as module
-from gateway.control.payments.providers.base import SellerAccount
+from gateway.control.payments.providers.base import SellerAccount, Tariff
+from gateway.control.payments.providers.stripe import Stripe
 from shared.errors import BadWebhook, Conflict, Invalid, KeyReused, Misconfigured, NotFound, ProviderUnavailable
 from shared.metrics import PROVIDER_FAILURES
 from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK
@@ -246,4 +247,4 @@ async def test_stripe_without_its_secrets_does_not_open() -> None:
             raise Misconfigured(f"The secret {name} is missing.")
 
     with pytest.raises(Misconfigured, match="stripe-key"):
-        module.Stripe(Nothing(), tariff=module.Tariff(290))
+        Stripe(Nothing(), tariff=Tariff(290))
