@@ -164,9 +164,9 @@ def _tell(task: asyncio.Task[None], running: Line) -> None:
                 waited.set_exception(error)
 
 
-async def long_film(stage: Stage, seconds: float, *, quick: float) -> Path:
+async def long_film(stage: Stage, seconds: float, *, quick: float, size: str = "1280x720") -> Path:
     """A master of that length: one of 24 s, again and again."""
-    size = "320x180" if stage.quick else "1280x720"
+    size = "320x180" if stage.quick else size
     part = Film(size=size, seconds=12 if stage.quick else 24)
     times = round(stage.seconds(seconds, quick=quick) / part.seconds)
     options = ("-stream_loop", str(times - 1), "-i", str(await stage.film(part)), "-c", "copy")
