@@ -51,11 +51,12 @@ class Line:
         self.started: dict[str, float] = {}
         self._done: dict[str, asyncio.Future[float]] = {}
 
-    async def submit(self, master: Path) -> None:
-        """Upload a master and let it be probed."""
+    async def submit(self, master: Path) -> float:
+        """Upload a master and let it be probed; when the upload was over and that was offered."""
         await self._on.bucket.put_file(MASTER, master)
-        ticket = jobs.ProbeTicket(JOB, stages.TITLE, UPLOAD, MASTER, "")
+        ticket, uploaded = jobs.ProbeTicket(JOB, stages.TITLE, UPLOAD, MASTER, ""), time.monotonic()
         await self._offer(JOB, {PROBE_CHUNK: ticket}, {PROBE_CHUNK: score(FIRST)})
+        return uploaded
 
     async def work(self, name: str, on: Floor) -> None:
         """Take piece after piece until cancelled."""
