@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from billiard import process as pool
 from celery import signals
 from celery.worker import state
 
-from farm import gpu, heartbeat, tasks
+from farm import ear, gpu, heartbeat, tasks
 from farm.app import create_app
 from farm.engine import Engine, find
 from shared import log, private
@@ -39,6 +40,7 @@ class _State:
     def on_ready(self, sender: Any, **_: Any) -> None:
         self.up, self._consumer = True, sender
         threading.Thread(target=self._heart.beat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._listen, name="ear", daemon=True).start()
 
     def obey(self, told: str, running: Sequence[str]) -> None:
         """Rest, work on, or leave, as control says. Tickets go to others meanwhile."""
@@ -62,6 +64,23 @@ class _State:
         if self.stopping:
             return "stopping"
         return None if self.up else "not connected to the broker yet"
+
+    def _listen(self) -> None:
+        """Begin anew, as the same process, where Celery went deaf."""
+        ears = ear.Ear(self._settings.broker, tasks.queues(self._engine))
+        while not self.stopping:
+            time.sleep(ear.EVERY_S)
+            is_idle = not (self._resting or self._heart.running)
+            if ears.is_deaf(heard=state.all_total_count[0], is_idle=is_idle, now=time.monotonic()):
+                log.get("farm").error("tickets wait and none is heard: the worker begins anew")
+                break
+        if self.stopping:
+            return
+        for child in pool.active_children():
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child.pid or 0, signal.SIGKILL)
+                os.waitpid(child.pid or 0, 0)
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - itself, with what it was started with
 
     def _leave(self) -> None:
         """Go as soon as nothing is in work: Celery's own farewell takes two seconds more."""

@@ -61,6 +61,11 @@ class Heart:
         self._turn, self._since = threading.Lock(), time.time()
         self._told: WorkerState | None = None
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The work this worker held when it was looked at last."""
+        return self._told.running if self._told else ()
+
     def beat(self) -> None:
         """Tell and hear until the process ends."""
         asyncio.run(self._beat())

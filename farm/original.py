@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 from farm.grid import grid
 from farm.media import Picture
-from farm.times import Times
+from farm.times import KEY, Times
 from farm.tracks import Track
 from farm.units import IDR, PARAMETERS, SEQUENCE, SLICE, units, width_of
 
@@ -39,7 +39,7 @@ def facts(stream: VideoStream, picture: Picture, shown: Times, *, track: Track |
     found |= Facts(avcc=avcc.hex(), level=avcc[3], exact_times=_exact(stream, picture, shown))
     if not found["exact_times"]:
         return found
-    sizes = [entry.size for entry in stream.index_entries]
+    sizes = [size for _, _, size, _ in shown.samples]
     per_segment = grid(picture.rate).segment_frames
     found["bps"] = round(8 * sum(sizes) * picture.rate / len(sizes))
     found["peak_bps"] = max(
@@ -47,7 +47,7 @@ def facts(stream: VideoStream, picture: Picture, shown: Times, *, track: Track |
         for part in (sizes[first : first + per_segment] for first in range(0, len(sizes), per_segment))
         if 2 * len(part) >= per_segment or len(part) == len(sizes)
     )
-    found["idr_steps"] = _idr_steps(stream, path, avcc=avcc, per_segment=per_segment)
+    found["idr_steps"] = _idr_steps(shown, path, avcc=avcc, per_segment=per_segment)
     return found
 
 
@@ -56,24 +56,21 @@ def _exact(stream: VideoStream, picture: Picture, shown: Times) -> bool:
     step = 1 / (picture.rate * (stream.time_base or 1)) if picture.constant else 0
     if not step or step.denominator != 1:
         return False
-    entries, count = stream.index_entries, len(shown.starts)
-    decoded = [entry.timestamp for entry in entries]
+    count, decoded = len(shown.starts), [at for at, _, _, _ in shown.samples]
     return all(
         found == list(range(found[0], found[0] + count * int(step), int(step))) for found in (shown.starts, decoded)
     )
 
 
-def _idr_steps(stream: VideoStream, path: Path, *, avcc: bytes, per_segment: int) -> tuple[int, ...]:
+def _idr_steps(shown: Times, path: Path, *, avcc: bytes, per_segment: int) -> tuple[int, ...]:
     """A segment, its half and its quarter in frames, as far as each picture on that grid is an IDR."""
-    entries = stream.index_entries
-    places = [(entry.pos, entry.size, entry.is_keyframe) for entry in entries]
     steps: list[int] = []
     with path.open("rb") as file:
         for step in (per_segment, per_segment // 2, per_segment // 4):
-            on_grid = places[:: step or 1]
-            if not step or per_segment % step or not all(key for _, _, key in on_grid):
+            on_grid = shown.samples[:: step or 1]
+            if not step or per_segment % step or not all(flags & KEY for _, _, _, flags in on_grid):
                 break
-            if not all(_is_idr(file.fileno(), pos, pos + size, avcc=avcc) for pos, size, _ in on_grid):
+            if not all(_is_idr(file.fileno(), pos, pos + size, avcc=avcc) for _, pos, size, _ in on_grid):
                 break
             steps.append(step)
     return tuple(steps)

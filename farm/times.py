@@ -18,7 +18,8 @@ from farm import refusals
 from farm.tracks import Track
 
 Stream = VideoStream | AudioStream
-_DISCARDED, _KEY = 2, 1
+Sample = tuple[int, int, int, int]
+DISCARDED, KEY = 2, 1
 
 
 class Times(msgspec.Struct):
@@ -26,12 +27,14 @@ class Times(msgspec.Struct):
 
     `starts`: each frame, in order. `end`: when the last one ends. `keys`: those from which decoding may start.
     `decoded`: the same as `starts`, but in the order of decoding; empty where the file's index does not tell.
+    `samples`: with `decoded`, what the index says of each: when it is decoded, where it lies, bytes, flags.
     """
 
     starts: list[int]
     end: int
     keys: list[int] = []
     decoded: list[int] = []
+    samples: list[Sample] = []
 
 
 def times(
@@ -52,25 +55,31 @@ def _from_index(stream: Stream, track: Track | None, *, size: int) -> Times | No
     if not stream.frames or len(entries) != stream.frames or not stream.duration:
         return None
     refusals.frames(len(entries))
-    found = [(entry.timestamp, entry.flags, entry.pos + entry.size) for entry in entries]
-    if (last := max(end for _, _, end in found)) > size:
-        refusals.cut_off(f"{size} bytes are there, its index names {last}")
     first = stream.start_time or 0
     if isinstance(stream, AudioStream):
+        _check_there(max(entry.pos + entry.size for entry in entries), size)
         return Times([first], first + stream.duration)
-    offsets = _expanded(track, len(found)) or [0] * len(found)
+    found = [(entry.timestamp, entry.pos, entry.size, entry.flags) for entry in entries]
+    _check_there(max(pos + length for _, pos, length, _ in found), size)
+    known = _expanded(track, len(found))
     kept = [
-        (at + offset, flags & _KEY)
-        for (at, flags, _), offset in zip(found, offsets, strict=True)
-        if not flags & _DISCARDED
+        (at + offset, flags & KEY)
+        for (at, _, _, flags), offset in zip(found, known or repeat(0), strict=bool(known))
+        if not flags & DISCARDED
     ]
     if not kept:
         return None
     shift = first - min(kept)[0]
     decoded = [at + shift for at, _ in kept]
     keys = sorted(at + shift for at, key in kept if key)
-    told = len(kept) == len(found) == len(_expanded(track, len(found)))
-    return Times(sorted(decoded), first + stream.duration, keys, decoded if told else [])
+    told = len(kept) == len(found) == len(known)
+    return Times(sorted(decoded), first + stream.duration, keys, decoded if told else [], found if told else [])
+
+
+def _check_there(last: int, size: int) -> None:
+    """Raises MasterRejected for samples past the end of the file."""
+    if last > size:
+        refusals.cut_off(f"{size} bytes are there, its index names {last}")
 
 
 def _expanded(track: Track | None, count: int) -> list[int]:

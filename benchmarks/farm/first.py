@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from benchmarks.farm.line import WORKERS, line, long_film
 from benchmarks.farm.stage import Stage
@@ -15,8 +14,7 @@ async def rows(stage: Stage) -> list[Row]:
     """From the offer of the probe until a player at the edge has the first segments of picture and sound."""
     master = await long_film(stage, 600, quick=36)
     async with line(stage) as running:
-        begun = time.monotonic()
-        await running.submit(master)
+        begun = await running.submit(master)
         planned = await running.planned
         version = (names.version_prefix("ttl_bench", planned.version), planned.edition)
         lowest = planned.renditions[-2].name

@@ -51,11 +51,12 @@ class Line:
         self.started: dict[str, float] = {}
         self._done: dict[str, asyncio.Future[float]] = {}
 
-    async def submit(self, master: Path) -> None:
-        """Upload a master and let it be probed."""
+    async def submit(self, master: Path) -> float:
+        """Upload a master and let it be probed; when the upload was over and that was offered."""
         await self._on.bucket.put_file(MASTER, master)
-        ticket = jobs.ProbeTicket(JOB, stages.TITLE, UPLOAD, MASTER, "")
+        ticket, uploaded = jobs.ProbeTicket(JOB, stages.TITLE, UPLOAD, MASTER, ""), time.monotonic()
         await self._offer(JOB, {PROBE_CHUNK: ticket}, {PROBE_CHUNK: score(FIRST)})
+        return uploaded
 
     async def work(self, name: str, on: Floor) -> None:
         """Take piece after piece until cancelled."""
@@ -164,9 +165,9 @@ def _tell(task: asyncio.Task[None], running: Line) -> None:
                 waited.set_exception(error)
 
 
-async def long_film(stage: Stage, seconds: float, *, quick: float) -> Path:
+async def long_film(stage: Stage, seconds: float, *, quick: float, size: str = "1280x720") -> Path:
     """A master of that length: one of 24 s, again and again."""
-    size = "320x180" if stage.quick else "1280x720"
+    size = "320x180" if stage.quick else size
     part = Film(size=size, seconds=12 if stage.quick else 24)
     times = round(stage.seconds(seconds, quick=quick) / part.seconds)
     options = ("-stream_loop", str(times - 1), "-i", str(await stage.film(part)), "-c", "copy")

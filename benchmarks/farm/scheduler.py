@@ -7,18 +7,20 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from benchmarks import stage as stages
-from benchmarks.farm.line import line, long_film
+from benchmarks.farm.line import long_film
 from benchmarks.farm.stage import Stage
 from benchmarks.report import Row
+from farm import prober
 from farm.media import MediaInfo, Picture, Sound
-from farm.plan import ChunkPlan, Order, Recipe
+from farm.plan import ChunkPlan, Order, Plan, Recipe
 from farm.planning import plan
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
@@ -29,9 +31,12 @@ from shared.storage import names
 from shared.storage.files import FolderBucket
 
 WORKERS, ROUNDS, PIECE_S = 8, 8, 10.0
+#: A film of as many equal chunks for each of two workers, but for the first, which is short.
+FILM_S, FILM_SIZE = 456, "640x360"
 START_WITHIN_S = 120.0
 TITLE, JOB, MASTER = "ttl_bench", "job_bench", "masters/ttl_bench/upl_bench"
-#: A worker as it is run, whose pieces take a fixed time and no CPU.
+#: A worker as it is run, and one whose pieces take a fixed time and no CPU.
+WORKER = "import sys; from farm import __main__; sys.exit(__main__.main())"
 TIMED = """
 import asyncio, sys
 from farm import __main__, chunks
@@ -51,40 +56,68 @@ async def rows(stage: Stage) -> list[Row]:
 async def _timed(stage: Stage) -> Row:
     workers, rounds, seconds = (2, 2, 2.0) if stage.quick else (WORKERS, ROUNDS, PIECE_S)
     count = workers * rounds
-    async with stages.standing() as house:
-        url, bucket = house.redis_of("farm"), FolderBucket(house.bucket)
-        redis: Redis = Redis.from_url(house.redis_of("control"))
-        needs = Needs(redis, lease_s=15)
-        version = await _planned(bucket, count)
-        environ = {"PATH": os.environ["PATH"], "USHER_BUCKET": str(house.bucket), "USHER_REDIS_URL": url}
-        environ |= {"USHER_ENCODER": "x264", "USHER_FFMPEG": stage.ffmpeg}
-        async with _workers(workers, TIMED.format(seconds=seconds), environ, house.folder / "timed"):
-            await _there(needs, workers)
-            dispatch = Dispatch(needs, redis, Broker(house.redis_of("control")))
-            begun = time.monotonic()
-            await needs.offer(_offer(version, count))
-            while await _done(redis) < count:
-                await dispatch.hasten()
-                await asyncio.sleep(0.1 if stage.quick else 0.5)
-            wall = time.monotonic() - begun
-        await redis.aclose()
+    made = _even(count)
+    starts = [(sys.executable, "-c", TIMED.format(seconds=seconds))] * workers
+    wall = await _made(stage, Order(made, MASTER), starts)
     stage.say(f"{count} pieces of {seconds:g} s by {workers} workers took {wall:.2f} s")
     share = count * seconds / wall / workers
     case = f"T5 {workers} workers with a timed encoder, of {workers} times one"
     return Row(case=case, ours=count * seconds / workers, theirs=wall, unit="s", value=share, bar=0.95)
 
 
-async def _planned(bucket: FolderBucket, count: int) -> str:
-    """A plan of so many chunks, where workers read it; its version."""
+async def _real(stage: Stage) -> Row:
+    """The same picture by one and by two workers; each has a core to itself for all that it starts."""
+    master = await long_film(stage, FILM_S, quick=48, size=FILM_SIZE)
+    made = plan(await prober.look(master, stage.own("look"), sound_only=False), Recipe(TITLE, "", "x264", "bench"))
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    starts = [("taskset", "-c", str(core), sys.executable, "-c", WORKER) for core in cores]
+    walls = {count: await _made(stage, Order(made, MASTER), starts[:count], master=master) for count in (1, 2)}
+    stage.say(f"{len(made.pieces)} chunks of {made.duration_s:.0f} s of {FILM_SIZE}: {walls}")
+    return Row(
+        case="T5 two workers of one core against one",
+        ours=walls[2],
+        theirs=walls[1],
+        unit="s",
+        value=walls[1] / walls[2],
+        bar=1.85,
+    )
+
+
+async def _made(stage: Stage, order: Order, starts: Sequence[Sequence[str]], *, master: Path | None = None) -> float:
+    """Seconds from the offer of a plan's pieces of picture to the last one's end, by workers started so."""
+    async with stages.standing() as house:
+        bucket = FolderBucket(house.bucket)
+        await bucket.put(names.plan(order.plan.version), msgspec.json.encode(order))
+        if master is None:
+            await bucket.put(MASTER, b"a master that nobody reads")
+        else:
+            await bucket.put_file(MASTER, master)
+        redis: Redis = Redis.from_url(house.redis_of("control"))
+        needs = Needs(redis, lease_s=15)
+        environ = {"PATH": os.environ["PATH"], "USHER_BUCKET": str(house.bucket), "USHER_THREADS": "1"}
+        environ |= {"USHER_REDIS_URL": house.redis_of("farm"), "USHER_ENCODER": "x264", "USHER_FFMPEG": stage.ffmpeg}
+        async with _workers(starts, environ, house.folder / "worker"):
+            await _there(needs, len(starts))
+            dispatch = Dispatch(needs, redis, Broker(house.redis_of("control")))
+            begun = time.monotonic()
+            await needs.offer(_offer(order.plan.version, len(order.plan.pieces)))
+            while await _done(redis) < len(order.plan.pieces):
+                await dispatch.hasten()
+                await asyncio.sleep(0.1 if stage.quick else 0.5)
+            wall = time.monotonic() - begun
+        await redis.aclose()
+    return wall
+
+
+def _even(count: int) -> Plan:
+    """A plan of so many chunks."""
     frames = 100 * count
     picture = Picture(0, "h264", 640, 360, 25, 1, True, frames, 0.0, frames / 25)
     sound = Sound(1, "aac", 48000, 2, 0.0, frames / 25)
     made = plan(MediaInfo("mov", 0, 0, picture, sound), Recipe(TITLE, "", "x264", "bench"))
-    pieces = tuple(ChunkPlan(str(number), 100 * number, 100) for number in range(count))
-    made = msgspec.structs.replace(made, pieces=pieces)
-    await bucket.put(names.plan(made.version), msgspec.json.encode(Order(made, MASTER)))
-    await bucket.put(MASTER, b"a master that nobody reads")
-    return made.version
+    return msgspec.structs.replace(
+        made, pieces=tuple(ChunkPlan(str(number), 100 * number, 100) for number in range(count))
+    )
 
 
 def _offer(version: str, count: int) -> Offer:
@@ -109,14 +142,14 @@ async def _done(redis: Redis) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _workers(count: int, program: str, environ: dict[str, str], folder: os.PathLike[str]) -> AsyncIterator[None]:
+async def _workers(
+    starts: Sequence[Sequence[str]], environ: dict[str, str], folder: os.PathLike[str]
+) -> AsyncIterator[None]:
     processes: list[asyncio.subprocess.Process] = []
-    for number in range(count):
+    for number, argv in enumerate(starts):
         own = environ | {"USHER_WORKER_NAME": f"bench-{number}", "USHER_SCRATCH_DIR": f"{folder}-{number}"}
         nowhere = asyncio.subprocess.DEVNULL
-        processes.append(
-            await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=own, stdout=nowhere, stderr=nowhere)
-        )
+        processes.append(await asyncio.create_subprocess_exec(*argv, env=own, stdout=nowhere, stderr=nowhere))
     try:
         yield
     finally:
@@ -124,24 +157,3 @@ async def _workers(count: int, program: str, environ: dict[str, str], folder: os
             process.terminate()
         for process in processes:
             await process.wait()
-
-
-async def _real(stage: Stage) -> Row:
-    """The same title by one and by two workers of one thread each, from the first chunk begun to the last done."""
-    master = await long_film(stage, 240, quick=36)
-    walls = {}
-    for workers in (1, 2):
-        async with line(stage, workers=workers) as running:
-            await running.submit(master)
-            planned = await running.planned
-            chunks = [chunk for chunk in planned.chunks if chunk.isdigit()]
-            ended = max(await asyncio.gather(*(running.done(chunk) for chunk in chunks)))
-            walls[workers] = ended - min(running.started[chunk] for chunk in chunks)
-    return Row(
-        case="T5 two workers of one thread against one",
-        ours=walls[2],
-        theirs=walls[1],
-        unit="s",
-        value=walls[1] / walls[2],
-        bar=1.85,
-    )

@@ -25,7 +25,7 @@ SQL = re.compile(r"\b(select\s.+\sfrom|insert\s+into|update\s+\w+\s+set|delete\s
 #: Where SQL may stand besides a feature's store.py.
 SQL_HOMES = {"gateway/control/outbox.py", "infra/migrate.py", "infra/stack/postgres.py"}
 #: The only modules that start processes: ffmpeg, and the probe.
-STARTERS = {"farm/run.py", "farm/warm.py"}
+STARTERS = {"farm/run.py", "farm/warm.py", "farm/__main__.py"}  # the last begins itself anew
 STARTS = re.compile(r"(subprocess\.(run|Popen|check)|create_subprocess|os\.(system|exec|spawn|fork|popen))")
 #: Machine paths and registry hosts, spelt so that this file does not hold them itself.
 LEAKS = re.compile(

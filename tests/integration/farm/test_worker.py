@@ -73,6 +73,32 @@ async def test_sigkill_leaves_no_process_and_work_that_may_be_taken(
         assert len([key async for key in farm.bucket.list_prefix(f"work/{plan.version}/0/done")]) == 1
 
 
+#: Makes the first worker of a folder deaf once it is up, as Celery is at times after its broker was away.
+DEAFEN = """
+import pathlib
+from celery import signals
+def deafen(sender, **_):
+    mark = pathlib.Path({folder!r}, "deaf")
+    if not mark.exists():
+        mark.touch()
+        sender.call_soon(sender.cancel_task_queue, "cpu")
+signals.worker_ready.connect(deafen, weak=False)
+"""
+
+
+async def test_a_worker_that_went_deaf_begins_anew(tmp_path: Path, redis: Redis, redis_url: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(DEAFEN.format(folder=str(tmp_path)))
+    async with worker(tmp_path, redis, redis_url) as farm:
+        process = await farm.start(PYTHONPATH=str(tmp_path))
+        await until(lambda: (tmp_path / "deaf").exists())
+
+        plan = await farm.planned(media.plain())
+
+        assert plan.version
+        assert process.returncode is None
+        assert "begins anew" in (tmp_path / "log").read_text()
+
+
 async def heard(farm: Worker, condition: Callable[[WorkerState], bool]) -> WorkerState:
     """What the only worker tells of itself, once that is so."""
     end = time.monotonic() + DEADLINE_S
