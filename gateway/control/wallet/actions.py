@@ -162,6 +162,8 @@ async def withdraw(
     seller = await _seller(handle, "payout:write", by=by, unit=unit)
     if order.rail in payers and not await payees.payout_account(seller.id, order.rail, payees=unit.payees):
         raise Conflict(f"Open an account at {order.rail} to be paid there.", code="no-payout-account")
+    if not await unit.wallet.is_asset(order.currency):
+        raise Invalid(f"Nothing is booked in {order.currency} here.", code="currency-unknown")
     policy = await unit.wallet.policy(order.rail, order.currency)
     if policy is None and order.rail != BY_HAND:
         raise Invalid(f"Nothing is paid out by {order.rail} in {order.currency}.", code="rail-unknown")
