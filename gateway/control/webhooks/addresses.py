@@ -15,6 +15,8 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<rest>[/?][!-~]*)?\Z"
 )
+#: What a host ends in that some read as a number (127.1, 2130706433, 0x7f.1), so as an address (URL standard, 3.5).
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 FORM = "expected for example https://shop.example/hooks"
 #: What of IPv4 is not the open Internet (IANA's special-purpose registry, multicast, reserved), the old relay of 6to4,
 #: and the address at which Azure tells machines about themselves. Written out, since `ipaddress` knows another list in
@@ -56,6 +58,8 @@ def read(url: str, *, loopback: bool = False) -> Target:
         raise Invalid("Webhooks are not sent to this machine.", code="bad-address")
     if found["scheme"] == "http" and not is_local:
         raise Invalid(f"Webhooks are sent by HTTPS alone: {FORM}.", code="bad-address")
+    if address is None and _NUMBER.fullmatch(host.rpartition(".")[2]):
+        raise Invalid("An IP address is written in full.", code="bad-address")
     if address is None and not is_local and "." not in host:
         raise Invalid(f"This name is known inside a network alone: {FORM}.", code="bad-address")
     if address and not is_local and not is_public(str(address)):

@@ -64,7 +64,8 @@ def test_public_https_address_is_read(url: str) -> None:
         *("https://bücher.example/x", "https://shop_1.example/x", "https://intranet/x", "https://[fe80::1%25eth0]/"),
         *("https://127.0.0.1/x", "https://[::1]/x", "https://localhost/x", "https://a.localhost/x", "https://LOCALHOST."),
         *("https://10.0.0.1/x", "https://169.254.169.254/latest/meta-data", "https://[::ffff:10.0.0.1]/"),
-        *("https://[64:ff9b::a9fe:a9fe]/", "https://2130706433/", "https://0x7f000001/"),
+        *("https://[64:ff9b::a9fe:a9fe]/", "https://2130706433/", "https://0x7f000001/", "https://127.1/"),
+        *("https://0x7f.1/", "https://0177.0.0.1/", "https://8.8.2056/", "https://shop.example.0x/", "https://shop.1./"),
         "https://shop.example/" + "x" * 2000,
     ],
 )  # fmt: skip
