@@ -226,7 +226,8 @@ async def test_event_that_leaves_twice_is_told_once_and_a_bad_one_holds_up_no_ot
     await shop.bought(await shop.viewer(funds=500))
     found = await box.control.rows("select * from outbox where type = 'payment.paid'")
     paid = [Row(row["seq"], row["topic"], _envelope(row)).envelope for row in found]
-    bad = Envelope(new_id("evt"), "payment.paid", paid[0].at, "pur_x", {"kind": "title"})
+    broken = {**paid[0].data, "seller": "\x00"}  # Postgres refuses it, and with it the transaction
+    bad = Envelope(new_id("evt"), "payment.paid", paid[0].at, "pur_x", broken)
     for _ in range(2):
         async with box.control.wiring["begin"]() as unit:
             await telling.take_in([bad, *paid], unit, clock=box.control.clock)
