@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from playwright.async_api import CDPSession, Page, expect
 
+from infra.api import Api
 from tests.e2e.conftest import Open
 from tests.support import media
 from tests.support.api import Person, until
@@ -34,7 +35,9 @@ GUEST_PAGES = [
     "/docs/problems",
     "/none",
 ]
-OWN_PAGES = ["/studio", "/account", "/portal"]
+OWN_PAGES = ["/studio", "/account", "/portal", "/wallet", "/purchases"]
+SELLING_PAGES = ["/studio/coupons", "/studio/blocked", "/earnings", "/payouts"]
+OFFICE_PAGES = ["/admin", "/admin/titles", "/admin/payments", "/admin/payouts", "/admin/report", "/admin/audit"]
 #: What a page gets wrong, as words; runs in the page.
 FAULTS = """() => {
   const seen = (one) => one.checkVisibility();
@@ -64,8 +67,10 @@ MASTER = "input[type=file][accept*=video]"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A running Usher that nobody has set up."""
+    """A running Usher that nobody has set up, since one's own people are left alone without accounts."""
     with running_stack(tmp_path_factory.mktemp("usher"), demo=False, arguments=["--no-accounts"]) as running:
+        assert running.accounts == {}
+        assert Api(running.addresses["control"]).get("portal")["needs_setup"]
         yield running
 
 
@@ -317,7 +322,7 @@ async def test_pages_are_clean_and_fit_when_looked_at(
         await page.goto(path, wait_until="networkidle")
         assert await page.evaluate(FAULTS) == [], path
     await enter(page)
-    for path in [*OWN_PAGES, f"/studio/{film['id']}"]:
+    for path in [*OWN_PAGES, *SELLING_PAGES, *OFFICE_PAGES, f"/studio/{film['id']}"]:
         await page.goto(path)
         await expect(page.get_by_text("Loading")).to_have_count(0)
         assert await page.evaluate(FAULTS) == [], path
