@@ -249,7 +249,8 @@ async def test_takedown_is_told_recorded_and_undone(control: Control, seller: De
     assert (await admin.delete(path)).status_code == 409
     assert (await control.http.get(f"/v1/titles/{title['id']}")).json()["takedown"] is None
     audit = await control.rows("select action, object, after from audit where object = $1 order by seq", title["id"])
-    assert [row["action"] for row in audit] == ["title:takedown", "title:restore"]
+    said = [row["action"] for row in audit]
+    assert said == ["title:create", "title:publish", "title:takedown", "title:restore"]
 
 
 ROUTES = [
