@@ -47,7 +47,10 @@ export async function problemOf(response) {
   return new Problem(response.status, body ?? {}, Number(response.headers.get("Retry-After")) || 0);
 }
 
-/** Call `/v1/<path>` with a body that is JSON, or a file as it is; resolves to the decoded answer, or null for 204. Rejects with a Problem. */
+/**
+ * Call `/v1/<path>` with a body that is JSON, or a file as it is; resolves to the decoded answer, or null for 204. Rejects
+ * with a Problem. Sent twice under the same `key`, it has its effect once.
+ */
 export async function api(method, path, body, key = "") {
   const isFile = body instanceof Blob;
   const headers = body === undefined ? {} : { "Content-Type": isFile ? "text/plain" : "application/json" };
