@@ -18,6 +18,7 @@ from tests.support.control import running_control
 from tests.support.ports import free_port
 from tests.support.served import served
 from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.titles import desk
 
 NARROW = {"width": 360, "height": 740}
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -155,6 +156,76 @@ async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
     await expect(office.get_by_text("Nothing waits")).to_be_visible()
     await expect(asked).to_contain_text("Paid out")
     await expect(asked).to_contain_text("reference T-4711")
+
+
+async def test_seller_makes_a_coupon_shares_with_a_partner_and_blocks_a_viewer(
+    shop: Shop, vera: Viewer, open_page: Open
+) -> None:
+    await desk(shop.control, "crew")
+    page = await enter(await open_page(), shop.owner, "/studio/coupons")
+    await page.get_by_label("Code").fill("spring-1")
+    await page.get_by_label("Takes off").fill("12.5")
+    await page.get_by_role("button", name="Make the coupon").click()
+    await expect(page.get_by_role("alert").filter(has_text="whole percentage")).to_be_visible()
+    await page.get_by_label("Takes off").fill("1.50")
+    await page.get_by_label("Percent, or a currency").select_option("USD")
+    await page.get_by_role("button", name="Make the coupon").click()
+    await expect(page.get_by_role("table", name="Coupons")).to_contain_text("$1.50")
+    await page.get_by_role("button", name="Take back spring-1").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(page.get_by_role("table", name="Coupons")).to_contain_text("Taken back")
+
+    await page.get_by_role("link", name="Blocked viewers").click()
+    await page.get_by_label("User name").fill("vera")
+    await page.get_by_role("button", name="Block them").click()
+    await expect(page.get_by_role("button", name="Serve vera again")).to_be_visible()
+    assert (await shop.buy(vera)).status_code == 403
+
+    await page.goto(f"/studio/{shop.title}")
+    partners = page.get_by_role("region", name="Partners")
+    await partners.get_by_role("button", name="Add a partner").click()
+    await partners.get_by_label("Handle of the partner").fill("crew")
+    await partners.get_by_label("Share in percent").fill("12.5")
+    await expect(partners.get_by_text("You keep 87.5")).to_be_visible()
+    await partners.get_by_role("button", name="Save the shares").click()
+    await expect(page.get_by_text("It counts for sales from now on.")).to_be_visible()
+    shares = (await shop.owner.ask("GET", f"titles/{shop.title}/partners"))["items"]
+    assert shares == [{"seller": "crew", "share_bp": 1250}]
+
+    offers = page.get_by_role("region", name="Offers")
+    await offers.get_by_role("button", name="Change: Own").click()
+    await offers.get_by_label("Price", exact=True).fill("6.50")
+    await offers.get_by_role("button", name="Save as the next version").click()
+    own = offers.get_by_role("listitem").filter(has_text="$6.50")
+    await expect(own).to_contain_text("version 2")
+    await own.get_by_role("button", name="Take back: Own").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(offers.get_by_text("Nothing is offered, so nobody can buy it.")).to_be_visible()
+
+
+async def test_admin_gives_a_role_and_shuts_an_account_out(
+    shop: Shop, vera: Viewer, admin: Viewer, open_page: Open
+) -> None:
+    page = await enter(await open_page(), admin, "/admin/users")
+    await page.get_by_label("User name begins with").fill("ver")
+    await page.get_by_role("button", name="Search").click()
+    await expect(page.get_by_role("row").filter(has_text="ada")).to_have_count(0)
+    await page.get_by_role("link", name="vera").click()
+    await page.get_by_role("button", name="Give the role auditor").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Give it").click()
+    await expect(page.get_by_role("button", name="Take the role auditor")).to_be_visible()
+    await vera.ask("GET", "audit")
+    await page.get_by_role("button", name="Shut them out …").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Shut them out").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("“Reason” is empty.")
+    await dialog.get_by_label("Reason").fill("Stolen cards")
+    await dialog.get_by_role("button", name="Shut them out").click()
+    await expect(page.get_by_text("Stolen cards")).to_be_visible()
+    await vera.ask("GET", "audit", 401)
+    await page.get_by_role("button", name="Let them in again").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Let them in").click()
+    await expect(page.get_by_role("button", name="Shut them out …")).to_be_visible()
 
 
 async def test_pages_of_sellers_and_admins_fit_a_small_phone(
