@@ -107,7 +107,6 @@ sends("card", "card-sum", async (values) => {
   const code = h("input", { class: "input", readonly: true, value: card.code, "aria-label": "Code of the gift card" });
   part("new-card").replaceChildren(
     notice("good", `The card holds ${format(card.amount, card.currency)}. Keep its code: it is shown only now.`),
-    h("code", { class: "gift-code" }, card.code),
     copyLine(code, "Copy the code", "The code is copied."),
   );
 });

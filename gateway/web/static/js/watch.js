@@ -41,6 +41,7 @@ async function play({ otherwise } = {}) {
     playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, wishedAt, onRefused: refused });
     present(answer.player);
     if (answer.making) accompany(playing);
+    box?.load();
   } catch (problem) {
     if (problem instanceof Problem) {
       await curtain(otherwise ?? problem);
