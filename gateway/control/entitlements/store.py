@@ -70,7 +70,7 @@ with ending as (
         and link_at + span_s * interval '1 second' <= $1
     order by link_at limit $2 for update skip locked
 )
-update entitlement set ended_at = $1 where id in (select id from ending union select id from linked)
+update entitlement set ended_at = $1 where id = any(array(select id from ending union select id from linked))
 returning principal, scope
 """
 #: Two purchases of the same thing by the same person are made one after the other.
