@@ -38,9 +38,13 @@ async def may_watch(title: Title, viewer: Principal | None, *, entitlements: Ent
 
 
 async def may_see(title: Title, viewer: Principal | None, *, standings: Standings, now: datetime) -> Admission:
-    """The same for what is shown: by what is kept, but nobody who has just paid is told that they have not."""
+    """The same for what is shown: by what is kept, but nobody who has just paid is told that they have not.
+
+    Nor is anybody told that what they have just begun has not begun.
+    """
     admission = admit(title, viewer, standing=await standings.of(title, viewer), now=now)
-    if admission.decision.allow or viewer is None:
+    is_open = admission.decision.allow and (admission.right is None or admission.right.began)
+    if is_open or viewer is None:
         return admission
     return admit(title, viewer, standing=await standings.anew(title, viewer), now=now)
 
