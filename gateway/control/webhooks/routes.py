@@ -108,7 +108,8 @@ async def replay_webhook_delivery(call: Call[None]) -> Delivery:
 PATH = "/v1/webhook-endpoints"
 ONE = PATH + "/{endpoint}"
 ROUTES: list[Route] = [
-    Route(method="GET", path=PATH, handler=list_webhook_endpoints, limit=READ, returns=Endpoints, problems=(403, 404),
+    Route(method="GET", path=PATH, handler=list_webhook_endpoints, limit=READ, returns=Endpoints,
+          problems=(403, 404, 422),
           query={"seller": "handle of the seller; left out: the platform's endpoints"}),
     Route(method="POST", path=PATH, handler=add_webhook_endpoint, limit=WRITE, body=NewEndpoint, returns=EndpointView,
           status=201, problems=(404, 409)),
