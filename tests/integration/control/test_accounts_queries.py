@@ -41,8 +41,6 @@ insert into gift_card (id, code_hash, hint, amount, currency, bought_by, bought_
 insert into blocked_viewer select 'slr_' || n, 'usr_' || n, now() from generate_series(1, 5000) n;
 insert into mail (id, key, kind, principal, data, state, created_at, done_at)
     select 'mail_' || n, n, 'receipt', 'usr_' || n, '{}', 'sent', now(), now() from generate_series(1, 5000) n;
-insert into mail (id, key, kind, principal, data, state, due_at, created_at)
-    select 'mail_' || n, n, 'receipt', 'usr_' || n, '{}', 'waiting', now(), now() from generate_series(1, 5000) n;
 insert into audit (actor, action, object) select 'usr_' || n, 'x', 'y' from generate_series(1, 5000) n;
 insert into watched_day select 'usr_' || n, 'ttl_' || n, '2026-01-01', 1 from generate_series(1, 5000) n;
 insert into watched_segments (principal, title, version)
