@@ -41,7 +41,7 @@ from tests.support.titles import desk
 
 #: `make chaos` asks for more rounds than one; then more is sent to each route, and sequences are longer.
 IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
-EXAMPLES, SEQUENCES, STEPS = (20, 100, 60) if IS_LONG else (4, 10, 40)
+EXAMPLES, SEQUENCES, STEPS = (20, 100, 60) if IS_LONG else (3, 10, 40)
 ANSWERED_WITHIN_S = 60.0
 CHECKS = [
     schemathesis.checks.not_a_server_error,
