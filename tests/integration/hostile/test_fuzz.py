@@ -123,7 +123,7 @@ async def test_routes_answer_as_documented_one_after_the_other(settings: Control
         except FailureGroup as failure:
             raise AssertionError(told_of(failure)) from failure
         done = {name for name, statuses in seen.items() if any(status < 300 for status in statuses)}
-        assert {"create_offer", "top_up"} - done == set(), seen
+        assert len(done) > 40, seen
 
 
 @asynccontextmanager
