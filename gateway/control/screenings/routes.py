@@ -31,7 +31,7 @@ PLAY = Limit(60)
 
 async def play(call: Call[PlayOrder]) -> Response:
     """A link to play a title by; whoever is not logged in becomes a guest where the title is free."""
-    wiring = call.wiring
+    wiring, asked = call.wiring, call.wiring["clock"].epoch()
     sid = await actions.session_of(call.caller, redis=wiring["redis"])
     async with wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
@@ -45,7 +45,7 @@ async def play(call: Call[PlayOrder]) -> Response:
             call.caller, browser=_browser(call), accounts=unit.accounts, sessions=wiring["sessions"]
         )
         # A second later than what was ended in this one, so that a right given back at once is worth something.
-        minted = max(wiring["clock"].epoch(), ended + 1)
+        minted = max(asked, ended + 1)
         claims = await _claims(call, unit, title, viewer=viewer, admission=admission, sid=sid, minted=minted)
         start_s = await watching.begin_at(call.caller, title, watching=unit.watching)
         await actions.note(
