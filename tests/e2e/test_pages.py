@@ -7,6 +7,7 @@ import email
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,11 @@ async def test_forgotten_password_is_chosen_anew_by_the_link_in_the_mail(
     assert "/login" in page.url
 
 
+def _text(mail: EmailMessage) -> str:
+    plain = mail.get_body(("plain",))
+    return str(plain.get_content()) if plain is not None else ""
+
+
 async def mailed_link(stack: Running, to: str) -> str:
     """The address in the newest mail to somebody."""
     until = time.monotonic() + 60
@@ -230,7 +236,7 @@ async def mailed_link(stack: Running, to: str) -> str:
         )
         for file in reversed(files):
             mail = email.message_from_bytes(file.read_bytes(), policy=default)
-            if mail["To"] == to and (found := re.search(r"https?://\S+", mail.get_content())):
+            if mail["To"] == to and (found := re.search(r"https?://\S+", _text(mail))):
                 return found[0]
         await asyncio.sleep(0.1)
     raise AssertionError(f"no mail to {to}")

@@ -75,7 +75,7 @@ async def test_queries_use_their_indexes_when_tables_are_large(control: Control,
         (titles.CHILDREN, (*page, "ttl_7"), "title_parent"),
         (titles.BY_ID, ("ttl_7",), "title_pkey"),
         (titles.BY_SHORT_ID, ("zzzzzzz7",), "title_short_folded_key"),
-        (titles.STUDIO, ([seller], now, "x", 25), "title_seller"),
+        (titles.STUDIO, ([seller], now, "x", 25), "title_seller title_made"),  # one seller has them all
         (titles.COUNT_LENGTH, (4,), "title_short_length"),
         (titles.SHORT_ID_TAKEN, ("zzzzzzz7",), "title_short_folded_key"),
         (titles.WAITING_UPLOADS, (["ttl_7", "ttl_8"],), "upload_title"),
