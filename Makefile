@@ -27,7 +27,7 @@ bench-edge:
 bench-farm:
 	@$(PYTHON) -m infra bench farm
 
-# The ledger with everything on disk: movements a second, and all of it derived anew. Rewrites its page.
+# Money with everything on disk: movements a second, the audit, rights, checkout. Rewrites its part of the page.
 bench-money:
 	@$(PYTHON) -m infra bench money
 

@@ -16,8 +16,11 @@ def files() -> list[Path]:
     found: list[Path] = []
     for folder, folders, names in os.walk(ROOT):
         here = Path(folder).relative_to(ROOT)
-        folders[:] = [name for name in folders if name != ".git" and not _ignored(here / name, patterns)]
-        found += [here / name for name in names if not _ignored(here / name, patterns)]
+        folders[:], kept = (
+            [name for name in some if name != ".git" and not _ignored(here / name, patterns)]
+            for some in (folders, names)  # in a worktree .git is a file
+        )
+        found += [here / name for name in kept]
     return sorted(found)
 
 

@@ -23,6 +23,9 @@ FILES = {
     "media-chrome/LICENSE": "media-chrome.LICENSE",
     "tus-js-client/dist/tus.min.js": "tus.js",
     "tus-js-client/LICENSE": "tus.LICENSE",
+    "uplot/dist/uPlot.esm.js": "uplot.mjs",
+    "uplot/dist/uPlot.min.css": "uplot.css",
+    "uplot/LICENSE": "uplot.LICENSE",
 }
 NPM_FLAGS = ("ci", "--ignore-scripts", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund", "--silent")
 

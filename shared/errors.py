@@ -3,7 +3,8 @@
     UsherError
     ├── Refused                  the caller asked for something it cannot have; trying again changes nothing
     │   ├── Invalid              the request itself is wrong, a field or its form
-    │   │   └── KeyReused        an idempotency key that came with another request before
+    │   │   ├── KeyReused        an idempotency key that came with another request before
+    │   │   └── BadWebhook       a webhook that its sender did not sign, or signed too long ago
     │   ├── Unauthenticated      nobody is logged in, or the session ended
     │   ├── Forbidden            somebody is logged in and may not do this
     │   ├── NotFound             no such thing, or not one this principal may know of
@@ -11,7 +12,9 @@
     │   │   ├── SeatsFull        every screen this right allows is in use
     │   │   ├── InFlight         a request with the same idempotency key is not answered yet
     │   │   ├── Insufficient     an account holds less than what is to be taken from it
-    │   │   └── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   ├── HoldClosed       an amount that was set aside is captured, voided or expired
+    │   │   └── PriceChanged     an offer says something else by now than what the buyer saw
+    │   ├── Declined             the payer's bank does not pay
     │   ├── Gone                 it was here and will not come back
     │   ├── TooLarge             more bytes than the limit
     │   ├── Unsupported          a media type this route does not take
@@ -22,6 +25,7 @@
     ├── Retryable                something outside failed for now; a queue tries again
     │   ├── StoreUnavailable     the bucket did not answer
     │   ├── Unavailable          a database, Redis or another process did not answer
+    │   │   └── ProviderUnavailable  a payment provider did not answer; what was asked of it may have happened
     │   ├── EncodeFailed         an attempt at a chunk gave no result; another may
     │   ├── NoRoom               work in progress takes all the room of this machine's disk
     │   ├── CardBusy             no encoder session of this machine's card came free
@@ -65,6 +69,12 @@ class KeyReused(Invalid):
     """This idempotency key came with another request before."""
 
     code = "key-reused"
+
+
+class BadWebhook(Invalid):
+    """This webhook does not carry a signature of its sender, or an old one."""
+
+    code = "bad-webhook"
 
 
 class Unauthenticated(Refused):
@@ -113,6 +123,18 @@ class HoldClosed(Conflict):
     """What was set aside is not open any more; `details["state"]` says what became of it."""
 
     code = "hold-closed"
+
+
+class PriceChanged(Conflict):
+    """The price changed meanwhile; `details["offer"]` is what is offered now."""
+
+    code = "price-changed"
+
+
+class Declined(Refused):
+    """The payment was declined; nothing was taken."""
+
+    code = "declined"
 
 
 class Gone(Refused):
@@ -177,6 +199,12 @@ class Unavailable(Retryable):
     """A part this needs did not answer; try again in a moment."""
 
     code = "unavailable"
+
+
+class ProviderUnavailable(Unavailable):
+    """The payment provider did not answer; nothing is lost, try again in a moment."""
+
+    code = "provider-unavailable"
 
 
 class EncodeFailed(Retryable):

@@ -80,6 +80,24 @@ HTTP_SECONDS = _histogram(
 LIMITED = _counter("usher_limited_total", "requests refused by a rate limit, by route", ("route",))
 LIMITS_OPEN = _counter("usher_limits_open_total", "requests let through because Redis did not answer the rate limit")
 ERRORS = _counter("usher_errors_total", "errors nobody expected, by place", ("place",))
+REFUNDS_FAILED = _counter("usher_refunds_failed_total", "refunds that a payment provider will not do by itself")
+RECON_DIFFERENCES = _gauge(
+    "usher_recon_differences", "differences between books and providers in the last reconciliation, by kind", ("kind",)
+)
+RECON_AGE = _gauge("usher_recon_age_seconds", "since a reconciliation finished; 0 while the flag is off")
+PAYOUTS_LATE = _gauge("usher_payouts_late", "withdrawals that were due two days ago and are not paid")
+PAYOUTS_RETURNED = _counter("usher_payouts_returned_total", "withdrawals that a rail will not pay", ("rail",))
+PROVIDER_EVENTS = _counter("usher_provider_events_total", "events of payment providers taken in", ("provider",))
+PROVIDER_EVENTS_WAITING = _gauge("usher_provider_events_waiting", "events of payment providers not yet handled")
+WEBHOOKS = _counter(
+    "usher_webhooks_total", "tries to send a webhook, by outcome; dead: the last one of a delivery failed", ("outcome",)
+)
+WEBHOOKS_WAITING = _gauge("usher_webhooks_waiting", "webhooks that wait to be sent, or to be sent again")
+MAIL = _counter("usher_mail_total", "tries to send a mail, by outcome; dead: it is not tried again", ("outcome",))
+MAIL_WAITING = _gauge("usher_mail_waiting", "mails that wait to be sent, or to be sent again")
+PROVIDER_FAILURES = _counter(
+    "usher_provider_failures_total", "calls a payment provider did not answer, or refused as wrong", ("provider",)
+)
 
 # worker
 OUTBOX_RELAYED = _counter("usher_outbox_relayed_total", "outbox rows relayed, by topic", ("topic",))

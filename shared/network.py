@@ -61,3 +61,11 @@ def _is_address(text: str) -> bool:
 def within(address: str, networks: Networks) -> bool:
     """Whether an address lies in one of the networks."""
     return _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name, is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -14,6 +14,13 @@ SESSION_HMAC = "session-hmac"
 #: The key set of playback tokens (`shared/keys.py`).
 PLAYBACK_KEYS = "playback-keys"
 
+#: Stripe's API key.
+STRIPE_KEY = "stripe-key"
+#: Secrets of Stripe's webhooks, one a line: two while one is replaced by the other.
+STRIPE_WEBHOOK = "stripe-webhook"
+#: Password at the mail server, where `smtp_user` names somebody.
+SMTP_PASSWORD = "smtp-password"  # noqa: S105 - the name of a secret
+
 
 class Secrets(Protocol):
     """Named secrets. Reading is cheap and repeated, so a rotated secret is seen without a restart."""

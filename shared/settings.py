@@ -160,13 +160,53 @@ class ControlSettings(Common, frozen=True, kw_only=True):
     beat_s: Annotated[int, Meta(ge=1), doc("seconds between the watch page's signs of life while it is paused")] = 15
     upload_limit_bytes: Annotated[int, Meta(ge=1), doc("largest master, in bytes")] = 20 << 30
     upload_expiry_s: Annotated[int, Meta(ge=60), doc("seconds after which an untouched upload is dropped")] = 86400
+    earnings_hold_days: Annotated[
+        int, Meta(ge=0, le=365), doc("days until what a sale brought its seller may be taken out")
+    ] = 7
+    payout_hold_days: Annotated[
+        int, Meta(ge=0, le=365), doc("days a withdrawal waits, where its rail has no terms of its own")
+    ] = 3
+    display_currency: Annotated[
+        str,
+        Meta(pattern=r"^[A-Z]{3,5}$(?!\n)"),
+        doc("currency in which amounts are told besides their own; a viewer may choose another"),
+    ] = "USD"
     bot_check: Annotated[Literal["off", "pow", "turnstile"], doc("what register asks of a browser")] = "off"
     bot_check_bits: Annotated[
         int, Meta(ge=1, le=32), doc("zero bits a proof of work begins with; one more doubles the work")
     ] = 16
     turnstile_site_key: Annotated[str, doc("Turnstile's public key")] = ""
     turnstile_secret: Annotated[str, doc("Turnstile's secret key", secret=True)] = ""
-    mail_dir: Annotated[Path, doc("folder into which mail is written as files")] = Path(".usher/mail")
+    referral_bp: Annotated[
+        int, Meta(ge=0, le=10_000), doc("basis points of the platform's fee that go to whoever brought the buyer")
+    ] = 2000
+    mail_dir: Annotated[Path, doc("folder into which mail is written as files, where there is no smtp_host")] = Path(
+        ".usher/mail"
+    )
+    mail_from: Annotated[str, doc("address that mail comes from; empty: no-reply at public_origin's host")] = ""
+    smtp_host: Annotated[str, doc("mail server (SMTP); empty: mail is written into mail_dir")] = ""
+    smtp_port: Annotated[Port, doc("port of the mail server")] = 587
+    smtp_security: Annotated[
+        Literal["starttls", "tls", "none"], doc("how the mail server is spoken to; tls: from the first byte (port 465)")
+    ] = "starttls"
+    smtp_user: Annotated[
+        str, doc("user at the mail server, whose password is the secret smtp-password; empty: none")
+    ] = ""
+    dev_mail: Annotated[
+        bool, doc("show what is in mail_dir at /dev/mail, to this machine alone; never with an smtp_host")
+    ] = False
+    webhooks_loopback: Annotated[
+        bool, doc("let webhooks go to this machine too, by HTTP as well; for development alone")
+    ] = False
+    payments: Annotated[
+        str, doc("payment providers, the first that serves a payer is taken: name[@company][:countries][/currencies] …")
+    ] = "sandbox"
+    legal_entity: Annotated[str, doc("company that sells, as the books name it")] = "usher"
+    payment_descriptor: Annotated[str, doc("what payers' bank statements say of a payment")] = ""
+    stripe_api: Annotated[str, doc("address of Stripe's API; empty: Stripe's own")] = ""
+    stripe_fee: Annotated[str, doc("what Stripe keeps of a payment: basis points, and a fixed part by currency")] = (
+        "290 USD:30 EUR:25 GBP:20"
+    )
     limits_scale: Annotated[float, Meta(gt=0), doc("factor on every rate limit, for load tests")] = 1.0
     lease_s: Annotated[int, Meta(ge=1), doc("seconds a chunk stays taken without a sign of life")] = 15
     reaper_s: Annotated[float, Meta(gt=0), doc("seconds between two looks of the worker for lost chunks")] = 5.0

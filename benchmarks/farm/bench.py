@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import importlib
 import importlib.util
 import shutil
 import tempfile
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -16,7 +14,7 @@ from typing import Final
 import imageio_ffmpeg
 import msgspec
 
-from benchmarks import programs, report
+from benchmarks import cases, programs, report
 from benchmarks.farm.films import Films
 from benchmarks.farm.stage import ROUNDS, Stage
 from benchmarks.report import Report, Row
@@ -62,7 +60,7 @@ async def run(options: Options, environ: Mapping[str, str]) -> Report:
         stage = standing(Path(folder), options, environ)
         for name in options.only:
             stage.say(f"{name} …")
-            rows += await _one(name, stage)
+            rows += await cases.one(name, CASES[name], stage)
             print(report.figures(rows), flush=True)
     done = report.make(NAME, rows, now=datetime.datetime.now(datetime.UTC))
     text = part(done, stage, options)
@@ -81,16 +79,6 @@ def standing(folder: Path, options: Options, environ: Mapping[str, str]) -> Stag
     return Stage(
         folder=folder, ffmpegs=ffmpegs, films=films, rounds=1 if options.quick else options.rounds, quick=options.quick
     )
-
-
-async def _one(name: str, stage: Stage) -> list[Row]:
-    try:
-        return await CASES[name](stage)
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        stage.say(traceback.format_exc())
-        return [Row(case=f"{name}: broke", ours=None, theirs=None, unit="", value=None)]
 
 
 def part_name(options: Options) -> str:

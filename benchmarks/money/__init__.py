@@ -1,1 +1,1 @@
-"""The ledger: movements a second with everything on disk, and how long all of it takes to be derived anew."""
+"""Money with everything on disk: movements a second, the audit, who may watch what, and checkout."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -12,14 +11,19 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from benchmarks import report
-from benchmarks.money import audit, post
+from benchmarks import cases, report
+from benchmarks.money import audit, checkout, post, rights
 from benchmarks.money import stage as stages
 from benchmarks.money.stage import ROUNDS, SECONDS, Stage
 from benchmarks.report import Report, Row
 
 NAME = "bench-money"
-CASES: Final[dict[str, Callable[[Stage], Awaitable[list[Row]]]]] = {"post": post.rows, "audit": audit.rows}
+CASES: Final[dict[str, Callable[[Stage], Awaitable[list[Row]]]]] = {
+    "post": post.rows,
+    "audit": audit.rows,
+    "rights": rights.rows,
+    "checkout": checkout.rows,
+}
 #: What Postgres is asked about itself, for the page.
 TOLD = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers")
 
@@ -47,7 +51,7 @@ async def run(options: Options) -> Report:
         stage.tell(await _postgres(stage))
         for name in options.only:
             stage.say(f"{name} …")
-            rows += await _one(name, stage)
+            rows += await cases.one(name, CASES[name], stage)
             print(report.figures(rows), flush=True)
     done = report.make(NAME, rows, now=datetime.datetime.now(datetime.UTC))
     text = part(done, stage, command=command(options))
@@ -55,16 +59,6 @@ async def run(options: Options) -> Report:
     if options.page:
         report.write(NAME, text, options.page)
     return done
-
-
-async def _one(name: str, stage: Stage) -> list[Row]:
-    try:
-        return await CASES[name](stage)
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        stage.say(traceback.format_exc())
-        return [Row(case=f"{name}: broke", ours=None, theirs=None, unit="", value=None)]
 
 
 async def _postgres(stage: Stage) -> str:
@@ -89,6 +83,11 @@ def part(done: Report, stage: Stage, *, command: str) -> str:
             f"account of the platform, in a transaction of its own that waits for the disk; {post.WRITERS} connections "
             f"of one client on the same machine. The sides take turns in {stage.rounds} rounds of {stage.seconds:g} s. "
             "Afterwards both ledgers are derived anew and every confirmed sale is found in them once.",
+            f"Entitlements: {rights.PAIRS} viewers ask in turn, {rights.TURNS} times each, half of them for what they "
+            "bought; of Postgres in a transaction of its own each time, of Redis in one round trip. Checkout: a click "
+            "is a request over HTTP to control as `usher run` starts it, its worker beside it, until the answer; "
+            f"{checkout.FULL[0]} buyers of {checkout.FULL[1]} titles, whose rights and books are looked through "
+            "afterwards.",
             report.figures(done.rows),
             *stage.said[1:],
         )

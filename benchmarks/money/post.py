@@ -12,6 +12,7 @@ from statistics import median
 import asyncpg
 import msgspec
 
+from benchmarks.cases import percentile_ms
 from benchmarks.money import stage as stages
 from benchmarks.money.stage import Books, Stage
 from benchmarks.report import Row
@@ -47,7 +48,7 @@ async def rows(stage: Stage) -> list[Row]:
             for name in sorted(sides, reverse=number % 2 == 1):
                 turn = await _turn(sides[name], number, stage.seconds)
                 turns[name].append(turn)
-                stage.say(f"{name}: {turn.per_s:,.0f} movements/s, p99 {_percentile(turn.each_s, 99):.1f} ms")
+                stage.say(f"{name}: {turn.per_s:,.0f} movements/s, p99 {percentile_ms(turn.each_s, 99):.1f} ms")
         for name, side in sides.items():
             await _sound(side, turns[name])
     return _rows(turns)
@@ -63,7 +64,7 @@ def _rows(turns: Mapping[str, list[Turn]]) -> list[Row]:
     ]
     for share, bar in ((50, None), (99, 100.0)):
         ours, theirs = (
-            _percentile([each for turn in turns[name] for each in turn.each_s], share) for name in (OURS, THEIRS)
+            percentile_ms([each for turn in turns[name] for each in turn.each_s], share) for name in (OURS, THEIRS)
         )
         row = Row(case=f"post(), p{share}", ours=ours, theirs=theirs, unit="ms", value=ours, bar=bar, better="lower")
         made.append(row)
@@ -130,8 +131,3 @@ async def _sound(side: Books, turns: list[Turn]) -> None:
     async with side.begin() as unit:
         fees = await actions.balance(account("platform_fee"), "USD", ledger=unit.ledger)
     assert fees.balance == sales * split(PRICE, SHARES)[0], fees
-
-
-def _percentile(each_s: list[float], share: int) -> float:
-    """In milliseconds."""
-    return 1000 * sorted(each_s)[min(len(each_s) - 1, len(each_s) * share // 100)]

@@ -18,24 +18,39 @@ from starlette.responses import Response
 from gateway.control import openapi
 from gateway.control.accounts.model import Passwords
 from gateway.control.accounts.routes import ROUTES as ACCOUNTS
+from gateway.control.audit.routes import ROUTES as AUDIT
 from gateway.control.catalogue.routes import ROUTES as CATALOGUE
+from gateway.control.checkout.routes import ROUTES as CHECKOUT
+from gateway.control.coupons.routes import ROUTES as COUPONS
 from gateway.control.entitlements.routes import ROUTES as ENTITLEMENTS
 from gateway.control.farms.routes import ROUTES as FARMS
 from gateway.control.flags.routes import ROUTES as FLAGS
+from gateway.control.giftcards.routes import ROUTES as GIFT_CARDS
 from gateway.control.headers import SecurityHeaders
 from gateway.control.idempotency.model import REPLAYED
 from gateway.control.jobs.routes import ROUTES as JOBS
 from gateway.control.limits import READ
+from gateway.control.offers.routes import ROUTES as OFFERS
+from gateway.control.office.routes import ROUTES as OFFICE
+from gateway.control.payees.routes import ROUTES as PAYEES
+from gateway.control.payments.routes import ROUTES as PAYMENTS
+from gateway.control.payouts.routes import ROUTES as PAYOUTS
 from gateway.control.portal.routes import ROUTES as PORTAL
 from gateway.control.problems import Problem
 from gateway.control.readiness import watched
+from gateway.control.reconciliation.routes import ROUTES as RECONCILIATION
+from gateway.control.referrals.routes import ROUTES as REFERRALS
 from gateway.control.revocations.routes import ROUTES as REVOCATIONS
 from gateway.control.route import Call, Route
+from gateway.control.sandbox.routes import ROUTES as SANDBOX
 from gateway.control.screenings.routes import ROUTES as SCREENINGS
 from gateway.control.sellers.routes import ROUTES as SELLERS
+from gateway.control.statements.routes import ROUTES as STATEMENTS
 from gateway.control.subtitles.routes import ROUTES as SUBTITLES
 from gateway.control.uploads.routes import ROUTES as UPLOADS
+from gateway.control.wallet.routes import ROUTES as WALLET
 from gateway.control.watching.routes import ROUTES as WATCHING
+from gateway.control.webhooks.routes import ROUTES as WEBHOOKS
 from gateway.control.wiring import Wiring, wire
 from gateway.web.pages import not_found_page, page_routes
 from shared import log, private
@@ -84,8 +99,23 @@ ROUTES: list[Route] = [
     *SCREENINGS,
     *WATCHING,
     *ENTITLEMENTS,
+    *OFFERS,
+    *COUPONS,
+    *GIFT_CARDS,
+    *REFERRALS,
     *REVOCATIONS,
     *FLAGS,
+    *WALLET,
+    *PAYOUTS,
+    *RECONCILIATION,
+    *CHECKOUT,
+    *STATEMENTS,
+    *PAYEES,
+    *PAYMENTS,
+    *SANDBOX,
+    *WEBHOOKS,
+    *OFFICE,
+    *AUDIT,
     *OWN,
 ]
 DOCUMENT = msgspec.json.encode(openapi.document(ROUTES, title="Usher", version=VERSION))

@@ -19,15 +19,17 @@ ADMIN, OWNER = "admin", "owner"
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
     "moderator": frozenset(
-        {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "playback:revoke"}
-    ),
-    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read"}),
-    "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "audit:read", "flag:read"}),
-    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*"}),
+        {"title:read", "title:watch", "title:takedown", "job:read", "account:read", "account:disable"}
+    )
+    | {"playback:revoke"},
+    "support": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"}),
+    "auditor": frozenset({"title:read", "job:read", "account:read", "entitlement:read", "offer:read", "payment:read"})
+    | {"audit:read", "flag:read", "ledger:read", "recon:read"},
+    "owner": frozenset({"seller:*", "title:*", "job:*", "entitlement:*", "offer:*", "earnings:*"}) | {"payout:write"},
     "editor": frozenset(
         {"seller:read", "title:read", "title:watch", "title:write", "title:upload", "title:publish", "title:report"}
     )
-    | {"job:*"},
+    | {"job:*", "offer:*"},
     "uploader": frozenset({"seller:read", "title:read", "title:watch", "title:upload", "job:read"}),
 }
 #: Verbs a seller's role never gives, whatever its pattern says: they are the platform's.
@@ -42,7 +44,10 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who acts. `sub` is the pseudonym that may leave control; `login` and `device` name the session, if any."""
+    """Who acts. `sub` is the pseudonym that may leave control; `login` and `device` name the session, if any.
+
+    `place` is the network prefix that the request came from, for the record; empty for what nobody asked for.
+    """
 
     id: str
     kind: Literal["guest", "registered", "wallet", "service"]
@@ -50,6 +55,7 @@ class Principal(msgspec.Struct, frozen=True):
     assignments: tuple[Assignment, ...] = ()
     login: str = ""
     device: str = ""
+    place: str = ""
 
 
 class Owned(Protocol):

@@ -60,7 +60,7 @@ class Database(Generic[Unit]):
         byte).
         """
         try:
-            async with self.pool.acquire(timeout=5) as connection, _transaction(connection):
+            async with _lent(self.pool) as connection, _transaction(connection):
                 yield self._unit(connection)
         except GONE as error:
             raise Unavailable("The database did not answer; try again in a moment.") from error
@@ -69,16 +69,31 @@ class Database(Generic[Unit]):
 
 
 @asynccontextmanager
+async def _lent(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool; one that is lost on its way back changes nothing of what was done on it."""
+    connection = await pool.acquire(timeout=5)
+    try:
+        yield connection
+    finally:
+        with suppress(*GONE, *LOST):  # the pool ends it and makes another
+            await pool.release(connection)
+
+
+@asynccontextmanager
 async def _transaction(connection: Connection) -> AsyncIterator[None]:
     """As asyncpg's own, but a connection lost on the way is told as that, not as a misuse of the interface."""
     transaction = connection.transaction()
-    await transaction.start()
+    try:
+        await transaction.start()
+    except LOST as error:
+        _drop(connection)
+        raise ConnectionError("the connection was lost before the transaction") from error
     try:
         yield
     except BaseException as error:
         if isinstance(error, asyncpg.InternalClientError):
             _drop(connection)  # Postgres ended it just now, and what it said of that was taken for an answer
-        with suppress(asyncpg.InterfaceError):  # what is lost cannot be rolled back, and need not be
+        with suppress(*LOST):  # what is lost cannot be rolled back, and need not be
             await transaction.rollback()
         if isinstance(error, LOST) and _is_lost(connection):
             raise ConnectionError("the connection was lost between two statements") from error

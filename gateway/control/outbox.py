@@ -80,6 +80,8 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        #: Whether this transaction has said who acts in it, and what was done.
+        self.is_recorded = False
 
     async def emit(self, type: str, subject: str, **data: Any) -> None:
         """Tell that something happened. `type` must be listed in shared/events.py; `data` holds ids and numbers."""
@@ -117,11 +119,21 @@ class Outbox:
         iat = await self._connection.fetchval(ENDED, list(keys), list(keys.values()))
         return -1 if iat is None else int(iat)
 
+    async def record(
+        self, actor: str, action: str, object: str, *, before: Any = None, after: Any = None, place: str = ""
+    ) -> None:
+        """Record who did what, for good. `actor` and `object` are ids, as is whoever is told of in the rest.
+
+        `place` is the network prefix it came from.
+        """
+        self.is_recorded = True
+        await self._connection.execute(AUDIT, actor, action, object, before, after, place)
+
     async def audit(
         self, actor: str, action: str, object: str, *, before: Any = None, after: Any = None, place: str = ""
     ) -> None:
-        """Record who changed what (append-only), and tell it as `admin.action`."""
-        await self._connection.execute(AUDIT, actor, action, object, before, after, place)
+        """`record`, and tell it as `admin.action`."""
+        await self.record(actor, action, object, before=before, after=after, place=place)
         await self.emit("admin.action", object, actor=actor, action=action, object=object, before=before, after=after)
 
     async def take(self, count: int, *, topic: str) -> list[Row]:

@@ -11,8 +11,10 @@ from shared import errors
 
 #: First match by class wins, so the more special stand first.
 STATUS: tuple[tuple[type[errors.UsherError], int, str], ...] = (
+    (errors.BadWebhook, 400, "The webhook is not right"),
     (errors.Invalid, 422, "The request is not right"),
     (errors.Unauthenticated, 401, "Log in first"),
+    (errors.Declined, 402, "Declined"),
     (errors.Forbidden, 403, "Not allowed"),
     (errors.NotFound, 404, "Not found"),
     (errors.SeatsFull, 409, "All screens are in use"),

@@ -29,10 +29,13 @@ from shared.metrics import ERRORS, HTTP_SECONDS
 from shared.network import client_address, place_of
 
 if TYPE_CHECKING:  # wiring imports the stores of features whose routes import this module
+    from gateway.control.outbox import Outbox
     from gateway.control.wiring import Unit, Wiring
 
 Body = TypeVar("Body")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What the record says of an answer: no name, no code that is worth something.
+SAID = ("kind", "state", "title", "amount", "currency", "rail")
 #: JSON bodies larger than this are refused before they are read.
 MAX_BODY_BYTES = 64 << 10
 
@@ -169,6 +172,8 @@ class Route:
         if self.login and (caller is None or caller.kind == "guest"):
             raise Unauthenticated("Log in first.")
         body = None if self.stream or self.body is None else await self._decode(request)
+        if caller is not None and self.method not in SAFE:
+            caller = msgspec.structs.replace(caller, place=place_of(address))
         call = Call(request, body, caller, address)
         if self.idempotent:
             return await self._once(call, headers)
@@ -189,9 +194,19 @@ class Route:
             again = {**headers, "Cache-Control": "no-store", REPLAYED: "true"}
             return Response(kept.body, kept.status, again, media_type=kept.media_type)
         async with idempotency.effect(attempt, begin=begin) as effect:
-            response = self._encode(await self.handler(replace(call, effect=effect)), headers)
+            result = await self.handler(replace(call, effect=effect))
+            await self._record(call.viewer, result, (await effect.unit()).outbox)
+            response = self._encode(result, headers)
             await effect.keep(Answer(response.status_code, response.media_type, bytes(response.body)))
         return response
+
+    async def _record(self, by: auth.Principal, result: Any, outbox: Outbox) -> None:
+        """What writes value is on record, also where its action has nothing more to say of it than its answer has."""
+        if outbox.is_recorded:
+            return
+        said = {name: getattr(result, name) for name in SAID if hasattr(result, name)}
+        object = str(getattr(result, "id", None) or getattr(result, "txn", None) or by.id)
+        await outbox.record(by.id, f"value:{self.name}", object, after=said, place=by.place)
 
     async def _caller(self, request: Request[Wiring]) -> auth.Principal | None:
         credential = auth.credential(request)

@@ -4,44 +4,65 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
 
 from gateway.control.accounts.adapters.attempts import FailedLogins
 from gateway.control.accounts.adapters.bots import open_bot_check
-from gateway.control.accounts.adapters.mail import FolderMailer
 from gateway.control.accounts.adapters.passwords import Argon2
 from gateway.control.accounts.finder import SessionFinder
-from gateway.control.accounts.model import Attempts, BotCheck, Mailer, Passwords
+from gateway.control.accounts.model import Attempts, BotCheck, Passwords
 from gateway.control.accounts.sessions import Sessions
 from gateway.control.accounts.store import AccountStore
+from gateway.control.audit.store import AuditStore
 from gateway.control.auth import PrincipalFinder
 from gateway.control.catalogue.store import TitleStore
+from gateway.control.checkout.actions import Shop
+from gateway.control.checkout.store import PurchaseStore
+from gateway.control.coupons.store import CouponStore
 from gateway.control.db import Begin, Connection, Database, open_pool
+from gateway.control.entitlements.model import Standings
+from gateway.control.entitlements.standings import RedisStandings
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.farms.store import FarmStore
 from gateway.control.flags.store import FlagStore
+from gateway.control.giftcards.store import GiftCardStore
 from gateway.control.idempotency.store import IdempotencyStore
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
+from gateway.control.mail.actions import Desk
+from gateway.control.mail.adapters.open import open_desk
+from gateway.control.mail.store import MailStore
+from gateway.control.offers.store import OfferStore
+from gateway.control.office.store import OfficeStore
 from gateway.control.outbox import Outbox
+from gateway.control.payees.store import PayeeStore
+from gateway.control.payments.providers.open import Parts, Providers, open_providers
+from gateway.control.payments.store import ProviderStore
+from gateway.control.payouts.store import PayoutStore
 from gateway.control.portal.reader import PortalReader
 from gateway.control.portal.store import PortalStore
+from gateway.control.reconciliation.store import ReconStore
+from gateway.control.referrals.store import ReferralStore
+from gateway.control.sandbox.store import SandboxStore
 from gateway.control.screenings.actions import Signer
 from gateway.control.screenings.model import Cdn, OwnEdge
 from gateway.control.screenings.store import ScreeningStore
 from gateway.control.sellers.store import SellerStore
+from gateway.control.statements.store import StatementStore
 from gateway.control.subtitles.store import SubtitleStore
 from gateway.control.uploads.locks import PostgresLocks
 from gateway.control.uploads.model import Locks
 from gateway.control.uploads.store import UploadStore
+from gateway.control.wallet.store import WalletStore
 from gateway.control.watching.store import WatchStore
 from gateway.control.watching.timelines import Timelines
+from gateway.control.webhooks.store import WebhookStore
 from shared.clock import Clock, SystemClock
 from shared.flags import Flags
 from shared.need import Needs
@@ -65,12 +86,28 @@ class Unit:
         self.jobs = JobStore(connection)
         self.subtitles = SubtitleStore(connection)
         self.entitlements = EntitlementStore(connection)
+        self.offers = OfferStore(connection)
+        self.coupons = CouponStore(connection)
+        self.gift_cards = GiftCardStore(connection)
+        self.referrals = ReferralStore(connection)
         self.farms = FarmStore(connection)
         self.flags = FlagStore(connection)
         self.screenings = ScreeningStore(connection)
         self.watching = WatchStore(connection)
         self.ledger = LedgerStore(connection)
+        self.purchases = PurchaseStore(connection)
+        self.wallet = WalletStore(connection)
+        self.statements = StatementStore(connection)
+        self.payouts = PayoutStore(connection)
+        self.recon = ReconStore(connection)
         self.idempotency = IdempotencyStore(connection)
+        self.payees = PayeeStore(connection)
+        self.providers = ProviderStore(connection)
+        self.sandbox = SandboxStore(connection)
+        self.office = OfficeStore(connection)
+        self.audit = AuditStore(connection)
+        self.webhooks = WebhookStore(connection)
+        self.mail = MailStore(connection)
         self.outbox = Outbox(connection)
 
 
@@ -93,7 +130,7 @@ class Wiring(TypedDict):
     passwords: Passwords
     attempts: Attempts
     bots: BotCheck
-    mailer: Mailer
+    mail_desk: Desk
     portal: PortalReader
     leases: RedisLeases
     needs: Needs
@@ -102,6 +139,9 @@ class Wiring(TypedDict):
     cdn: Cdn
     timelines: Timelines
     seats: Seats
+    standings: Standings
+    providers: Providers
+    shop: Shop
 
 
 @asynccontextmanager
@@ -123,6 +163,7 @@ async def wire(
         upload_locks = PostgresLocks(settings.database_url)
         stack.push_async_callback(upload_locks.close)
         sessions = Sessions(secrets, clock, settings.session_token_ttl)
+        providers = await open_providers(stack, Parts(settings, secrets, begin, clock))
         yield Wiring(
             settings=settings,
             pool=pool,
@@ -140,7 +181,7 @@ async def wire(
             passwords=passwords or Argon2(),
             attempts=FailedLogins(redis),
             bots=open_bot_check(settings, redis=redis, secrets=secrets, clock=clock),
-            mailer=FolderMailer(settings.mail_dir, clock, sender=_sender(settings)),
+            mail_desk=open_desk(settings, secrets, begin, clock=clock, token_of=sessions.reset_token),
             portal=PortalReader(begin, clock),
             upload_locks=upload_locks,
             leases=RedisLeases(events, needs, lease_s=settings.lease_s),
@@ -150,6 +191,9 @@ async def wire(
             timelines=Timelines(begin, bucket),
             # Control takes no seats, so lease and policy are the edges' own; it only gives seats back.
             seats=Seats(redis, lease_s=0, policy="refuse"),
+            standings=RedisStandings(events, begin),
+            providers=providers,
+            shop=_shop(settings, begin, clock=clock, providers=providers),
         )
 
 
@@ -159,5 +203,13 @@ async def _redis(stack: AsyncExitStack, url: str) -> Redis:
     return client
 
 
-def _sender(settings: ControlSettings) -> str:
-    return f"no-reply@{urlsplit(settings.public_origin).hostname or 'localhost'}"
+def _shop(settings: ControlSettings, begin: Begin[Unit], *, clock: Clock, providers: Providers) -> Shop:
+    return Shop(
+        begin=begin,
+        providers=providers,
+        clock=clock,
+        origin=settings.public_origin,
+        legal_entity=settings.legal_entity,
+        settles_after=timedelta(days=settings.earnings_hold_days),
+        referral_bp=settings.referral_bp,
+    )

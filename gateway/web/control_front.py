@@ -35,7 +35,8 @@ class ControlFront:
             return None
         async with request.state["begin"]() as unit:
             found = await person.me(principal, accounts=unit.accounts, sellers=unit.sellers)
-        return Me(username=found.username, admin=auth.can(principal, "portal:write"))
+        admin = auth.can(principal, "portal:write")
+        return Me(username=found.username, admin=admin, sells=bool(found.sellers))
 
     async def shelf(self, request: Request[Any], *, q: str, cursor: str) -> tuple[list[TitleCard], str]:
         """Published titles, newest first."""

@@ -13,10 +13,11 @@ from gateway.control.watching.model import WatchedTitle
 
 
 class Me(msgspec.Struct, frozen=True):
-    """Who looks at the page."""
+    """Who looks at the page. `sells`: works for a seller."""
 
     username: str
     admin: bool = False
+    sells: bool = False
 
 
 class Front(Protocol):

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from gateway.control.limits import Limit, Taken
 from gateway.control.portal.model import Portal
 from gateway.control.problems import status_of
-from gateway.web import palette
+from gateway.web import mailbox, palette
 from gateway.web.control_front import ControlFront
 from gateway.web.front import Front, Me, bare_portal
 from gateway.web.policy import page_headers
@@ -35,9 +35,22 @@ PLAIN = {
     "/forgot": "forgot",
     "/register": "register",
     "/reset": "reset",
+    "/sandbox/{ref}": "sandbox",
 }
 #: Pages that make no sense without a login.
-PRIVATE = {"/account": "account", "/portal": "portal", "/studio": "studio", "/studio/{id}": "studio"}
+PRIVATE = {
+    "/account": "account",
+    "/admin": "admin",
+    "/admin/{part}": "admin",
+    "/admin/{part}/{id}": "admin",
+    "/earnings": "earnings",
+    "/payouts": "payouts",
+    "/portal": "portal",
+    "/purchases": "purchases",
+    "/studio": "studio",
+    "/studio/{id}": "studio",
+    "/wallet": "wallet",
+}
 HEADINGS = {
     404: "There is nothing here",
     410: "This is gone",
@@ -69,6 +82,7 @@ class Pages:
             *(Route(path, self.page(self.plain(name)), name=name) for path, name in PLAIN.items()),
             *(Route(path, self.page(self.private(name)), name=f"{name}:{path}") for path, name in PRIVATE.items()),
             Route("/docs/problems", self.page(self.problems), name="problems"),
+            *mailbox.routes(self),
             Mount("/static", self.static, name="static"),
         ]
 
@@ -181,7 +195,8 @@ class Pages:
 
     def _html(self, template: str, context: dict[str, Any], *, status: int, headers: dict[str, str]) -> Response:
         body = self.templates.get_template(f"{template}.html").render(context)
-        allowed = page_headers(self.settings, logo_url=context["portal"].logo_url)
+        framed = bool(context.get("framed"))
+        allowed = page_headers(self.settings, logo_url=context["portal"].logo_url, framed=framed)
         return Response(body, status, {**allowed, **headers}, media_type="text/html")
 
     def _context(self, request: Request[Any], page: str, *, portal: Portal, me: Me | None) -> dict[str, Any]:

@@ -12,15 +12,19 @@ TURNSTILE = "https://challenges.cloudflare.com"
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
 
-def content_security_policy(settings: ControlSettings, *, logo_url: str = "") -> str:
-    """The policy all pages are sent with; a logo that lies elsewhere may be fetched from there."""
+def content_security_policy(settings: ControlSettings, *, logo_url: str = "", framed: bool = False) -> str:
+    """The policy all pages are sent with; a logo that lies elsewhere may be fetched from there.
+
+    `framed`: the page shows another of ours in a frame.
+    """
     edge = settings.edge_origin.rstrip("/")
     turnstile = [TURNSTILE] if settings.bot_check == "turnstile" else []
+    frames = [*(["'self'"] if framed else []), *turnstile] or ["'none'"]
     logo = [origin_of(logo_url)] if logo_url.startswith("https://") else []
     directives = {
         "default-src": ["'none'"],
         "script-src": ["'self'", *turnstile],
-        "frame-src": turnstile or ["'none'"],
+        "frame-src": frames,
         "style-src": ["'self'", EMPTY_STYLE],
         "img-src": ["'self'", "data:", "blob:", edge, *logo],
         # hls.js makes each track of subtitles from `data:,WEBVTT`, an empty one.
@@ -36,10 +40,10 @@ def content_security_policy(settings: ControlSettings, *, logo_url: str = "") ->
     return "; ".join(f"{name} {' '.join(values)}" for name, values in directives.items())
 
 
-def page_headers(settings: ControlSettings, *, logo_url: str = "") -> dict[str, str]:
+def page_headers(settings: ControlSettings, *, logo_url: str = "", framed: bool = False) -> dict[str, str]:
     """Headers of every page. `no-cache`, not `no-store`: a browser may keep a page for its back button."""
     return {
-        "Content-Security-Policy": content_security_policy(settings, logo_url=logo_url),
+        "Content-Security-Policy": content_security_policy(settings, logo_url=logo_url, framed=framed),
         "Cache-Control": "private, no-cache",
         "Vary": "Cookie",
     }

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from shared.money import Money
+from shared.rates import PER_DOLLAR, RATES_OF
 
 FOLDER = Path(__file__).parent / "templates"
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
@@ -30,7 +31,7 @@ def environment(static: Callable[[str], str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["static"] = static
+    made.globals.update(static=static, currencies=sorted(PER_DOLLAR), rates_of=RATES_OF)
     made.filters.update(
         absolute=lambda url, origin: urljoin(f"{origin}/", url),
         brief=brief,
@@ -44,8 +45,9 @@ def environment(static: Callable[[str], str]) -> Environment:
 
 
 def price(amount_minor: int, currency: str) -> str:
-    """`$4.99`, or `4.99 CHF` where the currency has no sign everybody knows."""
-    number = str(Money(amount_minor, currency)).removesuffix(f" {currency}")
+    """`$4.99`, or `1,204.99 CHF` where the currency has no sign everybody knows."""
+    whole, point, rest = str(Money(amount_minor, currency)).removesuffix(f" {currency}").partition(".")
+    number = f"{int(whole):,}{point}{rest}"
     return f"{SIGNS[currency]}{number}" if currency in SIGNS else f"{number}\u00a0{currency}"
 
 

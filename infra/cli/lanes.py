@@ -13,18 +13,29 @@ import msgspec
 from infra.tree import ROOT
 
 LANES = 2
-#: Folders of tests by run of pytest; a lane that is free takes the next. Long ones come first, so that the lanes end
-#: together. Those of infra write beside the sources, which e2e watches.
-PARTS = (
-    ("e2e",),
-    ("house", "unit", "contract"),
-    ("integration/farm",),
-    ("integration/edge",),
-    ("chaos",),
-    ("integration/control",),
-    ("integration/hostile", "integration/support", "integration/uploads"),
-    ("integration/infra",),
-)
+#: Folders and files of tests by run of pytest; a lane that is free takes the next. Long ones come first, so that the
+#: lanes end together. What is named alone is left out of its folder.
+PARTS: dict[str, tuple[str, ...]] = {
+    "e2e": ("e2e",),
+    "farm": ("integration/farm",),
+    "player": (
+        "e2e/test_browser.py",
+        "e2e/test_extremes.py",
+        "e2e/test_interruptions.py",
+        "e2e/test_making.py",
+        "e2e/test_sound_menu.py",
+        "e2e/test_subtitles.py",
+        "e2e/test_takeover.py",
+        "e2e/test_unmade.py",
+        "e2e/test_wishes.py",
+    ),
+    "edge": ("integration/edge",),
+    "infra": ("integration/infra",),
+    "control": ("integration/control",),
+    "chaos": ("chaos",),
+    "unit": ("house", "unit", "contract"),
+    "hostile": ("integration/hostile", "integration/support", "integration/uploads"),
+}
 #: What pytest's closing line counts, as "N passed, N failed" counts it.
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 _WORDS = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
@@ -42,7 +53,7 @@ class Part(msgspec.Struct, frozen=True):
 def run(options: Sequence[str]) -> int:
     """All tests in their lanes; each line as it is said, behind the name of its part. Returns 0 when all passed."""
     with ThreadPoolExecutor(max_workers=LANES) as pool:
-        parts = list(pool.map(lambda folders: _part(folders, options), PARTS))
+        parts = list(pool.map(lambda part: _run(part, options), PARTS))
     print(closing_line(parts))
     return max((part.status for part in parts if part.status not in _FINE), default=0)
 
@@ -58,11 +69,18 @@ def closing_line(parts: Sequence[Part]) -> str:
     return f"{counts['passed']} passed, {counts['failed']} failed{skipped}"
 
 
-def _part(folders: Sequence[str], options: Sequence[str]) -> Part:
-    name = folders[0].removeprefix("integration/")
+def paths(part: str) -> list[str]:
+    """pytest's words for what a part runs: its own, without what another part names in it."""
+    own = PARTS[part]
+    named = [path for other in PARTS if other != part for path in PARTS[other]]
+    left_out = [path for path in named if any(path.startswith(f"{folder}/") for folder in own)]
+    return [*(f"tests/{path}" for path in own), *(f"--ignore=tests/{path}" for path in left_out)]
+
+
+def _run(part: str, options: Sequence[str]) -> Part:
     said: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *(f"tests/{folder}" for folder in folders)],
+        [sys.executable, "-m", "pytest", *options, *paths(part)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -71,6 +89,6 @@ def _part(folders: Sequence[str], options: Sequence[str]) -> Part:
         for line in process.stdout or ():
             said.append(line)
             # In one piece, so that the lanes do not write into each other's lines.
-            sys.stdout.write(f"{name}: {line}")
+            sys.stdout.write(f"{part}: {line}")
             sys.stdout.flush()
     return Part(process.returncode, "".join(said))

@@ -5,24 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import msgspec
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.control.db import Begin, Database, open_pool
 from gateway.control.ledger import actions
 from gateway.control.ledger.model import Audit, Balance, Page, Posting, Txn
-from gateway.control.wiring import Unit
-from infra.cli.session import database_url
-from infra.cli.start import NO_DATABASE
-from infra.stack import postgres
-from shared.errors import Misconfigured, NotFound
+from infra.cli.database import opened
+from shared.errors import NotFound
 from shared.money import Money, to_json
 
 
@@ -98,35 +91,18 @@ def _postings(items: list[Posting]) -> Table:
     return table
 
 
-@asynccontextmanager
-async def _opened() -> AsyncIterator[Begin[Unit]]:
-    """Transactions on the database. Raises Misconfigured when it does not answer, or has no ledger yet."""
-    url = database_url()
-    try:
-        await (await postgres.connect(url, within_s=3)).close()
-        pool = await open_pool(url, 1)
-    except OSError as error:
-        raise Misconfigured(NO_DATABASE) from error
-    try:
-        yield Database(pool, Unit).begin
-    except asyncpg.UndefinedTableError as error:
-        raise Misconfigured("This database has no ledger yet: run `usher migrate`.") from error
-    finally:
-        await pool.close()
-
-
 async def _audit() -> Audit:
-    async with _opened() as begin:
+    async with opened("ledger") as begin:
         return await actions.audit(begin=begin)
 
 
 async def _txn(ref: str) -> Txn:
-    async with _opened() as begin, begin() as unit:
+    async with opened("ledger") as begin, begin() as unit:
         return await actions.show(ref, ledger=unit.ledger)
 
 
 async def _account(arguments: argparse.Namespace) -> Statement:
-    async with _opened() as begin, begin() as unit:
+    async with opened("ledger") as begin, begin() as unit:
         found = await actions.balances(arguments.account, ledger=unit.ledger)
         balances = [one for one in found if arguments.asset in ("", one.asset)]
         if not balances:

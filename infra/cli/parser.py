@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import date
 from pathlib import Path
 
 from infra.stack.accounts import ROLES
@@ -28,6 +29,8 @@ def build() -> argparse.ArgumentParser:
     _farm(commands)
     _tokens(commands)
     _ledger(commands)
+    _recon(commands)
+    _webhooks(commands)
     _benches(commands)
     _rest(commands)
     return parser
@@ -134,6 +137,33 @@ def _ledger(commands: Subparsers[argparse.ArgumentParser]) -> None:
         command.add_argument("--json", action="store_true", help="print it as one line of JSON")
 
 
+def _webhooks(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "webhooks", "webhooks out, read from the database itself")
+    show = _add(group, "list", "webhooks:show", words="all endpoints, and how they stand")
+    dead = _add(group, "dead", "webhooks:dead", words="deliveries that were given up, the newest first")
+    replay = _add(group, "replay", "webhooks:replay", words="send deliveries again, under the ids they had")
+    replay.add_argument("delivery", nargs="*", metavar="DELIVERY")
+    for command in (dead, replay):
+        command.add_argument("--endpoint", default="", metavar="E", help="all of this endpoint that were given up")
+        command.add_argument("--count", type=positive, default=100, metavar="N", help="so many of them at most")
+    for command in (show, dead):
+        command.add_argument("--json", action="store_true", help="print it as one line of JSON")
+
+
+def _recon(commands: Subparsers[argparse.ArgumentParser]) -> None:
+    group = _group(commands, "recon", "the books beside what payment providers say")
+    run = _add(group, "run", "recon:run", words="compare now and print what differs; status 1: something does")
+    run.add_argument("--since", type=day, default=None, metavar="DAY", help="first day (UTC), such as 2026-11-01")
+    run.add_argument(
+        "--until", type=day, default=None, metavar="DAY", help="last day; without both the last three days"
+    )
+    show = _add(group, "show", "recon:show", words="a report with what differs")
+    show.add_argument("report", nargs="?", default="", metavar="REPORT", help="its id; the newest without it")
+    show.add_argument("--all", action="store_true", help="list the last reports instead")
+    for command in (run, show):
+        command.add_argument("--json", action="store_true", help="print it as one line of JSON")
+
+
 def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     group = _group(commands, "bench", "Usher beside what else one might run")
     edge = _add(group, "edge", "bench:edge", words="the edge beside nginx, in CPU per request; rewrites its page")
@@ -143,10 +173,10 @@ def _benches(commands: Subparsers[argparse.ArgumentParser]) -> None:
     edge.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
     edge.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     _farm_bench(group, "farm")
-    money = _add(group, "money", "bench:money", words="the ledger, in movements a second; rewrites its page")
+    money = _add(group, "money", "bench:money", words="ledger, rights and checkout on disk; rewrites its page")
     money.add_argument("--rounds", type=int, default=5, help="how often each side has its turn")
     money.add_argument("--seconds", type=int, default=10, help="how long a turn is")
-    money.add_argument("--only", default="", metavar="CASES", help="post,audit; all without it")
+    money.add_argument("--only", default="", metavar="CASES", help="post, audit, rights, checkout; all without it")
     money.add_argument("--quick", action="store_true", help="everything once and short, to see that it works")
     money.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     load = _add(commands, "load", "bench:load", words="players that behave like players, against an edge of their own")
@@ -193,6 +223,14 @@ def percent(text: str) -> int:
     if not text.isdigit() or int(text) > 100:
         raise argparse.ArgumentTypeError(f"{text!r} is no percentage: expected 0 to 100")
     return int(text)
+
+
+def day(text: str) -> str:
+    """A day as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: expected for example 2026-11-01") from error
 
 
 def positive(text: str) -> int:

@@ -143,6 +143,7 @@ def environment(plan: Plan, app: str) -> dict[str, str]:
         "public_origin": plan.origin,
         "edge_origin": plan.edge_origin,
         "mail_dir": plan.home / "mail",
+        "dev_mail": True,
         "jwks_url": f"{plan.origin}/.well-known/jwks.json",
         "jwks_file": plan.home / "edge" / "jwks.json",
         "cache_disk_dir": plan.home / "edge" / "cache",

@@ -20,6 +20,7 @@ from infra.stack.probe import is_free
 from infra.stack.supervisor import Say, Supervisor
 from shared.errors import Misconfigured
 from shared.ids import new_secret
+from shared.settings import variable
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +133,18 @@ async def fill(plan_: Plan, home: Home, options: Options, *, pids: dict[str, int
 def addresses(plan_: Plan, shown: demo.Demo | None) -> dict[str, str]:
     """Where people and programs look, by what they find there."""
     watch = {"watch": f"{plan_.origin}{shown.watch_path}"} if shown else {}
-    return watch | {
-        "browse": f"{plan_.origin}/",
-        "studio": f"{plan_.origin}/studio",
-        "docs": f"{plan_.origin}/docs",
-        "control": plan_.origin,
-        "edge": plan_.edge_origin,
-    }
+    mail = {} if plan_.environ.get(variable("smtp_host")) else {"mail": f"{plan_.origin}/dev/mail"}
+    return (
+        watch
+        | mail
+        | {
+            "browse": f"{plan_.origin}/",
+            "studio": f"{plan_.origin}/studio",
+            "docs": f"{plan_.origin}/docs",
+            "control": plan_.origin,
+            "edge": plan_.edge_origin,
+        }
+    )
 
 
 async def run(options: Options, *, say: Say, show: Callable[[Ready], None]) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from tests.support import media
-from tests.support.api import Person, log_in
+from tests.support import chromium, media
+from tests.support.api import Person, log_in, sign_up
 from tests.support.stack import Running, running_stack
 
 #: Clocks short enough to outlive in a test: the start window, the lease, and the beat that keeps a paused film's seat.
@@ -22,22 +22,14 @@ CLOCKS = {
     "USHER_SEAT_RENEW_S": "2",
     "USHER_BEAT_S": "2",
 }
+#: Many tests log in, one soon after the other.
+SHARED = {"USHER_LIMITS_SCALE": "20"}
 #: Longest wait for what a page is to show.
 PATIENCE_MS = 60_000
 #: Length of the film that is watched.
 SECONDS = 40
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1280, "height": 800}}
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
 #: Opens a page of a fresh browser profile; `phone` for its size.
 Open = Callable[..., Awaitable[Page]]
 
@@ -49,29 +41,50 @@ def patience() -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
+def chromium_program() -> str:
     """The browser to drive. In CI it must be there; elsewhere its absence is said."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = chromium.program()
     if not found:
         words = "there is no Chromium: apt-get install chromium"
         pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
     return str(found)
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A running Usher with short clocks."""
-    with running_stack(tmp_path_factory.mktemp("usher"), demo=False, environ=CLOCKS) as running:
+@pytest.fixture(scope="session")
+def chromium_address(chromium_program: str) -> Iterator[str]:
+    """Where the one browser of all tests is joined."""
+    with chromium.served(chromium_program) as address:
+        yield address
+
+
+@pytest.fixture
+async def browser(chromium_address: str) -> AsyncIterator[Browser]:
+    """A headless browser; what the test opens in it is closed after it."""
+    async with async_playwright() as playwright:
+        joined = await playwright.chromium.connect(chromium_address)
+        yield joined
+        await joined.close()
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One running Usher with short clocks, for all modules that neither break it nor want it another way."""
+    with running_stack(tmp_path_factory.mktemp("usher"), demo=False, environ=CLOCKS | SHARED) as running:
         yield running
 
 
 @pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """A headless browser."""
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        await launched.close()
+def stack(shared_stack: Running) -> Running:
+    """The same, with a viewer whom no other test knows."""
+    people = shared_stack.accounts | {"viewer": sign_up(shared_stack, "viewer")}
+    return msgspec.structs.replace(shared_stack, accounts=people)
+
+
+@pytest.fixture(scope="session")
+def plain_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One running Usher as `make run` starts it, with its demo, for modules that want its clocks."""
+    with running_stack(tmp_path_factory.mktemp("plain"), environ=SHARED) as running:
+        yield running
 
 
 @pytest.fixture
@@ -111,28 +124,30 @@ async def seller(stack: Running) -> AsyncIterator[Person]:
     await person.close()
 
 
-@pytest.fixture(scope="module")
-def shelf() -> dict[str, Any]:
-    """The title of a module's tests, once the first of them made it."""
+@pytest.fixture(scope="session")
+def shelf() -> dict[str, dict[str, Any]]:
+    """The title of all tests that only watch, by the Usher it is in, once the first of them made it."""
     return {}
 
 
 @pytest.fixture
-async def film(stack: Running, shelf: dict[str, Any]) -> dict[str, Any]:
+async def film(stack: Running, shelf: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A published title."""
-    if shelf:
-        return shelf
-    master = media.master(
-        "holiday.mp4", *media.picture("640x360", seconds=SECONDS), *media.tone(SECONDS), *media.H264, "-c:a", "aac"
-    )
-    seller = await log_in(stack, "seller")
-    title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
-    upload = await seller.begin_upload(title, master)
-    await seller.send(upload, master.read_bytes(), offset=0)
-    await seller.wait_ready(title)
-    shelf.update(await seller.ask("POST", f"titles/{title}/publish"))
-    await seller.close()
-    return shelf
+    if stack.home not in shelf:
+        seller = await log_in(stack, "seller")
+        title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
+        upload = await seller.begin_upload(title, holiday())
+        await seller.send(upload, holiday().read_bytes(), offset=0)
+        await seller.wait_ready(title)
+        shelf[stack.home] = dict(await seller.ask("POST", f"titles/{title}/publish"))
+        await seller.close()
+    return shelf[stack.home]
+
+
+def holiday() -> Path:
+    """The master of that title."""
+    inputs = (*media.picture("640x360", seconds=SECONDS), *media.tone(SECONDS))
+    return media.master("holiday.mp4", *inputs, *media.H264, "-c:a", "aac")
 
 
 def _is_fault(kind: str, text: str) -> bool:

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from playwright.async_api import Page, Route, expect
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from tests.e2e.conftest import SECONDS, Open
-from tests.support import media
-from tests.support.api import Person, log_in, until
+from infra.stack.accounts import Account
+from tests.e2e.conftest import Open, holiday
+from tests.support.api import log_in, until
 from tests.support.players import linked
 from tests.support.stack import Running
 
 PASSWORD = "a long enough password"
 
 
-@pytest.fixture(scope="module")
-def master() -> Path:
-    film = media.picture("640x360", seconds=SECONDS)
-    return media.master("holiday.mp4", *film, *media.tone(SECONDS), *media.H264, "-c:a", "aac")
+#: The pseudonym under which a viewer holds seats.
+SUB = "select sub from principal join account on principal.id = account.principal where username = $1"
 
 
 @pytest.fixture
-async def film(seller: Person, master: Path) -> str:
-    """The path of a published title's watch page. The same master costs the farm nothing the second time."""
-    title = await seller.make_title(name="Harbour at dusk", kind="video", price_minor=0)
-    upload = await seller.begin_upload(title, master)
-    await seller.send(upload, master.read_bytes(), offset=0)
-    await seller.wait_ready(title)
-    await seller.ask("POST", f"titles/{title}/publish")
-    return str((await seller.ask("GET", f"titles/{title}"))["watch_url"])
+def master() -> Path:
+    return holiday()
 
 
-async def enter(page: Page, stack: Running, role: str) -> None:
-    """Log in through the page."""
-    account = stack.accounts[role]
+@pytest.fixture
+def film(film: dict[str, Any]) -> str:
+    """The path of its watch page."""
+    return str(film["watch_url"])
+
+
+async def enter(page: Page, stack: Running, who: str | Account) -> None:
+    """Log in through the page, with an account or as one that the stack names."""
+    account = stack.accounts[who] if isinstance(who, str) else who
     await page.goto("/login")
     await page.get_by_label("E-mail or user name").fill(account.username)
     await page.get_by_label("Password", exact=True).fill(account.password or "")
@@ -66,12 +66,15 @@ async def position(page: Page) -> float:
 
 
 async def seated(stack: Running) -> list[int]:
-    """How many seats each viewer holds now."""
+    """How many seats the viewer holds now; empty for none."""
+    database = await asyncpg.connect(stack.database_url)
     redis: Redis = Redis.from_url(stack.redis_url)
     try:
-        return [await redis.zcard(key) async for key in redis.scan_iter("seat:*")]
+        sub = await database.fetchval(SUB, stack.accounts["viewer"].username)
+        return [await redis.zcard(key) async for key in redis.scan_iter(f"seat:*{sub}*")]
     finally:
         await redis.aclose()
+        await database.close()
 
 
 async def test_new_account_sells_and_a_phone_watches_what_it_published(

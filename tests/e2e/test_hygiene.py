@@ -1,7 +1,7 @@
 """What a whole run leaves behind: no secret in a log, no file for others' eyes, nothing outside its folder, no process.
 
 One Usher lives through a day of it: a film is uploaded, watched, refused, accounts log in and out, a password is reset,
-the keys are rotated. Then its supervisor is killed and it is started again in the same folder.
+the keys are rotated. Then its supervisor is killed and it is started again in the same folder, and ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.stack.mark import carriers, sweep
 from infra.stack.plan import PRIVATE_OFFSETS, ROOT
+from infra.stack.probe import is_free
 from shared.metrics import REGISTRY
 from tests.support import media
 from tests.support.api import Person, log_in, until
@@ -42,7 +43,7 @@ MOVED = {
     "worker": "usher_outbox_relayed_total",
 }
 #: What tools of the tests write beside the sources while they run.
-IGNORED = {"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+IGNORED = {"__pycache__", ".git", ".venv", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 GONE_WITHIN_S = 60.0
 
 
@@ -95,6 +96,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
             left=left,
             outside=listing(ROOT) - before | {path for place in elsewhere.values() for path in place.rglob("*")},
         )
+        assert stop(process) == 0
+        assert carriers(second.mark) == []
+        assert all(is_free(port) for port in second.ports.values())
     finally:
         stop(process)
         sweep(second.mark)
@@ -183,8 +187,8 @@ async def forget_the_password(running: Running) -> set[str]:
         assert (await http.post("/v1/auth/forgot", json={"email": account.email})).status_code == 202
 
         async def mail() -> str | None:
-            found = list(mails.glob("*.eml"))
-            return found[0].read_text() if found else None
+            found = (path.read_text() for path in mails.glob("*.eml"))
+            return next((text for text in found if "/reset?token=" in text), None)
 
         text = await until(mail, within_s=60, what="a mail")
         token = max(re.findall(r"[\w.~-]{32,}", text), key=len)
@@ -284,6 +288,13 @@ async def test_second_start_finds_what_the_first_left(day: Day) -> None:
         assert await first_segment(http, url)
         body = {"login": "viewer", "password": NEW_PASSWORD}
         assert (await http.post("/v1/auth/login", json=body)).status_code == 200
+
+
+def test_passwords_are_shown_at_the_first_start_alone(day: Day) -> None:
+    first, second = day.first.accounts, day.second.accounts
+    assert [account.username for account in second.values()] == ["admin", "seller", "viewer"]
+    assert all(account.password for account in first.values())
+    assert not any(account.password for account in second.values())
 
 
 @pytest.mark.parametrize("name", PRIVATE_OFFSETS)

@@ -11,14 +11,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from gateway.edge.cmcd import OBJECTS
 from infra.stack.plan import OFFSETS
-from tests.e2e.conftest import ARGUMENTS, CLOCKS, Open
+from tests.e2e.conftest import CLOCKS, Open
 from tests.e2e.test_browser import enter, plays_past, position, press_play, seated
+from tests.support import chromium
 from tests.support.api import Person, log_in, until
 from tests.support.faults import FaultChild, faulty_child
 from tests.support.players import linked
@@ -77,15 +78,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, base: int, proxy: FaultChild
         yield running
 
 
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+@pytest.fixture(scope="module")
+def chromium_address(chromium_program: str) -> Iterator[str]:
     """A headless browser that keeps pages for its back button, as people's do."""
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium, args=ARGUMENTS, ignore_default_args=[KEEPING]
-        )
-        yield launched
-        await launched.close()
+    with chromium.served(chromium_program, without=[KEEPING]) as address:
+        yield address
 
 
 @pytest.fixture

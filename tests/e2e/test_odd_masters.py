@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tests.e2e.conftest import Open
 from tests.e2e.test_browser import press_play
 from tests.support import media
 from tests.support.api import Person, log_in, until
-from tests.support.stack import Running, running_stack
+from tests.support.stack import Running
 
 #: Seconds of film: the first chunk is eight, so there is a seam. It is watched at this many times its pace.
 SECONDS, PACE = 14, 4
@@ -82,11 +81,10 @@ def masters() -> dict[str, Path]:
     return made
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture
+def stack(plain_stack: Running) -> Running:
     """A running Usher with clocks as long as in production."""
-    with running_stack(tmp_path_factory.mktemp("usher"), demo=False) as running:
-        yield running
+    return plain_stack
 
 
 @pytest.fixture
@@ -96,7 +94,7 @@ async def films(stack: Running) -> dict[str, str]:
     titles = {await upload(seller, name, master): name for name, master in masters().items()}
 
     async def whole() -> bool | None:
-        items = (await seller.ask("GET", "studio/titles?limit=100"))["items"]
+        items = [one for one in (await seller.ask("GET", "studio/titles?limit=100"))["items"] if one["id"] in titles]
         assert [item["job"]["last_error"] for item in items if item["job"]["state"] == "failed"] == []
         await asyncio.sleep(0.5)
         return all(item["state"] == "ready" for item in items) or None

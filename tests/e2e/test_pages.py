@@ -7,6 +7,7 @@ import email
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import httpx2
 import pytest
 from playwright.async_api import CDPSession, Page, expect
 
+from infra.api import Api
 from tests.e2e.conftest import Open
 from tests.support import media
 from tests.support.api import Person, until
@@ -34,7 +36,9 @@ GUEST_PAGES = [
     "/docs/problems",
     "/none",
 ]
-OWN_PAGES = ["/studio", "/account", "/portal"]
+OWN_PAGES = ["/studio", "/account", "/portal", "/wallet", "/purchases"]
+SELLING_PAGES = ["/studio/coupons", "/studio/blocked", "/earnings", "/payouts"]
+OFFICE_PAGES = ["/admin", "/admin/titles", "/admin/payments", "/admin/payouts", "/admin/report", "/admin/audit"]
 #: What a page gets wrong, as words; runs in the page.
 FAULTS = """() => {
   const seen = (one) => one.checkVisibility();
@@ -64,8 +68,10 @@ MASTER = "input[type=file][accept*=video]"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A running Usher that nobody has set up."""
+    """A running Usher that nobody has set up, since one's own people are left alone without accounts."""
     with running_stack(tmp_path_factory.mktemp("usher"), demo=False, arguments=["--no-accounts"]) as running:
+        assert running.accounts == {}
+        assert Api(running.addresses["control"]).get("portal")["needs_setup"]
         yield running
 
 
@@ -216,6 +222,11 @@ async def test_forgotten_password_is_chosen_anew_by_the_link_in_the_mail(
     assert "/login" in page.url
 
 
+def _text(mail: EmailMessage) -> str:
+    plain = mail.get_body(("plain",))
+    return str(plain.get_content()) if plain is not None else ""
+
+
 async def mailed_link(stack: Running, to: str) -> str:
     """The address in the newest mail to somebody."""
     until = time.monotonic() + 60
@@ -225,7 +236,7 @@ async def mailed_link(stack: Running, to: str) -> str:
         )
         for file in reversed(files):
             mail = email.message_from_bytes(file.read_bytes(), policy=default)
-            if mail["To"] == to and (found := re.search(r"https?://\S+", mail.get_content())):
+            if mail["To"] == to and (found := re.search(r"https?://\S+", _text(mail))):
                 return found[0]
         await asyncio.sleep(0.1)
     raise AssertionError(f"no mail to {to}")
@@ -317,7 +328,7 @@ async def test_pages_are_clean_and_fit_when_looked_at(
         await page.goto(path, wait_until="networkidle")
         assert await page.evaluate(FAULTS) == [], path
     await enter(page)
-    for path in [*OWN_PAGES, f"/studio/{film['id']}"]:
+    for path in [*OWN_PAGES, *SELLING_PAGES, *OFFICE_PAGES, f"/studio/{film['id']}"]:
         await page.goto(path)
         await expect(page.get_by_text("Loading")).to_have_count(0)
         assert await page.evaluate(FAULTS) == [], path

@@ -19,14 +19,13 @@ SECONDS, RATE = 10, 25
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home = tmp_path_factory.mktemp(f"path-{request.param}")
     if request.param == "folder":
-        with running_stack(home, demo=False) as running:
-            yield running
+        yield request.getfixturevalue("plain_stack")
         return
     with s3.moto(tmp_path_factory.mktemp("moto")) as server:
         asyncio.run(server.make_bucket("pictures"))
-        with running_stack(home, demo=False, environ=server.environ("pictures")) as running:
+        environ = server.environ("pictures")
+        with running_stack(tmp_path_factory.mktemp("path-s3"), demo=False, environ=environ) as running:
             yield running
 
 

@@ -35,7 +35,7 @@ LEAKS = re.compile(
 
 #: Routes that write value, by their path, tagged or not.
 VALUE = re.compile(
-    r"/(checkout|gift|top-?up|withdraw|transfer|refund|coupon|redeem|tip|payout|purchase)", re.IGNORECASE
+    r"/(checkout|viewers|gift|top-?up|withdraw|transfer|refund|coupon|redeem|tip|payout|purchase)", re.IGNORECASE
 )
 
 

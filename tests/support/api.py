@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 
+from infra.api import Api
+from infra.stack.accounts import Account
+from shared.ids import new_secret
 from tests.support.patience import until as until
 from tests.support.stack import Running
 
@@ -77,9 +82,17 @@ class Person:
         await self.http.aclose()
 
 
-async def log_in(running: Running, role: str) -> Person:
-    """Log in as one of the first accounts: admin, seller or viewer."""
-    account = running.accounts[role]
+def sign_up(running: Running, name: str) -> Account:
+    """Make an account whose user name begins with `name` and is nobody else's. Blocks."""
+    username = f"{name}-{secrets.token_hex(4)}"
+    account = Account(username=username, email=f"{username}@usher.example", password=new_secret(9))
+    Api(running.addresses["control"]).post("auth/register", msgspec.structs.asdict(account))
+    return account
+
+
+async def log_in(running: Running, who: str | Account) -> Person:
+    """Log in with an account, or as one that the running Usher names: admin, seller or viewer."""
+    account = running.accounts[who] if isinstance(who, str) else who
     body = {"login": account.username, "password": account.password, "bearer": True}
     async with httpx2.AsyncClient(base_url=running.addresses["control"], timeout=20) as http:
         answer = await http.post("/v1/auth/login", json=body)

@@ -30,12 +30,12 @@ class Control:
 
     def __init__(self, app: ASGIApp, settings: ControlSettings, clock: ManualClock, wiring: Wiring) -> None:
         self.settings, self.clock, self.wiring = settings, clock, wiring
-        self._app = app
+        self.app = app
         self.http = self.browser()
 
     def browser(self, address: str = "127.0.0.1", **headers: str) -> httpx2.AsyncClient:
         """Another browser, at another address if one is given; nothing of it needs closing."""
-        transport = httpx2.ASGITransport(app=cast(Any, self._app), client=(address, 40000))
+        transport = httpx2.ASGITransport(app=cast(Any, self.app), client=(address, 40000))
         return httpx2.AsyncClient(transport=transport, base_url=self.settings.public_origin, headers=headers)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:

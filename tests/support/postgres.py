@@ -22,12 +22,15 @@ from infra.stack.postgres import Cluster
 from tests.support.ports import free_base
 
 TEMPLATE = "template_usher"
+#: Where files lie in memory, and what a cluster may need of it: a database a test is made and dropped three times as
+#: quickly there.
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 2 << 30  # noqa: S108 - a folder of our own is made in it
 
 
 @contextlib.contextmanager
 def cluster(*, settings: tuple[str, ...] = postgres.UNSAFE) -> Iterator[Cluster]:
     """A running cluster with a migrated template, gone at the end; it keeps nothing unless `settings` say so."""
-    folder = Path(tempfile.mkdtemp(prefix="usher-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="usher-postgres-", dir=_memory() if settings == postgres.UNSAFE else None))
     # Postgres may run as another user than root.
     folder.chmod(0o711)
     made = Cluster(
@@ -57,6 +60,11 @@ def cluster(*, settings: tuple[str, ...] = postgres.UNSAFE) -> Iterator[Cluster]
         server.send_signal(spec.stop_signal)
         server.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """A folder in memory, where there is room."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES else None
 
 
 async def _make_template(made: Cluster) -> None:

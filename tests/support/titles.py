@@ -34,8 +34,8 @@ class Desk:
         self.control, self.http, self.seller, self.me = control, http, seller, me
 
     async def ask(self, method: str, path: str, status: int = 200, body: Any = None) -> Any:
-        """One call of /v1; asserts the status and gives the decoded answer."""
-        answer = await self.http.request(method, f"/v1/{path}", json=body)
+        """One call of /v1, with a key of its own for what writes value; asserts the status, gives the answer."""
+        answer = await self.http.request(method, f"/v1/{path}", json=body, headers={"Idempotency-Key": new_id("key")})
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 

@@ -161,22 +161,6 @@ class Opened(msgspec.Struct, frozen=True):
     device: str
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """One message to one person."""
-
-    to: str
-    subject: str
-    text: str
-
-
-class Mailer(Protocol):
-    """Sends mail."""
-
-    async def send(self, mail: Mail) -> None:
-        """Hand over one message. Raises Unavailable; may send twice when called twice."""
-        ...
-
-
 class Passwords(Protocol):
     """Hashes passwords slowly, off the event loop."""
 
@@ -280,6 +264,7 @@ class AccountRows(Protocol):
     async def by_login(self, folded: str) -> Account | None: ...
     async def principal_named(self, folded: str) -> str | None: ...
     async def hold(self, principal: str, password_hash: str) -> bool: ...
+    async def is_disabled(self, principal: str) -> bool: ...
     async def change_account(self, account: Account) -> None: ...
     async def anonymise(self, principal: str, at: datetime) -> None: ...
     async def add_login(

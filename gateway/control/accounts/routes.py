@@ -236,11 +236,7 @@ async def _send_reset(wiring: Wiring, email: str) -> None:
     """After the answer, so that its time does not tell whether there is such an account."""
     try:
         async with wiring["begin"]() as unit:
-            mail = await actions.forgot(
-                email, origin=wiring["settings"].public_origin, accounts=unit.accounts, clock=wiring["clock"]
-            )
-        if mail is not None:
-            await wiring["mailer"].send(mail)
+            await actions.forgot(email, token_of=wiring["sessions"].reset_token, unit=unit, clock=wiring["clock"])
     except Unavailable as error:
         ERRORS.labels("mail").inc()
         log.get("control").error("no reset link was sent", reason=str(error))

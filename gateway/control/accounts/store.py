@@ -41,6 +41,9 @@ select principal, email, username, password_hash from account where username_fol
 HOLD = """
 select true from account where principal = $1 and password_hash = $2 for share
 """
+IS_DISABLED = """
+select disabled_at is not null from principal where id = $1
+"""
 ADD_LOGIN = """
 insert into login (id, public_id, principal, device, name, place, created_at, last_seen, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
@@ -50,7 +53,7 @@ select p.id, p.kind, p.sub, l.public_id, l.device, l.last_seen,
        coalesce((select jsonb_agg(jsonb_build_array(a.role, a.scope) order by a.scope, a.role)
                  from assignment a where a.principal = p.id), '[]') as assignments
 from login l join principal p on p.id = l.principal
-where l.id = $1 and l.expires_at > $2 and p.deleted_at is null
+where l.id = $1 and l.expires_at > $2 and p.deleted_at is null and p.disabled_at is null
 """
 TOUCH = """
 update login set last_seen = $2, expires_at = $3 where id = $1
@@ -87,9 +90,10 @@ insert into assignment (principal, role, scope) values ($1, $2, $3) on conflict 
 UNASSIGN = """
 delete from assignment where principal = $1 and role = $2 and scope = $3 returning true
 """
-#: Locked, so that of two who leave at once one sees that the other went.
+#: Locked, so that of two who leave at once one sees that the other went. Who is shut out holds nothing.
 HOLDERS = """
-select principal from assignment where role = $1 and scope = $2 order by principal for update
+select a.principal from assignment a join principal p on p.id = a.principal
+where a.role = $1 and a.scope = $2 and p.disabled_at is null order by a.principal for update of a
 """
 DELETE_ACCOUNT = """
 delete from account where principal = $1
@@ -115,6 +119,9 @@ delete from watching where principal = $1
 DELETE_SCREENINGS = """
 delete from screening where principal = $1
 """
+DELETE_REFERRAL = """
+delete from referral where principal = $1
+"""
 FORGET_WATCHING = (KEEP_SUMS, DELETE_DAYS, DELETE_SEGMENTS, DELETE_WATCHING, DELETE_SCREENINGS)
 DELETE_PRINCIPAL = """
 update principal set deleted_at = $2 where id = $1
@@ -126,8 +133,19 @@ PERSON = {
     "devices": "select public_id as id, name, place, created_at, last_seen from login where principal = $1",
     "roles": "select role, scope, created_at from assignment where principal = $1 order by scope, role",
     "entitlements": """
-        select scope, kind, created_at, ends_at, revoked_at from entitlement where principal = $1 order by created_at
+        select scope, kind, term, created_at, first_play_at, ends_at, revoked_at from entitlement where principal = $1
+        order by created_at
         """,
+    "coupons": """
+        select c.code, c.seller, u.purchase, u.at from coupon_use u join coupon c on c.id = u.coupon
+        where u.principal = $1 order by u.at
+        """,
+    "gift_cards": """
+        select id, hint, amount, currency, created_at, redeemed_at from gift_card where bought_by = $1
+        order by created_at
+        """,
+    "referral": "select code, created_at from referral where principal = $1",
+    "blocked": "select seller, created_at from blocked_viewer where principal = $1 order by created_at",
     "uploads": """
         select id, title, filename, size_bytes, state, created_at, completed_at from upload
         where principal = $1 order by created_at
@@ -147,6 +165,7 @@ PERSON = {
         select title, version, encode(picture, 'hex') as picture, encode(sound, 'hex') as sound, updated_at
         from watched_segments where principal = $1
         """,
+    "mail": "select kind, state, created_at, done_at from mail where principal = $1 order by created_at",
     "actions": "select at, action, object, place from audit where actor = $1 order by seq",
 }
 SWEEP_LOGINS = """
@@ -199,6 +218,10 @@ class AccountStore:
     async def hold(self, principal: str, password_hash: str) -> bool:
         """Whether this is still the password; it stays so until the transaction ends."""
         return bool(await self._connection.fetchval(HOLD, principal, password_hash))
+
+    async def is_disabled(self, principal: str) -> bool:
+        """Whether somebody is shut out."""
+        return bool(await self._connection.fetchval(IS_DISABLED, principal))
 
     async def add_login(
         self, session: Session, public_id: str, *, principal: str, browser: Browser, at: datetime, until: datetime
@@ -287,7 +310,7 @@ class AccountStore:
         # First of all: from here on nothing new is stored about somebody who leaves.
         await self._connection.execute(DELETE_PRINCIPAL, principal, at)
         await self.end_logins(principal)
-        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_ACCOUNT, *FORGET_WATCHING):
+        for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_REFERRAL, DELETE_ACCOUNT, *FORGET_WATCHING):
             await self._connection.execute(query, principal)
 
     async def sweep(self, at: datetime) -> None:

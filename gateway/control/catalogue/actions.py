@@ -12,6 +12,7 @@ from gateway.control.auth import GLOBAL, Principal, can, require
 from gateway.control.catalogue.model import (
     DRAWS,
     UPLOADABLE,
+    Listing,
     NewTitle,
     TakedownOrder,
     Title,
@@ -25,7 +26,7 @@ from gateway.control.catalogue.model import (
     search_terms,
     short_id_length,
 )
-from gateway.control.catalogue.paging import Cursor
+from gateway.control.catalogue.paging import EVER, Cursor, before
 from gateway.control.catalogue.slug import slug_of
 from gateway.control.outbox import Outbox
 from shared import money
@@ -98,6 +99,7 @@ async def create(
     draft = _draft(new, seller=seller, currency=currency, at=clock.now())
     title = await _insert(draft, chosen=new.short_id, titles=titles, draw=draw)
     await outbox.emit("title.created", title.id, title=title.id, seller=seller)
+    await outbox.audit(by.id, "title:create", title.id, after={"seller": seller, "kind": title.kind}, place=by.place)
     return title
 
 
@@ -123,6 +125,8 @@ async def change(ref: str, wanted: TitleChange, *, by: Principal, titles: Titles
     if fields:
         await titles.update(title.id, fields)
         await outbox.emit("title.updated", title.id, title=title.id, fields=sorted(fields))
+        was, now = _said(msgspec.structs.asdict(title), fields), _said(fields, fields)
+        await outbox.audit(by.id, "title:change", title.id, before=was, after=now, place=by.place)
     return await _again(title, titles)
 
 
@@ -132,6 +136,7 @@ async def publish(ref: str, *, by: Principal, titles: Titles, outbox: Outbox, cl
     check_move(title, "published")
     await titles.update(title.id, {"state": "published", "published_at": title.published_at or clock.now()})
     await outbox.emit("title.published", title.id, title=title.id)
+    await outbox.audit(by.id, "title:publish", title.id, before={"state": title.state}, place=by.place)
     return await _again(title, titles)
 
 
@@ -141,6 +146,7 @@ async def archive(ref: str, *, by: Principal, titles: Titles, outbox: Outbox) ->
     check_move(title, "archived")
     await titles.update(title.id, {"state": "archived"})
     await outbox.emit("title.archived", title.id, title=title.id)
+    await outbox.audit(by.id, "title:archive", title.id, before={"state": title.state}, place=by.place)
     return await _again(title, titles)
 
 
@@ -194,6 +200,16 @@ async def studio(
         named = [scope.removeprefix("partner:") for scope in held if scope.startswith("partner:")]
         sellers = [one for one in named if can(by, "title:read", Partner(one))]
     found = await titles.of_sellers(sellers, after=after, limit=limit + 1)
+    return _page(found, limit, lambda title: Cursor(title.created_at, title.id))
+
+
+async def everybodys(
+    text: str, state: Listing | None, *, by: Principal, after: Cursor | None, limit: int, titles: Titles
+) -> tuple[list[Title], Cursor | None]:
+    """A page of all sellers' titles, newest first, for those who run the platform. Raises Forbidden."""
+    require(by, "title:read")
+    place = before(after, EVER[1])
+    found = await titles.everybodys(search_terms(text), state=state or "", before=place, limit=limit + 1)
     return _page(found, limit, lambda title: Cursor(title.created_at, title.id))
 
 
@@ -288,6 +304,12 @@ def _draft(new: NewTitle, *, seller: str, currency: str, at: datetime) -> Title:
         currency=currency,
         created_at=at,
     )
+
+
+def _said(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record says of fields that changed; texts are long, and told of by their length."""
+    said = {name: msgspec.to_builtins(values[name]) for name in fields}
+    return said | {"description": len(said["description"])} if "description" in said else said
 
 
 async def _insert(draft: Title, *, chosen: str | None, titles: Titles, draw: Draw) -> Title:

@@ -20,6 +20,8 @@ Kind = Literal["video", "audio", "series", "season", "episode"]
 #: How strictly a link holds to the device and place it was made for.
 Binding = Literal["off", "soft", "hard"]
 State = Literal["draft", "processing", "ready", "published", "archived"]
+#: What titles of all sellers are looked for by: a state, or that they were taken down.
+Listing = Literal["draft", "processing", "ready", "published", "archived", "taken-down"]
 
 #: A series or season holds other titles and has no media of its own.
 CONTAINERS: frozenset[Kind] = frozenset({"series", "season"})
@@ -107,7 +109,10 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What creates a title. Without a currency it is the portal's, without a short id one is drawn."""
+    """What creates a title. Without a currency it is the portal's, without a short id one is drawn.
+
+    `accept_loss`: at this price though a payment by card would cost more than it brings.
+    """
 
     seller: str
     name: Name
@@ -117,12 +122,13 @@ class NewTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     price_minor: Price = 0
     currency: str | None = None
     short_id: str | None = None
+    accept_loss: bool = False
 
 
 class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What changes a title; a field left out stays as it is. `binding` null: as the installation says.
 
-    `poster`: which of its stills is shown, counted from 0.
+    `poster`: which of its stills is shown, counted from 0. `accept_loss` as in NewTitle.
     """
 
     name: Name | UnsetType = UNSET
@@ -135,10 +141,13 @@ class TitleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     window_until: Moment | UnsetType | None = UNSET
     binding: Binding | UnsetType | None = UNSET
     poster: Still | UnsetType = UNSET
+    accept_loss: bool = False
 
     def fields(self) -> dict[str, Any]:
-        """The fields that were sent."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        """The fields of the title that were sent."""
+        sent = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        del sent["accept_loss"]
+        return sent
 
 
 class TakedownOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,6 +256,9 @@ class Titles(Protocol):
     async def update(self, id: str, fields: Mapping[str, Any]) -> None: ...
     async def shelf(
         self, query: tuple[str, str, str], *, parent: str | None, now: datetime, after: Cursor | None, limit: int
+    ) -> list[Title]: ...
+    async def everybodys(
+        self, query: tuple[str, str, str], *, state: str, before: Cursor, limit: int
     ) -> list[Title]: ...
     async def waiting_uploads(self, titles: Sequence[str]) -> dict[str, WaitingUpload]: ...
     async def of_sellers(self, sellers: Sequence[str], *, after: Cursor | None, limit: int) -> list[Title]: ...

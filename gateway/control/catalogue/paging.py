@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,8 @@ from shared.errors import Invalid
 
 #: Titles a page, unless a query says otherwise, and the most it may say.
 PAGE, PAGE_MAX = 24, 100
+#: The whole of time, as far as a page looks.
+EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +49,34 @@ def page_size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= PAGE_MAX:
         raise Invalid(f"limit is a number from 1 to {PAGE_MAX}.")
     return int(text)
+
+
+def one_of(name: str, text: str, type: Any) -> Any:
+    """A word of a query as one of a literal type, None for none. Raises Invalid."""
+    if not text:
+        return None
+    try:
+        return msgspec.convert(text, type)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{name}: {error}.") from error
+
+
+def moment_of(name: str, text: str, default: datetime) -> datetime:
+    """A moment of a query by ISO 8601, a day as its start by UTC; `default` for none. Raises Invalid."""
+    if not text:
+        return default
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"{name} is a day or a moment by ISO 8601, such as 2026-11-22T08:00:00Z.") from error
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    check_moment(at)
+    return at
+
+
+def before(after: Cursor | None, until: datetime) -> Cursor:
+    """Where a page that shows the newest first begins: all of it is before that cursor, and before `until`."""
+    return after if after is not None and after.at < until else Cursor(until, "")
 
 
 def check_moment(at: datetime) -> None:

@@ -6,10 +6,12 @@ from starlette.responses import Response
 
 from gateway.control.catalogue import actions
 from gateway.control.catalogue.model import (
+    Listing,
     NewTitle,
     Shelf,
     Studio,
     TakedownOrder,
+    Title,
     TitleChange,
     TitleView,
     card,
@@ -17,9 +19,10 @@ from gateway.control.catalogue.model import (
     still_of,
     studio_page,
 )
-from gateway.control.catalogue.paging import decode_cursor, encode_cursor, page_size
+from gateway.control.catalogue.paging import Cursor, decode_cursor, encode_cursor, one_of, page_size
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
+from gateway.control.offers import actions as offers
 from gateway.control.route import Call, Route
 from shared.errors import NotFound
 from shared.storage import names
@@ -48,6 +51,7 @@ async def create_title(call: Call[NewTitle]) -> TitleView:
         title = await actions.create(
             call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox, clock=call.wiring["clock"]
         )
+        await _follow(call, title, unit)
     return page(title, call.principal)
 
 
@@ -64,7 +68,22 @@ async def change_title(call: Call[TitleChange]) -> TitleView:
         title = await actions.change(
             call.path("title"), call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox
         )
+        if {"price_minor", "currency"} & call.body.fields().keys():
+            await _follow(call, title, unit)
     return page(title, call.principal)
+
+
+async def _follow(call: Call[NewTitle] | Call[TitleChange], title: Title, unit: offers.Stores) -> None:
+    """What the title is offered for says the same as its price."""
+    await offers.follow(
+        title,
+        by=call.principal,
+        place=call.place,
+        accept_loss=call.body.accept_loss,
+        unit=unit,
+        providers=call.wiring["providers"],
+        clock=call.wiring["clock"],
+    )
 
 
 async def publish_title(call: Call[None]) -> TitleView:
@@ -135,7 +154,23 @@ async def list_studio(call: Call[None]) -> Studio:
         titles, place = await actions.studio(
             call.query("seller"), by=call.principal, after=after, limit=limit, titles=unit.catalogue
         )
-        ids = [title.id for title in titles]
+    return await _studio(call, titles, place)
+
+
+async def list_all_titles(call: Call[None]) -> Studio:
+    """Titles of all sellers in any state, each with its newest job and an upload that waits."""
+    after, limit = decode_cursor(call.query("cursor")), page_size(call.query("limit"))
+    state = one_of("state", call.query("state"), Listing)
+    async with call.wiring["begin"]() as unit:
+        titles, place = await actions.everybodys(
+            call.query("q"), state, by=call.principal, after=after, limit=limit, titles=unit.catalogue
+        )
+    return await _studio(call, titles, place)
+
+
+async def _studio(call: Call[None], titles: list[Title], place: Cursor | None) -> Studio:
+    ids = [title.id for title in titles]
+    async with call.wiring["begin"]() as unit:
         waiting = await unit.catalogue.waiting_uploads(ids)
         newest, pieces = await jobs.latest(ids, jobs=unit.jobs)
     views = await jobs.show(newest, pieces, leases=call.wiring["leases"])
@@ -224,5 +259,18 @@ ROUTES: list[Route] = [
         returns=Studio,
         query={"seller": "id or handle; without it all that you work for", **PAGING},
         problems=(404, 422),
+    ),
+    Route(
+        method="GET",
+        path="/v1/admin/titles",
+        handler=list_all_titles,
+        limit=READ,
+        returns=Studio,
+        query={
+            "q": "words to search for",
+            "state": "draft, processing, ready, published, archived or taken-down",
+            **PAGING,
+        },
+        problems=(403, 422),
     ),
 ]

@@ -66,6 +66,20 @@ where t.seller = any($1::text[]) and ($2::timestamptz is null or (t.created_at, 
 order by t.created_at desc, t.id desc limit $4
 """
 )
+_OFFICE = """
+where ($4::text is null or t.state = $4) and (t.created_at, t.id) < ($1, $2)
+order by t.created_at desc, t.id desc limit $3
+"""
+#: Each begins with the index that finds the fewest; words come first, as in SEARCH.
+EVERYBODYS = SELECT + _OFFICE
+IN_STATE = SELECT + _OFFICE.replace("where ", "where t.state = $4 and ", 1)
+TAKEN_DOWN = SELECT + _OFFICE.replace("where ", "where t.taken_down_at is not null and ", 1)
+EVERYBODYS_FOUND = (
+    FOUND
+    + COLUMNS
+    + "from t join seller s on s.id = t.seller"
+    + _OFFICE.replace("where ", "where (t.taken_down_at is not null or not $8) and ", 1)
+)
 WAITING_UPLOADS = """
 select distinct on (title) title, id, offset_bytes, size_bytes from upload
 where title = any($1::text[]) and state = 'open' order by title, created_at desc
@@ -149,6 +163,20 @@ class TitleStore:
             rows = await self._connection.fetch(SEARCH, *page, whole, head, f"{last}:*" if last else "")
         else:
             rows = await self._connection.fetch(TOP, *page)
+        return [Title(**row) for row in rows]
+
+    async def everybodys(self, query: tuple[str, str, str], *, state: str, before: Cursor, limit: int) -> list[Title]:
+        """Titles of all sellers, newest first: all, those in a state or `taken-down`, of these or all what is found."""
+        whole, head, last = query
+        taken_down = state == "taken-down"
+        page = (before.at, before.id, limit, None if taken_down else state or None)
+        if whole:
+            rows = await self._connection.fetch(
+                EVERYBODYS_FOUND, *page, whole, head, f"{last}:*" if last else "", taken_down
+            )
+        else:
+            query_of = TAKEN_DOWN if taken_down else IN_STATE if state else EVERYBODYS
+            rows = await self._connection.fetch(query_of, *page)
         return [Title(**row) for row in rows]
 
     async def waiting_uploads(self, titles: Sequence[str]) -> dict[str, WaitingUpload]:

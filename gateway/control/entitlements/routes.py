@@ -1,4 +1,4 @@
-"""Routes of rights: whom a seller lets in."""
+"""Routes of rights: whom a seller lets in, and whom it serves no more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from gateway.control.entitlements import actions
 from gateway.control.entitlements.model import Viewers
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
+from gateway.control.sellers import actions as sellers
 
 
 async def list_viewers(call: Call[None]) -> Viewers:
@@ -19,30 +20,64 @@ async def list_viewers(call: Call[None]) -> Viewers:
 
 async def put_viewer(call: Call[None]) -> None:
     """Let an account watch a title."""
-    async with call.wiring["begin"]() as unit:
-        await actions.grant(
-            call.path("title"),
-            call.path("username"),
-            by=call.principal,
-            titles=unit.catalogue,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-        )
+    unit = await call.unit()
+    await actions.grant(
+        call.path("title"),
+        call.path("username"),
+        by=call.principal,
+        titles=unit.catalogue,
+        entitlements=unit.entitlements,
+        people=unit.accounts,
+        outbox=unit.outbox,
+    )
 
 
 async def delete_viewer(call: Call[None]) -> None:
     """Take that right away; what plays by it ends."""
+    unit = await call.unit()
+    await actions.revoke(
+        call.path("title"),
+        call.path("username"),
+        by=call.principal,
+        titles=unit.catalogue,
+        entitlements=unit.entitlements,
+        people=unit.accounts,
+        outbox=unit.outbox,
+        clock=call.wiring["clock"],
+    )
+
+
+async def list_blocked(call: Call[None]) -> Viewers:
+    """Whom a seller serves no more."""
     async with call.wiring["begin"]() as unit:
-        await actions.revoke(
-            call.path("title"),
+        seller = await sellers.read(call.path("handle"), sellers=unit.sellers)
+        return Viewers(await actions.list_blocked(seller, by=call.principal, entitlements=unit.entitlements))
+
+
+async def block_viewer(call: Call[None]) -> None:
+    """Serve an account no more: it buys and watches nothing of this seller."""
+    async with call.wiring["begin"]() as unit:
+        await actions.block(
+            await sellers.read(call.path("handle"), sellers=unit.sellers),
             call.path("username"),
             by=call.principal,
-            titles=unit.catalogue,
             entitlements=unit.entitlements,
             people=unit.accounts,
             outbox=unit.outbox,
             clock=call.wiring["clock"],
+        )
+
+
+async def unblock_viewer(call: Call[None]) -> None:
+    """Serve an account again."""
+    async with call.wiring["begin"]() as unit:
+        await actions.unblock(
+            await sellers.read(call.path("handle"), sellers=unit.sellers),
+            call.path("username"),
+            by=call.principal,
+            entitlements=unit.entitlements,
+            people=unit.accounts,
+            outbox=unit.outbox,
         )
 
 
@@ -55,6 +90,34 @@ ROUTES: list[Route] = [
         returns=Viewers,
         problems=(403,),
     ),
-    Route(method="PUT", path="/v1/titles/{title}/viewers/{username}", handler=put_viewer, limit=WRITE),
-    Route(method="DELETE", path="/v1/titles/{title}/viewers/{username}", handler=delete_viewer, limit=WRITE),
+    Route(
+        method="PUT",
+        path="/v1/titles/{title}/viewers/{username}",
+        handler=put_viewer,
+        limit=WRITE,
+        idempotent=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/titles/{title}/viewers/{username}",
+        handler=delete_viewer,
+        limit=WRITE,
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path="/v1/sellers/{handle}/blocked",
+        handler=list_blocked,
+        limit=READ,
+        returns=Viewers,
+        problems=(403,),
+    ),
+    Route(
+        method="PUT",
+        path="/v1/sellers/{handle}/blocked/{username}",
+        handler=block_viewer,
+        limit=WRITE,
+        problems=(409,),
+    ),
+    Route(method="DELETE", path="/v1/sellers/{handle}/blocked/{username}", handler=unblock_viewer, limit=WRITE),
 ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.control.auth import Principal
-from gateway.control.catalogue.model import Title, card
+from gateway.control.catalogue.model import Title, Titles, card
+from gateway.control.db import Begin
 from gateway.control.entitlements import actions as entitlements_actions
-from gateway.control.entitlements.model import Entitlements
+from gateway.control.entitlements.model import Admission, Entitlements
 from gateway.control.jobs.model import Jobs
 from gateway.control.jobs.progress import view
 from gateway.control.outbox import Outbox
@@ -45,6 +47,21 @@ from shared.storage import names
 FRESH_S = 5.0
 #: Why a session is over that its own viewer stopped.
 STOPPED = "stopped"
+#: Rights that one transaction ends, of each sort.
+AT_ONCE = 100
+
+
+class Stores(Protocol):
+    """One transaction."""
+
+    @property
+    def screenings(self) -> Screenings: ...
+    @property
+    def entitlements(self) -> Entitlements: ...
+    @property
+    def catalogue(self) -> Titles: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
 
 class Signer:
@@ -72,12 +89,30 @@ class Signer:
         return tokens.mint(claims, self._key or keys.signing_key(current))
 
 
-async def allow(title: Title, viewer: Principal | None, *, entitlements: Entitlements, clock: Clock) -> datetime | None:
-    """When the right to watch ends (None: nothing ends it). Raises what stands in the way."""
-    decision, end = await entitlements_actions.may_watch(title, viewer, entitlements=entitlements, now=clock.now())
-    if not decision.allow:
-        raise refusal(decision, viewer, title)
-    return end
+def allow(admission: Admission, viewer: Principal | None, title: Title) -> None:
+    """Raises what stands in the way of watching."""
+    if not admission.decision.allow:
+        raise refusal(admission.decision, viewer, title)
+
+
+async def begin(
+    admission: Admission,
+    title: Title,
+    viewer: Principal,
+    *,
+    sid: str,
+    link_at: datetime,
+    entitlements: Entitlements,
+    redis: Redis,
+) -> str:
+    """The session a link is for: `sid`, but of one view the same as before, unless that was ended."""
+    right = admission.right
+    if right is None:
+        return sid
+    fresh = right.sid is not None and await is_over(viewer.sub, right.sid, redis=redis)
+    return await entitlements_actions.begin(
+        right, title, sid=sid, fresh=fresh, link_at=link_at, entitlements=entitlements
+    )
 
 
 async def session_of(viewer: Principal | None, *, redis: Redis) -> str:
@@ -90,13 +125,19 @@ async def session_of(viewer: Principal | None, *, redis: Redis) -> str:
     try:
         held = await seats.live(redis, viewer.sub)
         sid = next((seat.sid for seat in held if seat.device == viewer.device), None)
-        # A session that was ended is refused for good, though its lease may still run.
-        over = sid is not None and (
-            await redis.hexists(seats.keys(viewer.sub)[2], sid) or await redis.hexists(REVOKED, f"sid:{sid}")
-        )
     except (RedisError, OSError):
         return new_session_id()
-    return new_session_id() if sid is None or over else sid
+    # A session that was ended is refused for good, though its lease may still run.
+    return new_session_id() if sid is None or await is_over(viewer.sub, sid, redis=redis) else sid
+
+
+async def is_over(sub: str, sid: str, *, redis: Redis) -> bool:
+    """Whether a session was ended before its time. fails="open": without Redis it was not, and the edge says so."""
+    try:
+        gone = seats.keys(sub)[2]
+        return bool(await redis.hexists(gone, sid) or await redis.hexists(REVOKED, f"sid:{sid}"))
+    except (RedisError, OSError):
+        return False
 
 
 def link(
@@ -232,6 +273,28 @@ async def end(screening: Screening, *, reason: str, outbox: Outbox) -> None:
     await outbox.push(Push(kind="sid", key=screening.sid, iat=iat, reason=reason))
     data = {"sid": screening.sid, "sub": screening.sub, "title": screening.title}
     await outbox.emit("playback.ended", screening.sid, **data, reason=reason)
+
+
+async def end_rights(*, begin: Begin[Stores], clock: Clock) -> bool:
+    """End what plays by a right whose time is over, unless another right carries it. Whether there may be more.
+
+    A link is over with its right as that stood when it was given, so what is left is what was begun earlier than that
+    link thought: by another link, or by an edge that told late. Each right is told once, however many workers ask.
+    """
+    now = clock.now()
+    async with begin() as unit:
+        rights, outbox = unit.entitlements, unit.outbox
+        ended = await entitlements_actions.end_over(now=now, limit=AT_ONCE, entitlements=rights, outbox=outbox)
+        for right in ended:
+            viewer = await rights.principal(right.principal)
+            for screening in await unit.screenings.running(right.principal, right.scope, now):
+                title = await unit.catalogue.by_id(screening.title)
+                if viewer is None or title is None:
+                    continue
+                admission = await entitlements_actions.may_watch(title, viewer, entitlements=rights, now=now)
+                if not admission.decision.allow:
+                    await end(screening, reason=entitlements_actions.ENDED, outbox=outbox)
+    return len(ended) >= AT_ONCE
 
 
 async def keep_shared(sid: str, *, screenings: Screenings, outbox: Outbox) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ WORDS = {
     "not-ready": "This title is still being prepared.",
     "outside-window": "This title cannot be watched now.",
     "blocked": "The seller does not offer this title to your account.",
+    "right-ended": "Your right to watch this title is over.",
     "no-right": "This account has no right to watch this title.",
 }
 
@@ -109,6 +110,7 @@ class Screenings(Protocol):
 
     async def put(self, screening: Screening, *, at: datetime) -> None: ...
     async def by_sid(self, sid: str) -> Screening | None: ...
+    async def running(self, principal: str, scope: str, now: datetime) -> list[Screening]: ...
     async def of_viewer(self, principal: str, sids: Sequence[str]) -> list[Screening]: ...
 
 
@@ -149,6 +151,11 @@ def refusal(decision: Decision, viewer: Principal | None, title: Title) -> Usher
 def best_ceiling(ceilings: Sequence[str]) -> str:
     """The playlist that lists all renditions: that of the greatest height, or `audio`."""
     return max(ceilings, key=lambda name: int(name) if name.isdigit() else 0)
+
+
+def start_end(issued: float, settings: ControlSettings) -> datetime:
+    """Until when a link that is given at `issued` must have been started."""
+    return datetime.fromtimestamp(int(issued) + settings.play_start_window_s, UTC)
 
 
 def claims_of(

@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from starlette.responses import Response
 
 from gateway.control.accounts import actions as accounts
-from gateway.control.accounts.model import DEVICE_COOKIE, browser, session_cookies
+from gateway.control.accounts.model import DEVICE_COOKIE, Browser, browser, session_cookies
+from gateway.control.auth import Principal
 from gateway.control.catalogue import actions as catalogue
+from gateway.control.catalogue.model import Title
+from gateway.control.entitlements import actions as entitlements
+from gateway.control.entitlements.model import Admission
 from gateway.control.limits import POLL, READ, WRITE, Limit
 from gateway.control.route import Call, Route
 from gateway.control.screenings import actions
-from gateway.control.screenings.model import Making, Play, PlayOrder, Screens, claims_of
+from gateway.control.screenings.model import Making, Play, PlayOrder, Screens, claims_of, start_end
 from gateway.control.watching import actions as watching
 from shared import keys
 from shared.ids import new_secret
+from shared.tokens import Claims
+
+if TYPE_CHECKING:  # the wiring imports the stores of features whose routes import this module
+    from gateway.control.wiring import Unit
 
 PLAY = Limit(60)
 
 
 async def play(call: Call[PlayOrder]) -> Response:
     """A link to play a title by; whoever is not logged in becomes a guest where the title is free."""
-    wiring, request = call.wiring, call.request
-    clock, now = wiring["clock"], wiring["clock"].epoch()
+    wiring, asked = call.wiring, call.wiring["clock"].epoch()
     sid = await actions.session_of(call.caller, redis=wiring["redis"])
     async with wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
         # From here on nothing of this is ended until the link is made: what is looked at now still holds then.
         ended = await unit.outbox.ended(title=title.id, **({"sub": call.caller.sub} if call.caller else {}))
         title = await catalogue.find(title.id, by=call.caller, titles=unit.catalogue)
-        right_end = await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=clock)
+        now = wiring["clock"].now()
+        admission = await entitlements.may_watch(title, call.caller, entitlements=unit.entitlements, now=now)
+        actions.allow(admission, call.caller, title)
         viewer, opened = await accounts.ensure_guest(
-            call.caller,
-            browser=browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place),
-            accounts=unit.accounts,
-            sessions=wiring["sessions"],
+            call.caller, browser=_browser(call), accounts=unit.accounts, sessions=wiring["sessions"]
         )
         # A second later than what was ended in this one, so that a right given back at once is worth something.
-        claims = claims_of(
-            title,
-            viewer,
-            sid=sid,
-            jti=new_secret(12),
-            now=max(now, ended + 1),
-            right_end=right_end,
-            settings=wiring["settings"],
-        )
+        minted = max(asked, ended + 1)
+        claims = await _claims(call, unit, title, viewer=viewer, admission=admission, sid=sid, minted=minted)
         start_s = await watching.begin_at(call.caller, title, watching=unit.watching)
-        device = call.body.device
         await actions.note(
-            claims, viewer, title, device=device, screenings=unit.screenings, outbox=unit.outbox, clock=clock
+            claims,
+            viewer,
+            title,
+            device=call.body.device,
+            screenings=unit.screenings,
+            outbox=unit.outbox,
+            clock=wiring["clock"],
         )
-    cmcd = await wiring["flags"].flag("qoe.enabled", viewer.sub)
     answer = actions.link(
         title,
         claims,
         start_s=start_s,
-        cmcd=cmcd,
+        cmcd=await wiring["flags"].flag("qoe.enabled", viewer.sub),
         signer=wiring["signer"],
         cdn=wiring["cdn"],
         settings=wiring["settings"],
@@ -64,18 +69,51 @@ async def play(call: Call[PlayOrder]) -> Response:
     response = Response(
         msgspec.json.encode(answer), headers={"Cache-Control": "no-store"}, media_type="application/json"
     )
-    for cookie in (
-        session_cookies(opened, secure=wiring["settings"].public_origin.startswith("https:")) if opened else ()
-    ):
+    secure = wiring["settings"].public_origin.startswith("https:")
+    for cookie in session_cookies(opened, secure=secure) if opened else ():
         response.headers.append("Set-Cookie", cookie)
     return response
+
+
+async def _claims(
+    call: Call[PlayOrder],
+    unit: Unit,
+    title: Title,
+    *,
+    viewer: Principal,
+    admission: Admission,
+    sid: str,
+    minted: float,
+) -> Claims:
+    """What the token says; a right that runs from the first play is told when that is at the latest."""
+    settings = call.wiring["settings"]
+    sid = await actions.begin(
+        admission,
+        title,
+        viewer,
+        sid=sid,
+        link_at=start_end(minted, settings),
+        entitlements=unit.entitlements,
+        redis=call.wiring["redis"],
+    )
+    return claims_of(
+        title, viewer, sid=sid, jti=new_secret(12), now=minted, right_end=admission.until, settings=settings
+    )
+
+
+def _browser(call: Call[PlayOrder]) -> Browser:
+    request = call.request
+    return browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place)
 
 
 async def read_making(call: Call[None]) -> Making:
     """How much of a title can be watched already, for whoever may watch it."""
     async with call.wiring["begin"]() as unit:
         title = await catalogue.find(call.path("title"), by=call.caller, titles=unit.catalogue)
-        await actions.allow(title, call.caller, entitlements=unit.entitlements, clock=call.wiring["clock"])
+    standings, now = call.wiring["standings"], call.wiring["clock"].now()
+    admission = await entitlements.may_see(title, call.caller, standings=standings, now=now)
+    actions.allow(admission, call.caller, title)
+    async with call.wiring["begin"]() as unit:
         return await actions.making(title, jobs=unit.jobs)
 
 

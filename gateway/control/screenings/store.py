@@ -20,6 +20,13 @@ where screening.principal = excluded.principal
 """
 BY_SID = COLUMNS + "where s.sid = $1"
 OF_VIEWER = COLUMNS + "where s.principal = $1 and s.sid = any($2::text[])"
+#: A scope is a title, or what titles lie in.
+RUNNING = (
+    COLUMNS
+    + """
+join title_scopes t on t.id = s.title where s.principal = $1 and s.ends_at > $3 and $2 = any (t.scopes)
+"""
+)
 SWEEP = "delete from screening where ends_at <= $1"
 
 
@@ -45,6 +52,10 @@ class ScreeningStore:
         """The session of this id, if it is not over for long."""
         row = await self._connection.fetchrow(BY_SID, sid)
         return Screening(**row) if row else None
+
+    async def running(self, principal: str, scope: str, now: datetime) -> list[Screening]:
+        """Sessions of a viewer within a scope whose links are not over."""
+        return [Screening(**row) for row in await self._connection.fetch(RUNNING, principal, scope, now)]
 
     async def of_viewer(self, principal: str, sids: Sequence[str]) -> list[Screening]:
         """Those of these sessions that are a viewer's."""

@@ -19,6 +19,7 @@ async def found(
         raise Conflict("This handle is taken.", code="handle-taken")
     await accounts.assign(by.id, OWNER, scope_of(seller.id))
     await outbox.emit("seller.created", seller.id, seller=seller.id, principal=by.id)
+    await outbox.audit(by.id, "seller.create", seller.id, after={"handle": seller.handle}, place=by.place)
     return seller
 
 
@@ -59,9 +60,8 @@ async def let_join(
         await accounts.unassign(principal, old, scope_of(seller.id))
     await accounts.assign(principal, role, scope_of(seller.id))
     await _keep_an_owner(seller, accounts)
-    await outbox.audit(
-        by.id, "seller.member", seller.id, before=_said(principal, before), after=_said(principal, [role])
-    )
+    was, now = _said(principal, before), _said(principal, [role])
+    await outbox.audit(by.id, "seller.member", seller.id, before=was, after=now, place=by.place)
 
 
 async def let_go(
@@ -79,7 +79,8 @@ async def let_go(
     for old in before:
         await accounts.unassign(principal, old, scope_of(seller.id))
     await _keep_an_owner(seller, accounts)
-    await outbox.audit(by.id, "seller.member", seller.id, before=_said(principal, before), after=_said(principal, []))
+    was, now = _said(principal, before), _said(principal, [])
+    await outbox.audit(by.id, "seller.member", seller.id, before=was, after=now, place=by.place)
 
 
 async def _keep_an_owner(seller: Seller, accounts: AccountRows) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gateway.control.auth import OWNER
 from gateway.control.db import Connection
 from gateway.control.sellers.model import Member, Membership, Seller
@@ -13,6 +15,7 @@ on conflict (handle_folded) do nothing returning true
 BY_HANDLE = """
 select id, name, handle from seller where handle_folded = lower($1)
 """
+HANDLES = "select id, handle from seller where id = any($1::text[])"
 MEMBERSHIPS = """
 select s.id, s.name, s.handle, a.role from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
 where a.principal = $1 and a.scope like 'partner:%' order by s.name, s.id
@@ -55,6 +58,10 @@ class SellerStore:
         """The seller with this handle, in any case of letters."""
         row = await self._connection.fetchrow(BY_HANDLE, handle)
         return Seller(row["id"], row["name"], row["handle"]) if row else None
+
+    async def handles(self, ids: Collection[str]) -> dict[str, str]:
+        """The handles of sellers, by id."""
+        return {row["id"]: row["handle"] for row in await self._connection.fetch(HANDLES, list(ids))}
 
     async def lock(self, seller: str) -> None:
         """Nobody else changes its members until the transaction ends."""

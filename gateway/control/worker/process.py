@@ -9,14 +9,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from gateway.control.accounts import actions as accounts
+from gateway.control.checkout import actions as checkout
 from gateway.control.flags import actions as flags
 from gateway.control.idempotency import actions as idempotency
 from gateway.control.jobs import actions as jobs
 from gateway.control.ledger import actions as ledger
+from gateway.control.mail import actions as mail
 from gateway.control.outbox import EVENT, PUSH, TASK
+from gateway.control.payments import actions as payments
+from gateway.control.payments.providers.sandbox import Sandbox
+from gateway.control.sandbox import actions as sandbox
+from gateway.control.sandbox.model import NAME as SANDBOX
+from gateway.control.sandbox.model import Notice
 from gateway.control.uploads import actions as uploads
+from gateway.control.webhooks import actions as webhooks
 from gateway.control.wiring import Wiring
-from gateway.control.worker import relay, streams
+from gateway.control.worker import money, relay, streams, telling
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
 from gateway.control.worker.loops import forever
@@ -24,11 +32,27 @@ from gateway.control.worker.turns import REAP, SWEEP, turn
 from shared import seats
 from shared.events import EDGE_STREAM, FARM_STREAM
 from shared.jobs import QUEUES
-from shared.metrics import FARM_RUNNING_S, FARM_WAITING, FARM_WAITING_S, FARM_WORKERS, JOBS, OUTBOX_WAITING
+from shared.metrics import (
+    FARM_RUNNING_S,
+    FARM_WAITING,
+    FARM_WAITING_S,
+    FARM_WORKERS,
+    JOBS,
+    MAIL_WAITING,
+    OUTBOX_WAITING,
+    PROVIDER_EVENTS_WAITING,
+    WEBHOOKS_WAITING,
+)
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 #: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
+#: Earnings become available by days, a payment that nobody hears of by minutes, a refund at once.
+SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
+#: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
+RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
+#: A payer who comes back from paying waits for these two.
+PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
 
 async def run(wiring: Wiring) -> None:
@@ -42,6 +66,7 @@ async def run(wiring: Wiring) -> None:
         TASK: dispatch.deliver,
         PUSH: partial(relay.deliver_pushes, redis=redis),
     }
+    takers: dict[str, relay.TakeIn] = {EVENT: partial(telling.take_in, clock=clock)}
     wakes = {topic: asyncio.Event() for topic in deliveries}
     farm = streams.Reader(events, FARM_STREAM, partial(streams.take_farm, begin=begin, clock=clock), consumer=consumer)
     edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events, begin=begin), consumer=consumer)
@@ -50,7 +75,7 @@ async def run(wiring: Wiring) -> None:
     keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
     async with asyncio.TaskGroup() as group:
         for topic, deliver in deliveries.items():
-            step = partial(relay.relay, topic, deliver, begin=begin)
+            step = partial(relay.relay, topic, deliver, begin=begin, take_in=takers.get(topic))
             group.create_task(forever(f"relay {topic}", step, every_s=relay.POLL_S, wake=wakes[topic]))
         listen = partial(relay.listen, settings.database_url, list(wakes.values()))
         group.create_task(forever("listen", listen, every_s=0))
@@ -59,13 +84,24 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
         group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
+        handle = partial(handle_provider_event, wiring)
+        group.create_task(forever("handle provider events", handle, every_s=PROVIDER_EVENTS_S))
+        group.create_task(telling.tell(wiring))
+        group.create_task(forever("sandbox", partial(run_sandbox, wiring), every_s=SANDBOX_S))
         for name, work, every_s in (
             ("reap", reap, settings.reaper_s),
             ("sweep", sweep, SWEEP_S),
             ("copy flags", copy_flags, FLAGS_S),
             ("gauges", set_gauges, GAUGES_S),
             ("expire holds", expire_holds, HOLDS_S),
+            ("settle earnings", settle_earnings, SETTLE_S),
+            ("look after payments", look_after_payments, PAYMENTS_S),
+            ("ask for refunds", ask_for_refunds, REFUNDS_S),
             ("snapshots", take_snapshots, SNAPSHOT_S),
+            ("end rights", money.end_rights, RIGHTS_S),
+            ("pay out", money.pay_out, PAYOUTS_S),
+            ("reconcile", money.reconcile, RECONCILE_S),
+            ("gauges of money", money.set_gauges, GAUGES_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
 
@@ -114,7 +150,31 @@ async def sweep(wiring: Wiring) -> None:
             await unit.jobs.sweep()
             await unit.screenings.sweep(clock.now())
             await idempotency.sweep(requests=unit.idempotency, clock=clock)
+            await payments.sweep(providers=unit.providers, clock=clock)
+            await sandbox.sweep(sandbox=unit.sandbox, clock=clock)
+            await webhooks.sweep(webhooks=unit.webhooks, clock=clock)
+            await mail.sweep(mail=unit.mail, clock=clock)
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
+
+
+async def run_sandbox(wiring: Wiring) -> bool:
+    """Let time pass at the sandbox and send its webhooks to ourselves, through the door that all providers use."""
+    provider = wiring["providers"].by_name.get(SANDBOX)
+    if not isinstance(provider, Sandbox):
+        return False
+    begin, clock = wiring["begin"], wiring["clock"]
+
+    async def send(notice: Notice) -> None:
+        await payments.receive(provider, *provider.webhook(notice), begin=begin, clock=clock)
+
+    more = await sandbox.mature(begin=begin, clock=clock)
+    return await sandbox.deliver(send, begin=begin, clock=clock) or more
+
+
+async def handle_provider_event(wiring: Wiring) -> bool:
+    """Handle the event of a payment provider that waits longest; whether there was one."""
+    settle = [checkout.booking(wiring["shop"])]
+    return await payments.handle(wiring["providers"], begin=wiring["begin"], clock=wiring["clock"], settle=settle)
 
 
 async def copy_flags(wiring: Wiring) -> None:
@@ -127,6 +187,21 @@ async def expire_holds(wiring: Wiring) -> None:
     await ledger.expire(begin=wiring["begin"], now=wiring["clock"].now())
 
 
+async def settle_earnings(wiring: Wiring) -> None:
+    """Make earnings available whose days have passed; the same from two workers is one."""
+    await checkout.settle(shop=wiring["shop"])
+
+
+async def look_after_payments(wiring: Wiring) -> None:
+    """Ask providers about payments that should have ended; the same from two workers is one."""
+    await checkout.look_after(shop=wiring["shop"])
+
+
+async def ask_for_refunds(wiring: Wiring) -> None:
+    """Ask providers to give back what is to be given back; the same from two workers is one."""
+    await checkout.ask_refunds(shop=wiring["shop"])
+
+
 async def take_snapshots(wiring: Wiring) -> None:
     """Keep the balances that are added up when they are asked for; the same from two workers is one."""
     await ledger.snapshot(begin=wiring["begin"])
@@ -136,6 +211,9 @@ async def set_gauges(wiring: Wiring) -> None:
     """Count what waits and what is under way."""
     async with wiring["begin"]() as unit:
         OUTBOX_WAITING.set(await unit.outbox.waiting())
+        PROVIDER_EVENTS_WAITING.set(await payments.waiting(providers=unit.providers))
+        WEBHOOKS_WAITING.set(await webhooks.waiting(webhooks=unit.webhooks))
+        MAIL_WAITING.set(await mail.waiting(mail=unit.mail))
         counts = await unit.jobs.count_by_state()
     for state in ("queued", "encoding", "finalising"):
         JOBS.labels(state).set(counts.get(state, 0))

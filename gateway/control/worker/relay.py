@@ -11,11 +11,13 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.control.db import Begin
+from gateway.control.entitlements.standings import EPOCH_S, moved
 from gateway.control.outbox import PUSH, Row
 from gateway.control.wiring import Unit
 from gateway.control.worker.turns import RELAY, alone
 from shared import seats
-from shared.events import EVENTS, STREAM_LENGTH, Push
+from shared.events import EVENTS, STREAM_LENGTH, Envelope, Push
+from shared.ids import new_secret
 from shared.metrics import OUTBOX_RELAYED
 
 BATCH = 100
@@ -25,9 +27,11 @@ KEPT = "edge:revoked:kept"
 
 #: Hands rows over; how many of them, from the first on, are safe.
 Deliver = Callable[[Sequence[Row]], Awaitable[int]]
+#: Writes down what follows from events, in the transaction that marks them; called again with the same ones.
+TakeIn = Callable[[Sequence[Envelope], Unit], Awaitable[None]]
 
 
-async def relay(topic: str, deliver: Deliver, *, begin: Begin[Unit]) -> bool:
+async def relay(topic: str, deliver: Deliver, *, begin: Begin[Unit], take_in: TakeIn | None = None) -> bool:
     """Relay the next rows of a topic; whether there may be more.
 
     One worker at a time, so that rows leave in order. Rows are marked after they left: a worker that dies between
@@ -39,6 +43,8 @@ async def relay(topic: str, deliver: Deliver, *, begin: Begin[Unit]) -> bool:
         rows = await unit.outbox.take(BATCH, topic=topic)
         if not rows:
             return False
+        if take_in is not None:
+            await take_in([row.envelope for row in rows], unit)
         safe = await deliver(rows)
         await unit.outbox.relayed([row.seq for row in rows[:safe]])
     OUTBOX_RELAYED.labels(topic).inc(safe)
@@ -46,9 +52,11 @@ async def relay(topic: str, deliver: Deliver, *, begin: Begin[Unit]) -> bool:
 
 
 async def deliver_events(rows: Sequence[Row], *, redis: Redis) -> int:
-    """Onto the stream of all events."""
+    """Onto the stream of all events; what is kept of rights that they change counts no more."""
     async with redis.pipeline(transaction=True) as pipe:
         for row in rows:
+            for epoch in moved(row.envelope):
+                pipe.set(epoch, new_secret(9), ex=EPOCH_S)
             pipe.xadd(EVENTS, {"e": msgspec.json.encode(row.envelope)}, maxlen=STREAM_LENGTH, approximate=True)
         await pipe.execute()
     return len(rows)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from gateway.control.db import Begin
+from gateway.control.entitlements import actions as entitlements
 from gateway.control.jobs import actions as jobs
 from gateway.control.screenings import actions as screenings
 from gateway.control.watching import actions as watching
@@ -153,7 +154,9 @@ async def take_edge(id: str, data: bytes, *, redis: Redis, begin: Begin[Unit]) -
     told = envelope.data
     if envelope.type == "playback.first_media":
         async with begin() as unit:
-            await watching.began(told.get("sub", ""), told.get("title", ""), envelope.at, watching=unit.watching)
+            sub, title, at = told.get("sub", ""), told.get("title", ""), envelope.at
+            await watching.began(sub, title, at, watching=unit.watching)
+            await entitlements.first_play(sub, title, at, entitlements=unit.entitlements, outbox=unit.outbox)
     elif envelope.type == "playback.sharing":
         async with begin() as unit:
             if await unit.jobs.first_time(f"edge:{envelope.id}"):

@@ -11,7 +11,7 @@ import asyncpg
 from gateway.control.db import Connection
 
 #: First key of the locks: what is done.
-RELAY, REAP, SWEEP = 7301, 7302, 7303
+RELAY, REAP, SWEEP, PAY, RECONCILE = 7301, 7302, 7303, 7304, 7305
 TAKE = "select pg_try_advisory_xact_lock($1, $2)"
 HOLD = "select pg_try_advisory_lock($1, 0)"
 LEAVE = "select pg_advisory_unlock($1, 0)"

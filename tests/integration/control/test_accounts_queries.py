@@ -30,6 +30,17 @@ insert into upload (id, title, principal, filename, size_bytes, expires_at)
     select 'upl_' || n, 'ttl_' || n, 'usr_' || n, 'a', 1, now() from generate_series(1, 5000) n;
 insert into entitlement (id, principal, scope, kind, source)
     select 'ent_' || n, 'usr_' || n, 'ttl_' || n, 'grant', n from generate_series(1, 5000) n;
+insert into referral (principal, code, created_at) select 'usr_' || n, n, now() from generate_series(1, 5000) n;
+insert into coupon (id, seller, code, code_folded, kind, bp, created_at)
+    select 'cpn_' || n, 'slr_' || n, n, n, 'percent', 100, now() from generate_series(1, 5000) n;
+insert into coupon_use select 'pur_' || n, 'cpn_' || n, 'usr_' || n, now() from generate_series(1, 5000) n;
+insert into txn (key, hash, kind) select n, '', 'x' from generate_series(1, 5000) n;
+insert into gift_card (id, code_hash, hint, amount, currency, bought_by, bought_txn, created_at)
+    select 'gft_' || n, n::text::bytea, n, 1, 'USD', 'usr_' || n, (select min(id) from txn), now()
+    from generate_series(1, 5000) n;
+insert into blocked_viewer select 'slr_' || n, 'usr_' || n, now() from generate_series(1, 5000) n;
+insert into mail (id, key, kind, principal, data, state, created_at, done_at)
+    select 'mail_' || n, n, 'receipt', 'usr_' || n, '{}', 'sent', now(), now() from generate_series(1, 5000) n;
 insert into audit (actor, action, object) select 'usr_' || n, 'x', 'y' from generate_series(1, 5000) n;
 insert into watched_day select 'usr_' || n, 'ttl_' || n, '2026-01-01', 1 from generate_series(1, 5000) n;
 insert into watched_segments (principal, title, version)

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from gateway.control.catalogue import actions as catalogue
+from gateway.control.idempotency.model import HEADER
 from shared import jobs as farm
+from shared.ids import new_id
 from shared.storage import names
 from tests.support.control import Control, code_of, make_admin, register
 from tests.support.titles import PLAYABLE, Desk, desk, ready_of, say
@@ -247,7 +249,8 @@ async def test_takedown_is_told_recorded_and_undone(control: Control, seller: De
     assert (await admin.delete(path)).status_code == 409
     assert (await control.http.get(f"/v1/titles/{title['id']}")).json()["takedown"] is None
     audit = await control.rows("select action, object, after from audit where object = $1 order by seq", title["id"])
-    assert [row["action"] for row in audit] == ["title:takedown", "title:restore"]
+    said = [row["action"] for row in audit]
+    assert said == ["title:create", "title:publish", "title:takedown", "title:restore"]
 
 
 ROUTES = [
@@ -272,7 +275,10 @@ async def test_titles_of_others_do_not_exist_before_they_are_published(control: 
     await register(stranger, "eve")
     refs = (title["id"], title["short_id"], "ttl_" + "0" * 32, "zzzz", "%20", "x" * 99)
     for method, path, body in ROUTES:
-        answers = [await stranger.request(method, f"/v1/titles/{ref}{path}", json=body) for ref in refs]
+        answers = [
+            await stranger.request(method, f"/v1/titles/{ref}{path}", json=body, headers={HEADER: new_id("key")})
+            for ref in refs
+        ]
         assert [a.status_code for a in answers] == [404] * len(refs), (method, path)
         assert len({a.json()["detail"] for a in answers}) == 1
 
@@ -283,7 +289,8 @@ async def test_published_titles_of_others_are_seen_and_not_touched(control: Cont
     await register(stranger, "eve")
     assert (await stranger.get(f"/v1/titles/{title['id']}")).status_code == 200
     for method, path, body in ROUTES[1:6] + ROUTES[7:11]:
-        answer = await stranger.request(method, f"/v1/titles/{title['id']}{path}", json=body)
+        headers = {HEADER: new_id("key")}
+        answer = await stranger.request(method, f"/v1/titles/{title['id']}{path}", json=body, headers=headers)
         assert answer.status_code == 403, (method, path)
     listed = await stranger.get("/v1/studio/titles", params={"seller": "studio"})
     assert listed.status_code == 404

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.control import Control, make_admin, register
+from gateway.control.idempotency.model import HEADER, REPLAYED
+from tests.support.control import Control, code_of, make_admin, register
 from tests.support.titles import Desk, desk
 
 
@@ -29,6 +30,21 @@ async def test_viewer_is_listed_when_let_in_and_only_once(control: Control, sell
     granted = await control.events("entitlement.granted")
     assert len(granted) == 1 and granted[0]["data"]["scope"] == title["id"]
     await seller.ask("PUT", f"titles/{title['id']}/viewers/nobody", 404)
+
+
+async def test_letting_in_needs_a_key_and_the_same_request_again_lets_nobody_in_again(
+    control: Control, seller: Desk
+) -> None:
+    title = await seller.published(price_minor=100)
+    await register(control.browser(), "vera")
+    path = f"/v1/titles/{title['id']}/viewers/vera"
+    assert code_of(await seller.http.put(path)) == (422, "idempotency-key-missing")
+    headers = {HEADER: "once"}
+    assert (await seller.http.put(path, headers=headers)).status_code == 204
+    await seller.ask("DELETE", path.removeprefix("/v1/"), 204)
+    again = await seller.http.put(path, headers=headers)
+    assert (again.status_code, again.headers[REPLAYED]) == (204, "true")
+    assert (await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"] == []
 
 
 async def test_revoke_ends_what_plays_and_the_right_may_be_given_again(control: Control, seller: Desk) -> None:

@@ -215,15 +215,14 @@ async def test_link_minted_while_the_right_is_about_to_go_is_ended_with_it(
 ) -> None:
     viewer, title, sub = await right_of_vera(control, seller)
     looked, go = asyncio.Event(), asyncio.Event()
-    allow = screenings.allow
+    begin = screenings.begin
 
     async def slow(*args: Any, **ports: Any) -> Any:
-        end = await allow(*args, **ports)
         looked.set()
         await go.wait()
-        return end
+        return await begin(*args, **ports)
 
-    monkeypatch.setattr(screenings, "allow", slow)
+    monkeypatch.setattr(screenings, "begin", slow)
     asked = asyncio.create_task(viewer.post(f"/v1/titles/{title}/play", json={}))
     await looked.wait()
     taken = asyncio.create_task(seller.ask("DELETE", f"titles/{title}/viewers/vera", 204))

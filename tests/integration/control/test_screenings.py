@@ -115,7 +115,7 @@ async def test_play_when_it_costs_something_is_for_those_with_a_right(control: C
 
 async def test_play_when_a_guest_wants_what_costs_asks_for_a_login(control: Control) -> None:
     seller = await desk(control)
-    free, costly = await seller.published(), await seller.published(price_minor=1)
+    free, costly = await seller.published(), await seller.published(price_minor=100)
     guest = control.browser()
     await play(guest, free["id"])
     await play(guest, costly["id"], 401)

@@ -28,6 +28,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.control.app import ROUTES
+from gateway.control.idempotency.model import HEADER
 from gateway.control.outbox import OFFER
 from gateway.control.route import Route
 from gateway.web.pages import problem_rows
@@ -207,7 +208,15 @@ async def test_another_content_type_is_refused_by_every_route(admin: httpx2.Asyn
 # Ids of other people
 
 
-LIKELY_BODY = {"change_title": {"name": "Mine now"}, "take_down_title": {"reason": "x", "notice": "x"}, "play": {}}
+LIKELY_BODY = {
+    "change_title": {"name": "Mine now"},
+    "take_down_title": {"reason": "x", "notice": "x"},
+    "play": {},
+    "check_out": {"offer": "off_1", "version": 1},
+    "create_offer": {"kind": "own", "amount": 500},
+    "change_offer": {"version": 1, "amount": 1, "currency": "USD"},
+    "put_partners": {"items": []},
+}
 
 
 @pytest.mark.parametrize("route", OF_SOMETHING, ids=named)
@@ -225,9 +234,10 @@ async def test_what_belongs_to_others_is_answered_as_what_does_not_exist(
 
     answers = []
     for ids in (theirs, nobodys, dict.fromkeys(theirs, "../../etc/passwd")):
-        others = {"username": "stranger", "language": "en"}
+        others = {"username": "stranger", "language": "en", "offer": "off_1"}
         path = route.path.format(**others, **{name: quoted(id) for name, id in ids.items()})
         headers = BYTES | {"Upload-Offset": "0"} if "upload" in route.path else {}
+        headers = headers | {HEADER: new_id("key")}
         answers.append(await stranger.request(route.method, path, headers=headers, json=LIKELY_BODY.get(route.name)))
     first, second, third = answers
     assert first.status_code == second.status_code == third.status_code == 404

@@ -16,6 +16,8 @@ def test_bench_of_money_measures_and_ends_with_its_object(capfd: pytest.CaptureF
     assert done["bench"] == "bench-money"
     values = {row["case"]: row["value"] for row in done["rows"]}
     assert "audit of 10,000 postings" in values and "post(), p99" in values
+    assert "entitlement from Postgres among 10,000 purchases of 1,000 viewers, p95" in values
+    assert "checkout by wallet, one buyer after the other, p95" in values
     assert [case for case, value in values.items() if value is None] == [], said.err[-3000:]
 
 

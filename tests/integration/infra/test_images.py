@@ -64,7 +64,7 @@ def test_images_write_nowhere_in_their_read_only_tree(target: str, kind: type[Co
 def test_mail_outlives_the_container_that_writes_it(tools: Path) -> None:
     config = compose(tools, "config", "--no-interpolate", environ=PASSWORDS).stdout
     services = re.split(r"^  (?=\w+:$)", config, flags=re.MULTILINE)
-    assert [text.partition(":")[0] for text in services if "source: mail" in text] == ["control"]
+    assert [text.partition(":")[0] for text in services if "source: mail" in text] == ["worker"]
     assert "USHER_MAIL_DIR=/state/mail" in stages()["control"]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.money import bench, post
+from benchmarks import cases
+from benchmarks.money import bench, checkout, post, rights
 from benchmarks.money.post import OURS, THEIRS, Turn
+from benchmarks.report import Row
 from gateway.control.ledger.model import check
 
 
@@ -27,6 +29,33 @@ def test_every_sale_adds_up_and_is_another() -> None:
     sales = [check(post._sale(str(n), chance)) for n in range(100)]
     assert len({sale.key for sale in sales}) == 100 and len({sale.legs for sale in sales}) > 90
     assert {sale.legs[0].amount for sale in sales} == {-post.PRICE}
+
+
+def test_rights_and_checkout_are_held_against_their_bars() -> None:
+    kept, asked = [0.0005] * 94 + [0.002] * 6, [0.001] * 96 + [0.01] * 4
+    told = {row.case: (row.value, row.theirs, row.word) for row in rights._rows(kept, asked, viewers=1000)}
+    assert told["entitlement from the cache against Postgres, p95"] == (2, 1, "below the bar")
+    assert told["entitlement from Postgres among 10,000 purchases of 1,000 viewers, p95"] == (1, None, "held")
+    assert told["entitlement from the cache against Postgres, p50"] == (0.5, 1, "")
+    clicks = {row.case: (row.value, row.word) for row in checkout._rows([0.02] * 90 + [0.06] * 10, [0.3])}
+    assert clicks["checkout by wallet, one buyer after the other, p95"] == (60, "below the bar")
+    assert clicks["checkout by wallet, 4 buyers at once, p95"] == (300, "")
+
+
+async def test_case_that_breaks_leaves_a_void_row_and_its_words() -> None:
+    class Stage:
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def say(self, words: str) -> None:
+            self.said.append(words)
+
+    async def broken(stage: Stage) -> list[Row]:
+        raise RuntimeError("no disk")
+
+    stage = Stage()
+    (row,) = await cases.one("audit", broken, stage)
+    assert (row.case, row.word) == ("audit: broke", "void") and "no disk" in stage.said[0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import email.policy
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.control.accounts.adapters.bots import leading_zero_bits
-from gateway.control.accounts.adapters.mail import FolderMailer
 from gateway.control.accounts.adapters.passwords import AT_ONCE, WAITING, Argon2
-from gateway.control.accounts.model import Mail, Opened, browser, device_name, ending_cookie, fold, session_cookies
+from gateway.control.accounts.model import Opened, browser, device_name, ending_cookie, fold, session_cookies
 from gateway.control.accounts.sessions import Sessions
 from gateway.control.auth import Principal
 from shared.clock import ManualClock
@@ -102,15 +101,12 @@ def test_zero_bits_are_counted_from_the_front(digest: bytes, bits: int) -> None:
     assert leading_zero_bits(digest) == bits
 
 
-async def test_mail_is_one_private_file_whole(tmp_path: Path) -> None:
-    mailer = FolderMailer(tmp_path / "mail", ManualClock(), sender="no-reply@cinema.example")
-    text = "Hello Zoë,\n\nhttp://example.org/reset?token=" + "x" * 90 + "\n"
-    await mailer.send(Mail("zoë@example.org", "Grüße", text))
-    (path,) = (tmp_path / "mail").iterdir()
-    assert path.suffix == ".eml" and path.stat().st_mode & 0o777 == 0o600
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    assert message["To"] == "zoë@example.org" and message["Subject"] == "Grüße"
-    assert message.get_content() == text
+async def test_reset_token_is_the_same_each_time_and_another_for_each_mail_and_key(tmp_path: Path) -> None:
+    sessions = Sessions(FolderSecrets(tmp_path, {"USHER_SECRET_SESSION_HMAC": "k" * 32}), ManualClock(), 3600)
+    others = Sessions(FolderSecrets(tmp_path, {"USHER_SECRET_SESSION_HMAC": "x" * 32}), ManualClock(), 3600)
+    tokens = [one.reset_token(mail) for one in (sessions, others) for mail in ("mail_1", "mail_2")]
+    assert len(set(tokens)) == 4 and all(re.fullmatch(r"[\w-]{43}", token) for token in tokens)
+    assert sessions.reset_token("mail_1") == tokens[0]
 
 
 async def test_password_is_known_again_and_no_other_is() -> None:

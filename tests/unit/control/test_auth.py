@@ -21,9 +21,9 @@ OURS, THEIRS = Thing("slr_ours"), Thing("slr_theirs")
 #: role → what it may do to a thing of the seller (or platform) it is held for.
 TABLE = {
     "admin": "title:read title:write title:publish title:takedown seller:write account:assign flag:write anything:else",
-    "moderator": "title:read title:takedown job:read account:read",
-    "support": "title:read job:read account:read entitlement:read",
-    "auditor": "title:read job:read account:read entitlement:read audit:read flag:read",
+    "moderator": "title:read title:takedown job:read account:read account:disable",
+    "support": "title:read job:read account:read entitlement:read payment:read",
+    "auditor": "title:read job:read account:read entitlement:read payment:read audit:read flag:read",
     "owner": "seller:read seller:write title:read title:write title:publish job:read entitlement:grant",
     "editor": "seller:read title:read title:write title:upload title:publish job:read job:cancel",
     "uploader": "seller:read title:read title:upload job:read",

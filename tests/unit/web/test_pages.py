@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from gateway.control.limits import Taken
-from gateway.web.front import bare_portal
+from gateway.web.front import Me, bare_portal
 from gateway.web.pages import Pages, inward
-from gateway.web.static import StaticTree
+from gateway.web.static import FOLDER, StaticTree
 from gateway.web.templates import brief, clock, paragraphs, price, spoken
 from shared.errors import TooMany, Unavailable
+from shared.money import DECIMALS
 
 
 async def test_watch_leads_to_the_right_slug_when_it_is_missing_or_wrong(browse: Any) -> None:
@@ -57,11 +59,32 @@ async def test_error_page_tells_nothing_of_the_cause_when_it_was_not_expected(br
     assert "password" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/studio", "/studio/ttl_1", "/account", "/portal"])
+@pytest.mark.parametrize("path", ["/studio", "/studio/ttl_1", "/account", "/portal", "/wallet", "/purchases"])
 async def test_private_page_leads_to_log_in_when_nobody_is_logged_in(browse: Any, shelf: Any, path: str) -> None:
     shelf.who = None
     answer = await browse(path)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+
+
+@pytest.mark.parametrize(
+    ("who", "led"),
+    [
+        (Me("ann"), ["/wallet", "/purchases", "/account"]),
+        (Me("ann", sells=True), ["/wallet", "/purchases", "/earnings", "/payouts", "/account"]),
+        (Me("ann", admin=True), ["/wallet", "/purchases", "/account", "/portal", "/admin"]),
+    ],
+)
+async def test_menu_leads_to_what_one_may_do_when_logged_in(browse: Any, shelf: Any, who: Me, led: list[str]) -> None:
+    shelf.who = who
+    menu = (await browse("/")).text.split('class="menu-list"')[1].split("</div>")[0]
+    assert re.findall(r'href="([^"]+)"', menu) == led
+
+
+def test_pages_know_the_decimals_that_the_ledger_has_when_they_say_an_amount() -> None:
+    words = (FOLDER / "js" / "words.js").read_text()
+    told = re.search(r"DECIMALS = \{(.*?)\}", words)
+    assert told
+    assert {name: int(digits) for name, digits in re.findall(r"(\w+): (\d)", told[1])} == DECIMALS
 
 
 async def test_setup_is_closed_when_there_is_an_admin(browse: Any, shelf: Any) -> None:
@@ -108,7 +131,7 @@ def test_digest_changes_when_a_file_does(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency", "said"),
-    [(499, "USD", "$4.99"), (1200, "JPY", "¥1200"), (1299, "CHF", "12.99\u00a0CHF"), (5, "EUR", "€0.05")],
+    [(499, "USD", "$4.99"), (1200, "JPY", "¥1,200"), (1299, "CHF", "12.99\u00a0CHF"), (5, "EUR", "€0.05")],
 )
 def test_price_is_said_as_people_do_when_shown(amount: int, currency: str, said: str) -> None:
     assert price(amount, currency) == said

@@ -20,7 +20,7 @@ from gateway.control.accounts.sessions import Sessions
 from gateway.control.auth import Principal
 from gateway.control.db import Begin
 from gateway.control.outbox import Outbox
-from shared.errors import Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 from shared.ids import new_id
 
 
@@ -70,9 +70,14 @@ async def log_in(
     outbox: Outbox,
     sessions: Sessions,
 ) -> Opened:
-    """A new session for who proved to be `account`; `replaced`, the session that came along, ends."""
+    """A new session for who proved to be `account`; `replaced`, the session that came along, ends.
+
+    Raises Unauthenticated for a password that was changed meanwhile, Forbidden for an account that is shut out.
+    """
     if not await accounts.hold(account.principal, account.password_hash):
         raise Unauthenticated("The password was changed just now; log in with the new one.", code="wrong-login")
+    if await accounts.is_disabled(account.principal):
+        raise Forbidden("This account was shut out by the people who run this portal.", code="account-disabled")
     if replaced is not None:
         await accounts.end_login(replaced.id, replaced.login)
     await accounts.end_browser(account.principal, browser.device)

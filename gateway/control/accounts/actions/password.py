@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
-from gateway.control.accounts.model import RESET_TTL_S, AccountRows, Mail, fold
+from gateway.control.accounts.model import RESET_TTL_S, AccountRows, fold
+from gateway.control.mail import actions as mail
+from gateway.control.mail.model import MailRows, Message
 from gateway.control.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import Gone
-from shared.ids import new_secret
-
-TEXT = """Hello {username},
-
-somebody asked for a new password for your account. To choose one, open this address within two hours:
-
-{origin}/reset?token={token}
-
-It works once. If it was not you, do nothing: your password stays as it is.
-"""
+from shared.ids import new_id
 
 
-async def forgot(email: str, *, origin: str, accounts: AccountRows, clock: Clock) -> Mail | None:
-    """The mail with a reset link, to be sent after the transaction; None for nobody's e-mail or one asked too often."""
+class Stores(Protocol):
+    """The part of a transaction that asking for a link needs."""
+
+    @property
+    def accounts(self) -> AccountRows: ...
+    @property
+    def mail(self) -> MailRows: ...
+
+
+async def forgot(email: str, *, token_of: Callable[[str], str], unit: Stores, clock: Clock) -> bool:
+    """Write down a mail with a reset link; False for nobody's e-mail or one asked too often.
+
+    The link's token follows from the mail's id (`token_of`), so it stands nowhere until the mail is sent.
+    """
     folded = fold(email)
-    account = await accounts.by_login(folded) if "@" in folded else None
+    account = await unit.accounts.by_login(folded) if "@" in folded else None
     if account is None:
-        return None
-    token, now = new_secret(), clock.now()
+        return False
+    id, now = new_id("mail"), clock.now()
     until = now + timedelta(seconds=RESET_TTL_S)
-    if not await accounts.add_reset(_hashed(token), account.principal, at=now, until=until):
-        return None
-    text = TEXT.format(username=account.username, origin=origin.rstrip("/"), token=token)
-    return Mail(account.email, "A new password", text)
+    if not await unit.accounts.add_reset(_hashed(token_of(id)), account.principal, at=now, until=until):
+        return False
+    message = Message(id=id, key=id, kind="reset", principal=account.principal)
+    return await mail.put(message, unit=unit, clock=clock)
 
 
 async def reset(token: str, password_hash: str, *, accounts: AccountRows, outbox: Outbox, clock: Clock) -> None:
@@ -42,6 +49,7 @@ async def reset(token: str, password_hash: str, *, accounts: AccountRows, outbox
         raise Gone("This link was used or is too old; ask for a new one.", code="reset-over")
     await accounts.end_logins(principal)
     await outbox.emit("auth.reset", principal, principal=principal)
+    await outbox.record(principal, "account.reset", principal)
 
 
 def _hashed(token: str) -> bytes:

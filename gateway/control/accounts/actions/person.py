@@ -85,6 +85,8 @@ async def change(
     if password_hash is not None:
         await accounts.end_logins(by.id, but=by.login)
         await outbox.emit("auth.reset", by.id, principal=by.id)
+    fields = [name for name in ("username", "email", "password") if getattr(asked, name) is not UNSET]
+    await outbox.record(by.id, "account.change", by.id, after={"fields": fields}, place=by.place)
 
 
 async def export(by: Principal, *, accounts: AccountRows, sellers: Memberships) -> Mapping[str, Any]:
@@ -113,7 +115,7 @@ async def delete(
         )
     await accounts.anonymise(by.id, clock.now())
     await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
-    await outbox.audit(by.id, "account.delete", by.id)
+    await outbox.audit(by.id, "account.delete", by.id, place=by.place)
 
 
 def _is_delicate(asked: Changing, account: Account) -> bool:

@@ -59,6 +59,7 @@ async def cancel(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: 
     if job.state not in OPEN:
         raise Conflict(f"This job is {job.state} already.", state=job.state)
     await jobs.update(job.id, state="cancelled", finished_at=clock.now())
+    await outbox.audit(by.id, "job:cancel", job.id, before={"state": job.state}, place=by.place)
     if job.kind != EDITION:
         await catalogue.end_processing(job.title, titles=titles)
     await withdraw(job, outbox=outbox, is_over=True)
@@ -71,6 +72,7 @@ async def retry(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: O
     job = await find(id, "job:write", by=by, jobs=jobs, lock=True)
     if job.state not in ("failed", "cancelled"):
         raise Conflict(f"Only a job that failed or was cancelled is tried again; this one is {job.state}.")
+    await outbox.audit(by.id, "job:retry", job.id, before={"state": job.state}, place=by.place)
     if job.kind == EDITION:
         return await _edition_again(job, by=by, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
     await catalogue.check_uploadable(job.title, by=by, titles=titles)

@@ -47,10 +47,14 @@ export async function problemOf(response) {
   return new Problem(response.status, body ?? {}, Number(response.headers.get("Retry-After")) || 0);
 }
 
-/** Call `/v1/<path>` with a body that is JSON, or a file as it is; resolves to the decoded answer, or null for 204. Rejects with a Problem. */
-export async function api(method, path, body) {
+/**
+ * Call `/v1/<path>` with a body that is JSON, or a file as it is; resolves to the decoded answer, or null for 204. Rejects
+ * with a Problem. Sent twice under the same `key`, it has its effect once.
+ */
+export async function api(method, path, body, key = "") {
   const isFile = body instanceof Blob;
   const headers = body === undefined ? {} : { "Content-Type": isFile ? "text/plain" : "application/json" };
+  if (key) headers["Idempotency-Key"] = key;
   let response;
   try {
     response = await fetch(`/v1/${path}`, {
@@ -64,6 +68,33 @@ export async function api(method, path, body) {
   }
   if (!response.ok) throw await problemOf(response);
   return response.status === 204 || response.headers.get("Content-Length") === "0" ? null : response.json();
+}
+
+/** Wishes that were sent and may have come true unheard: what was asked → its key. */
+const unheard = new Map();
+
+/**
+ * `api` for what moves money or counts: sent again after an answer that did not come, the same wish has the same key
+ * and so its effect once.
+ */
+export async function once(method, path, body) {
+  const wish = JSON.stringify([method, path, body]);
+  const key = unheard.get(wish) ?? randomKey();
+  unheard.set(wish, key);
+  try {
+    const answer = await api(method, path, body, key);
+    unheard.delete(wish);
+    return answer;
+  } catch (problem) {
+    const isRefused = problem.status >= 400 && problem.status < 500 && problem.code !== "in-flight";
+    if (isRefused) unheard.delete(wish);
+    throw problem;
+  }
+}
+
+/** `crypto.randomUUID` is missing where a page came without TLS. */
+function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Every page of a cursor listing, as one list; `limit` pages at most. */

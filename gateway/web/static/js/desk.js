@@ -1,20 +1,22 @@
-// One title's desk: its file and the work on it, name, price and words, publishing, who may watch.
-import { all, api } from "./api.js";
+// One title's desk: its file and the work on it, name and words, what it is offered for, publishing, who may watch.
+import { all, api, once } from "./api.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
+import { offersPanel } from "./offers.js";
+import { partnersPanel } from "./partners.js";
 import { stateBadge } from "./states.js";
 import { stillsPanel } from "./stills.js";
 import { subtitlesPanel } from "./subtitles.js";
 import { drop, transferView } from "./transfer-view.js";
 import { Transfer, transfers } from "./uploads.js";
-import { ago, amount, minorOf, percent, size, spoken } from "./words.js";
+import { ago, percent, size, spoken } from "./words.js";
 
 /** The desk of `title`: its elements, and what begins once they are on the page. */
 export function desk(title, { settings, reload }) {
   const media = h("section", { class: "panel stack", "aria-labelledby": "d-media" }, h("h2", { id: "d-media" }, "File"));
-  const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload));
+  const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload), offersPanel(title));
   const publish = publishPanel(title, settings, reload);
-  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), subtitlesPanel(title), viewersPanel(title));
+  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), subtitlesPanel(title), partnersPanel(title), viewersPanel(title));
   const badge = stateBadge(title);
   const back = h("a", { class: "crumb", href: "/studio", "data-inside": "" }, icon("back"), "All titles");
   const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), badge));
@@ -148,7 +150,6 @@ function showTransfer(content, transfer, { signal, reload }) {
 function aboutPanel(title, reload) {
   const name = h("input", { name: "name", required: true, maxlength: "200", value: title.name });
   const description = h("textarea", { name: "description", maxlength: "5000", rows: "6", value: title.description });
-  const price = h("input", { name: "price", inputmode: "decimal", placeholder: "0", value: title.price_minor ? amount(title.price_minor, title.currency) : "" });
   const form = h(
     "form",
     { class: "panel stack", novalidate: true },
@@ -156,15 +157,10 @@ function aboutPanel(title, reload) {
     h("div", { class: "notice notice-bad", role: "alert", "data-problem": "", hidden: true }),
     field("Name", name),
     field("Description", description, "What people read before they decide."),
-    field(`Price in ${title.currency}`, price, "Empty or 0: everybody may watch it for free."),
     h("div", {}, h("button", { class: "button button-main", type: "submit" }, "Save")),
   );
   onSubmit(form, async (values) => {
-    const priceMinor = values.price.trim() ? minorOf(values.price, title.currency) : 0;
-    if (priceMinor === null) {
-      throw Object.assign(new Error(`“${values.price}” is not a price in ${title.currency}. Write it like ${amount(499, title.currency)}.`), { code: "invalid", details: { field: "price" } });
-    }
-    await api("PATCH", `titles/${title.id}`, { name: values.name.trim(), description: values.description, price_minor: priceMinor });
+    await api("PATCH", `titles/${title.id}`, { name: values.name.trim(), description: values.description });
     toast("Saved.");
     await reload();
   });
@@ -265,7 +261,7 @@ function viewersPanel(title) {
   };
   onSubmit(form, async ({ username }) => {
     try {
-      await api("PUT", `titles/${title.id}/viewers/${encodeURIComponent(username.trim())}`);
+      await once("PUT", `titles/${title.id}/viewers/${encodeURIComponent(username.trim())}`);
     } catch (problem) {
       if (problem.status === 404) problem.message = `Nobody here is called “${username.trim()}”. Check the spelling.`;
       throw problem;
@@ -289,7 +285,7 @@ function viewerRow(title, viewer, load) {
   const remove = h("button", { class: "button button-small", type: "button", "aria-label": `Remove ${viewer.username}` }, "Remove");
   remove.addEventListener("click", () => busy(remove, async () => {
     try {
-      await api("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
+      await once("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
       await load();
     } catch (problem) {
       toast(problem.message);

@@ -1,6 +1,9 @@
-// Every page: the account menu and logging out.
+// Every page: the account menu, logging out, and by whose link somebody came.
 import { api } from "./api.js";
 import { toast } from "./dom.js";
+import { noteReferral } from "./referral.js";
+
+noteReferral();
 
 const menu = document.querySelector("[data-menu]");
 

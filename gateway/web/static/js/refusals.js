@@ -8,6 +8,10 @@ const HERE = { label: "Play here", retry: true };
 const AGAIN = { label: "Play again", retry: true };
 /** Ends what plays on the chosen screen, then plays here. */
 const INSTEAD = { label: "Play here instead", instead: true };
+/** Leads to the price box, where there is one. */
+const BUY = { label: "See the prices", buy: true };
+const PURCHASES = { label: "My purchases", href: () => "/purchases" };
+const WALLET = { label: "Open my wallet", href: () => "/wallet" };
 const BROWSE = { label: "See what is showing", href: () => "/" };
 
 const ENTITLEMENT = {
@@ -21,14 +25,14 @@ export function refusal(problem) {
   const { status, code } = problem;
   if (status === 0) return say("wifi-off", "No connection", "Check your network. The film goes on where it stopped.", [RETRY], 10);
   if (status === 401 && /^(token|start-window)-/.test(code)) return say("clock", "This link is too old", "Play again, and the film goes on where it stopped.", [AGAIN, BROWSE]);
-  if (status === 401) return say("person", "Log in to watch", "You need an account for this title. Creating one takes a minute.", [LOGIN, JOIN]);
+  if (status === 401) return say("person", "Log in to watch", "You need an account for this title. Creating one takes a minute.", [LOGIN, JOIN, BUY]);
   if (status === 403 && code.startsWith("entitlement-")) return entitlement(code.slice("entitlement-".length), problem);
   if (status === 403 && code === "binding") return say("screen", "This link belongs to another place", "You are on another device or network than the one the film was started on.", [{ ...AGAIN, label: "Play here" }, DEVICES]);
   if (status === 403) return say("lock", "Not allowed", problem.message, [RETRY, BROWSE]);
   if (status === 404) return say("film", "This title is not here", "It may have been withdrawn by its seller.", [BROWSE]);
   if (status === 409) return full(problem);
   if (status === 410) return gone(problem);
-  if (status === 402) return say("lock", "Your credit is used up", "Add credit, then the film goes on where it stopped.", [RETRY]);
+  if (status === 402) return say("lock", "Your credit is used up", "Top up your wallet, then the film goes on where it stopped.", [WALLET, RETRY]);
   if (status === 429) return say("clock", "A short break, please", "That were too many requests at once. The film goes on in a moment.", [RETRY], problem.retryAfter || 5);
   if (status === 503) return say("clock", "One moment", "The server is busy. This page tries again by itself.", [RETRY], problem.retryAfter || 3);
   if (status >= 500) return say("alert", "The server has a problem", "It is not you. Please try again in a moment.", [RETRY], 10);
@@ -43,7 +47,16 @@ function entitlement(reason, problem) {
   const known = ENTITLEMENT[reason];
   if (known) return say(...known, [BROWSE]);
   if (reason === "taken-down") return gone(problem);
+  if (reason === "right-ended") {
+    const words = "What you rented, or bought for one view, has run out. Get it again, and the film goes on where it stopped.";
+    return say("clock", "Your time with this title is over", words, [{ ...BUY, label: "Rent or buy again" }, PURCHASES]);
+  }
+  if (reason === "taken-back") {
+    const words = "The purchase was given back or is disputed, so the film stopped. Your purchases say what became of the money.";
+    return say("lock", "Your right to watch has ended", words, [{ ...BUY, label: "Rent or buy again" }, PURCHASES]);
+  }
   return say("lock", "You have not bought this title", "This account has no right to watch it. If you have bought it with another account, log in with that one.", [
+    BUY,
     { ...LOGIN, label: "Use another account" },
     BROWSE,
   ]);

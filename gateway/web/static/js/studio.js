@@ -1,19 +1,29 @@
-// The studio: become a seller, the list of titles, new titles by dropping a file. One module shows the list and a title's
-// desk, so that moving between them does not stop an upload.
+// The studio: become a seller, the list of titles, new titles by dropping a file, coupons, blocked viewers. One module
+// shows all of them and a title's desk, so that moving between them does not stop an upload.
 import { all, api } from "./api.js";
+import { blockedView } from "./blocked.js";
+import { couponsView } from "./coupons.js";
 import { field, h, icon, notice, onSubmit } from "./dom.js";
 import { follow, jobLine, RUNNING } from "./jobs.js";
 import { desk } from "./desk.js";
+import { price } from "./money.js";
+import { sellerHead, sellerOf, sellerTabs } from "./seller.js";
 import { stateBadge } from "./states.js";
 import { drop, transferView } from "./transfer-view.js";
 import { Transfer, transfers } from "./uploads.js";
-import { handleOf, percent, price } from "./words.js";
+import { handleOf, percent } from "./words.js";
 
 const room = document.getElementById("studio");
 const settings = { currency: room.dataset.currency, feeBp: Number(room.dataset.feeBp), origin: room.dataset.origin };
 let me = null;
 /** What has to end when another view comes: job streams, listeners. */
 let leave = new AbortController();
+
+/** Views of a seller beside its titles: what stands in the address → heading, parts. */
+const PARTS = {
+  coupons: ["Coupons", couponsView],
+  blocked: ["Blocked viewers", blockedView],
+};
 
 function view(...children) {
   leave.abort();
@@ -26,9 +36,10 @@ async function route() {
   try {
     me ??= await api("GET", "me");
     const id = /^\/studio\/([^/]+)$/.exec(location.pathname)?.[1];
-    if (id) await showDesk(id);
-    else if (me.sellers.length) await showTitles();
-    else showWelcome();
+    if (!me.sellers.length && (!id || PARTS[id])) showWelcome();
+    else if (PARTS[id]) showPart(...PARTS[id]);
+    else if (id) await showDesk(id);
+    else await showTitles();
   } catch (problem) {
     const retry = h("button", { class: "button", type: "button", onclick: route }, "Try again");
     view(h("h1", {}, "Studio"), notice("bad", problem.message), h("div", {}, retry));
@@ -75,31 +86,31 @@ function showWelcome() {
   name.focus();
 }
 
+function showPart(words, parts) {
+  const seller = sellerOf(me);
+  view(sellerTabs(me, seller), sellerHead(words, me, seller, route), ...parts(seller, settings));
+}
+
 async function showTitles() {
-  const titles = await all("studio/titles?limit=50");
+  const seller = sellerOf(me);
+  const titles = await all(`studio/titles?limit=50&seller=${encodeURIComponent(seller.handle)}`);
   const problem = h("div", { role: "alert" });
-  const seller = sellerChoice();
   const zone = drop("Drop a video or sound file here", async (file, options) => {
     problem.replaceChildren();
     try {
-      await begin(file, options, seller.value);
+      await begin(file, options, sellerOf(me).handle);
     } catch (error) {
       problem.replaceChildren(notice("bad", error.message));
     }
   });
   const shown = titles.length ? h("ul", { class: "titles" }) : nothingYet();
   const signal = view(
-    h("div", { class: "spread" }, h("h1", {}, "Studio"), me.sellers.length > 1 ? h("div", {}, seller) : h("span", { class: "muted" }, me.sellers[0].name)),
+    sellerTabs(me, seller),
+    sellerHead("Studio", me, seller, route),
     h("section", { class: "stack", "aria-label": "New title" }, zone, problem),
     h("section", { class: "stack", "aria-label": "Your titles" }, h("h2", {}, "Your titles"), shown),
   );
   if (titles.length) shown.append(...titles.map((title) => titleRow(title, signal)));
-}
-
-function sellerChoice() {
-  const choice = h("select", { class: "input", "aria-label": "Seller" });
-  choice.append(...me.sellers.map((seller) => h("option", { value: seller.handle }, seller.name)));
-  return choice;
 }
 
 function nothingYet() {

@@ -1,5 +1,6 @@
 // The watch page: asks for the right to play, builds the player, says in words what stands in the way.
 import { api, Problem } from "./api.js";
+import { openBox } from "./buy.js";
 import { busy, h, icon, toast } from "./dom.js";
 import { followMaking, makingLine, paint, sayWaiting } from "./making.js";
 import { mount } from "./player.js";
@@ -17,6 +18,10 @@ const RENEW_MS = 30_000;
 const RECENT_MS = 120_000;
 /** Of a film that was seen to here, nothing is left to go on with. */
 const SEEN = 0.95;
+/** Says why a right that stood a moment ago is gone. */
+const TAKEN_BACK = "entitlement-taken-back";
+/** Waits before each look at why a film that played may not play on. */
+const LOOKS_MS = [0, 1000, 2000, 4000, 8000, 16_000];
 
 let playing = null;
 let renewedAt = 0;
@@ -36,9 +41,12 @@ async function play({ otherwise } = {}) {
     playing = await mount(stage, document.getElementById(kind), answer, { title, startAt, wishedAt, onRefused: refused });
     present(answer.player);
     if (answer.making) accompany(playing);
+    box?.load();
   } catch (problem) {
-    if (problem instanceof Problem) await curtain(otherwise ?? problem);
-    else {
+    if (problem instanceof Problem) {
+      await curtain(otherwise ?? problem);
+      if (problem.status === 403) box?.load();
+    } else {
       curtain(new Problem(500, { detail: "The player did not load. Load the page again." }));
       throw problem;
     }
@@ -104,18 +112,56 @@ function refused(problem) {
   if ((over || unmade) && Date.now() - renewedAt > RENEW_MS) {
     renewedAt = Date.now();
     play(unmade ? { otherwise: problem } : {});
-  } else curtain(problem);
+  } else if (over || problem.code === "revoked") said(problem);
+  else curtain(problem);
+}
+
+/**
+ * Say why a link is worth nothing any more. The right itself may be over or taken back, which is known a moment later,
+ * and of a right that ends in a moment each link is over at once: so it is looked at again. Whose right still stands
+ * after all that gets another link.
+ */
+async function said(problem) {
+  let shown = null;
+  for (const wait of LOOKS_MS) {
+    await new Promise((next) => setTimeout(next, wait));
+    if (shown && !shown.isConnected) return;
+    const why = await standsInTheWay();
+    if (why) {
+      if (problem.code === "revoked" && why.code === "entitlement-no-right") why.code = TAKEN_BACK;
+      await curtain(why);
+      box?.load();
+      return;
+    }
+    if (!shown) {
+      await curtain(problem);
+      shown = document.getElementById("curtain");
+    }
+  }
+  if (shown?.isConnected && problem.code !== "revoked") play();
+}
+
+/** Why this viewer may not watch now, as a Problem; null when they may. */
+async function standsInTheWay() {
+  try {
+    await api("GET", `titles/${title}/making`);
+    return null;
+  } catch (problem) {
+    return [401, 403, 410].includes(problem.status) ? problem : null;
+  }
 }
 
 async function curtain(problem) {
   const { sign, heading, words, ways, wait, screens } = refusal(problem);
+  if (ways.some((way) => way.buy)) await box?.ready;
   const listed = problem.status === 409 ? await screensInUse(screens) : [];
   const choices = listed.filter((seat) => seat.id);
-  const offered = choices.length ? ways : ways.filter((way) => !way.instead);
+  const offered = ways.filter((way) => (!way.instead || choices.length) && (!way.buy || box?.sells()));
   const buttons = offered.map((way, index) => {
     const attributes = { class: index ? "button" : "button button-main", type: "button" };
     if (way.instead) return h("button", { ...attributes, onclick: (event) => instead(event.currentTarget) }, way.label);
-    if (way.retry) return h("button", { ...attributes, onclick: () => play() }, way.label);
+    if (way.buy) return h("button", { ...attributes, onclick: () => box.show() }, way.label);
+    if (way.retry) return h("button", { ...attributes, onclick: wish }, way.label);
     return h("a", { class: attributes.class, href: way.href() }, way.label);
   });
   const shown = h(
@@ -219,7 +265,17 @@ addEventListener("pagehide", () => {
   if (playing) remember(playing.media);
 });
 
+/** Somebody wishes to play: a link that turns out to be over is renewed, whatever was renewed before. */
+function wish() {
+  renewedAt = 0;
+  play();
+}
+
+const box = openBox(() => {
+  if (!playing) wish();
+});
+
 if (start) {
   start.hidden = false;
-  start.addEventListener("click", () => play());
+  start.addEventListener("click", wish);
 }

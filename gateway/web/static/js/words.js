@@ -1,6 +1,6 @@
 // Amounts, lengths, sizes and times as people say them.
 
-const DECIMALS = { JPY: 0, KRW: 0, VND: 0, CLP: 0, BHD: 3, KWD: 3, OMR: 3, TND: 3, USDC: 6, BONUS: 0 };
+const DECIMALS = { JPY: 0, KRW: 0, VND: 0, CLP: 0, BHD: 3, KWD: 3, OMR: 3, TND: 3, USDC: 6, BONUS: 0, PAID: 0 };
 
 export const decimalsOf = (currency) => DECIMALS[currency] ?? 2;
 
@@ -17,12 +17,6 @@ export function minorOf(text, currency) {
   const found = /^(\d{1,12})(?:[.,](\d+))?$/.exec(text.trim());
   if (!found || (found[2] ?? "").length > digits) return null;
   return Number(found[1] + (found[2] ?? "").padEnd(digits, "0"));
-}
-
-export function price(minor, currency) {
-  if (!minor) return "Free";
-  const sign = { USD: "$", EUR: "€", GBP: "£", JPY: "¥" }[currency];
-  return sign ? sign + amount(minor, currency) : `${amount(minor, currency)}\u00a0${currency}`;
 }
 
 /** 5520 → "1 h 32 min". */

@@ -1,0 +1,143 @@
+"""Giving back: booked at once, done by the provider afterwards, and asked of it until it is done."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from gateway.control.auth import Principal, require
+from gateway.control.checkout.actions import books, rights
+from gateway.control.checkout.actions.stores import Shop, Stores
+from gateway.control.checkout.model import WALLET, Purchase, Refund, RefundOrder, move, standing
+from gateway.control.ledger import actions as ledger
+from gateway.control.ledger.model import Leg, Movement, Stamps, account
+from shared import log
+from shared.errors import Conflict, Invalid, NotFound, Retryable, UsherError
+from shared.ids import new_id
+from shared.metrics import REFUNDS_FAILED
+
+#: Seconds until a provider that did not answer is asked again: doubled each time, up to an hour.
+FIRST_S, LAST_S = 30, 3600
+#: What one turn of the worker asks for.
+AT_ONCE = 50
+
+
+async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit: Stores, shop: Shop) -> Refund:
+    """Give a purchase back, all that is left of it or so much: each gives back its part, in proportion.
+
+    With all of it given back the right ends, and what is watched by it within two seconds. Raises Forbidden, NotFound,
+    Conflict for what was not paid or is given back already, Invalid for more than is left.
+    """
+    require(by, "payment:refund")
+    purchase = await unit.purchases.by_id(id, lock=True)
+    if purchase is None:
+        raise NotFound("There is no such purchase.")
+    if purchase.state != "paid" or not purchase.left:
+        raise Conflict("Nothing of this purchase can be given back.", code="nothing-to-refund")
+    amount = order.amount or purchase.left
+    if amount > purchase.left:
+        raise Invalid(f"Of this purchase {purchase.left} are left to be given back.", code="refund-too-large")
+    now = shop.clock.now()
+    state = move(purchase, standing(purchase.amount, refunded=purchase.refunded + amount, disputed=0))
+    purchase, txn = await books.take(purchase, amount, why="refund", to=books.purse(purchase), unit=unit, now=now)
+    await unit.purchases.put(replace(purchase, state=state))
+    if state == "refunded":
+        await rights.end(purchase, unit=unit, shop=shop)
+    made = Refund(
+        id=new_id("ref"),
+        purchase=purchase.id,
+        amount=amount,
+        currency=purchase.currency,
+        reason=order.reason,
+        state="done" if purchase.rail == WALLET else "asked",
+        created_at=now,
+    )
+    await unit.purchases.add_refund(made, actor=by.id, txn=txn)
+    told = {"purchase": purchase.id, "amount": amount, "currency": purchase.currency, "reason": order.reason}
+    await unit.outbox.audit(by.id, "payment:refund", made.id, after=told, place=place)
+    return made
+
+
+async def retry(id: str, *, by: Principal, place: str, unit: Stores, now: datetime) -> Refund:
+    """Ask the provider once more for a refund that it refused, under the refund's own id, so never twice.
+
+    Raises Forbidden, NotFound, and Conflict for one that did not fail.
+    """
+    require(by, "payment:refund")
+    found = await unit.purchases.refund(id, lock=True)
+    if found is None:
+        raise NotFound("There is no such refund.")
+    if found.state != "failed":
+        raise Conflict(f"This refund is {found.state} and did not fail.", code=f"refund-{found.state}")
+    await unit.purchases.reopen_refund(id, now)
+    before = {"state": found.state, "words": found.words}
+    await unit.outbox.audit(by.id, "payment:refund", id, before=before, after={"state": "asked"}, place=place)
+    return replace(found, state="asked", words="", tries=0)
+
+
+async def ask_refunds(*, shop: Shop) -> int:
+    """Ask providers for the refunds that are due; how many are done. Several workers may: each is done once."""
+    async with shop.begin() as unit:
+        due = await unit.purchases.due_refunds(shop.clock.now(), AT_ONCE)
+    done = 0
+    for id in due:
+        done += await _ask(id, shop=shop)
+    return done
+
+
+async def _ask(id: str, *, shop: Shop) -> bool:
+    async with shop.begin() as unit:
+        found = await unit.purchases.refund(id)
+        purchase = await unit.purchases.by_id(found.purchase) if found else None
+    if found is None or purchase is None or found.state != "asked":
+        return False
+    try:
+        await _at_provider(found, purchase, shop=shop)
+    except Retryable:
+        async with shop.begin() as unit:
+            await unit.purchases.retry_refund(id, _next_try(found, shop.clock.now()))
+        return False
+    except UsherError as error:
+        REFUNDS_FAILED.inc()
+        log.get("checkout").error("refund failed", refund=id, purchase=purchase.id, reason=str(error))
+        async with shop.begin() as unit:
+            await unit.purchases.close_refund(id, "failed", words=str(error), at=shop.clock.now())
+        return False
+    async with shop.begin() as unit:
+        return await _done(id, purchase, unit=unit, now=shop.clock.now())
+
+
+async def _at_provider(refund: Refund, purchase: Purchase, *, shop: Shop) -> None:
+    """Ask for it. What was given back there by other hands meanwhile is not asked for again. Raises as `refund`."""
+    provider, ref = shop.providers.named(purchase.rail), purchase.provider_ref or ""
+    try:
+        await provider.refund(ref, refund.amount, refund.id)
+    except Conflict:
+        if (await provider.find(ref)).refunded < purchase.refunded:
+            raise
+
+
+async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> bool:
+    """The provider has given it back: it waits no more."""
+    refund = await unit.purchases.refund(id, lock=True)
+    if refund is None or refund.state != "asked":
+        return False
+    legs = [
+        Leg(account("refunds_clearing"), refund.currency, -refund.amount),
+        Leg(books.cash(purchase), refund.currency, refund.amount),
+    ]
+    stamps = Stamps(
+        seller=purchase.seller,
+        scope=purchase.scope,
+        legal_entity=purchase.legal_entity,
+        provider_ref=purchase.provider_ref,
+    )
+    movement = Movement(key=f"{refund.id}:done", kind="refund-done", legs=legs, stamps=stamps)
+    await ledger.post(movement, ledger=unit.ledger)
+    await unit.purchases.close_refund(id, "done", words="", at=now)
+    return True
+
+
+def _next_try(refund: Refund, now: datetime) -> datetime:
+    return now + timedelta(seconds=min(FIRST_S * 2 ** min(refund.tries, 10), LAST_S))

@@ -1,0 +1,1 @@
+"""Coupons: codes of sellers that lower a price."""

@@ -1,0 +1,1 @@
+"""Gift cards: money that waits for whoever brings its code."""

@@ -1,0 +1,1 @@
+"""Mail: what people are told by e-mail, a row before it is sent, to the address their account has at that moment."""

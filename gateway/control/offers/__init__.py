@@ -1,0 +1,1 @@
+"""Offers: what a title, a season or a series is to be had for."""

@@ -1,0 +1,309 @@
+"""What is done with offers: make, change, retire, show to a viewer, and find the one that somebody buys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from gateway.control.auth import Principal, require
+from gateway.control.catalogue import actions as catalogue
+from gateway.control.catalogue.model import CONTAINERS, Title, Titles
+from gateway.control.catalogue.paging import check_moment
+from gateway.control.coupons.model import Coupon, CouponRows
+from gateway.control.coupons.model import fold as fold_code
+from gateway.control.entitlements.model import Admission
+from gateway.control.offers.model import (
+    MOST,
+    CardPrice,
+    NewOffer,
+    Offer,
+    OfferChange,
+    OfferList,
+    OfferRows,
+    OfferView,
+    by_card,
+    check_shape,
+    met,
+    price,
+    replaced_by,
+    shelf_price,
+)
+from gateway.control.outbox import Outbox
+from gateway.control.payments.providers.open import Providers
+from gateway.control.portal.model import PortalRows
+from gateway.control.wallet.model import told
+from shared import money
+from shared.clock import Clock
+from shared.errors import Conflict, Invalid, NotFound, PriceChanged, Refused
+from shared.ids import new_id
+
+NO_OFFER = "There is no such offer of this title."
+
+
+class Stores(Protocol):
+    """What writing offers takes of a transaction."""
+
+    @property
+    def offers(self) -> OfferRows: ...
+    @property
+    def catalogue(self) -> Titles: ...
+    @property
+    def portal(self) -> PortalRows: ...
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, providers: Providers, clock: Clock) -> Offer:
+    """A new offer of a title, a season or a series. Raises NotFound, Forbidden, Invalid, or Conflict.
+
+    Conflict with code `nets-below-zero` where a payment by card costs more than it brings and that is not accepted,
+    and `too-many-offers`.
+    """
+    title = await catalogue.to_change(ref, "offer:write", by=by, titles=unit.catalogue)
+    check_shape(new.kind, new.amount, hours=new.hours, window=(new.starts_at, new.ends_at))
+    if new.kind == "view" and title.kind in CONTAINERS:
+        raise Invalid(f"A {title.kind} cannot be offered for one view; its episodes can.")
+    currency = new.currency or title.currency
+    _check_window(new.starts_at, new.ends_at)
+    await _check_card(new.amount, currency, accept_loss=new.accept_loss, unit=unit, providers=providers)
+    if len(await unit.offers.of_scope(title.id)) >= MOST:
+        raise Conflict(f"A title has {MOST} offers at most; retire one first.", code="too-many-offers")
+    offer = Offer(
+        id=new_id("off"),
+        scope=title.id,
+        seller=title.seller,
+        kind=new.kind,
+        hours=new.hours,
+        amount=new.amount,
+        currency=currency,
+        starts_at=new.starts_at,
+        ends_at=new.ends_at,
+        created_at=clock.now(),
+    )
+    await unit.offers.add(offer, actor=by.id)
+    await unit.outbox.audit(by.id, "offer:create", offer.id, after=_said(offer), place=by.place)
+    await _changed(offer, title, unit=unit, now=clock.now())
+    return offer
+
+
+async def change(
+    ref: str,
+    offer: str,
+    wanted: OfferChange,
+    *,
+    by: Principal,
+    place: str,
+    unit: Stores,
+    providers: Providers,
+    clock: Clock,
+) -> Offer:
+    """The next version of an offer. Raises as `create`, and Conflict when another version came before."""
+    title, old = await _held(ref, offer, by=by, unit=unit)
+    if old.version != wanted.version:
+        raise Conflict(f"This offer is at version {old.version} by now; look at it first.", code="stale-version")
+    check_shape(old.kind, wanted.amount, hours=old.hours, window=(wanted.starts_at, wanted.ends_at))
+    _check_window(wanted.starts_at, wanted.ends_at)
+    await _check_card(wanted.amount, wanted.currency, accept_loss=wanted.accept_loss, unit=unit, providers=providers)
+    fields = {name: getattr(wanted, name) for name in ("amount", "currency", "starts_at", "ends_at")}
+    return await _replace(old, title, fields, by=by, place=place, unit=unit, clock=clock)
+
+
+async def retire(ref: str, offer: str, *, by: Principal, place: str, unit: Stores, clock: Clock) -> None:
+    """Take an offer back; what was bought by it stays. Raises NotFound, Forbidden."""
+    title, old = await _held(ref, offer, by=by, unit=unit)
+    await _replace(old, title, {"active": False}, by=by, place=place, unit=unit, clock=clock)
+
+
+async def follow(
+    title: Title, *, by: Principal, place: str, accept_loss: bool, unit: Stores, providers: Providers, clock: Clock
+) -> None:
+    """The title's price was set: the offer to own it says the same, and 0 retires all that costs something.
+
+    Raises Conflict with code `nets-below-zero` as `create`.
+    """
+    now, wanted = clock.now(), (title.price_minor, title.currency)
+    offers = await unit.offers.of_scope(title.id)
+    standing = next((one for one in offers if one.kind == "own" and one.standing), None)
+    over = [one for one in offers if (one.amount == 0 and one.standing if title.price_minor else one.amount > 0)]
+    is_new = title.price_minor > 0 and (standing is None or (standing.amount, standing.currency) != wanted)
+    if is_new:
+        await _check_card(*wanted, accept_loss=accept_loss, unit=unit, providers=providers)
+    for old in over:
+        await _keep(old, {"active": False}, by=by, place=place, unit=unit, now=now)
+    if is_new and standing is None:
+        offer = Offer(
+            id=new_id("off"),
+            scope=title.id,
+            seller=title.seller,
+            kind="own",
+            amount=title.price_minor,
+            currency=title.currency,
+            created_at=now,
+        )
+        await unit.offers.add(offer, actor=by.id)
+    elif is_new and standing is not None:
+        fields: dict[str, object] = {"amount": title.price_minor, "currency": title.currency}
+        await _keep(standing, fields, by=by, place=place, unit=unit, now=now)
+    elif not over:
+        return
+    await unit.outbox.emit("offer.changed", title.id, scope=title.id, seller=title.seller)
+
+
+async def history(ref: str, *, by: Principal, titles: Titles, offers: OfferRows) -> list[Offer]:
+    """All offers of a title, for those who sell it."""
+    title = await catalogue.find(ref, by=by, titles=titles)
+    require(by, "offer:read", title)
+    return await offers.history(title.id, MOST)
+
+
+async def quote(amount: int, currency: str, *, unit: Stores, providers: Providers) -> CardPrice:
+    """What becomes of a price that is paid by card, by the price list of the first provider that takes the currency.
+
+    Raises Invalid for a currency that is not booked here.
+    """
+    await _require_fiat(currency, unit.offers)
+    rail = next((one for one in providers.rails if not one.currencies or currency in one.currencies), None)
+    kept = providers.named(rail.provider).quote(amount, currency).fee if rail else 0
+    return by_card(amount, currency, fee_bp=(await unit.portal.read()).fee_bp, provider_fee=kept)
+
+
+async def show(
+    title: Title,
+    admission: Admission,
+    *,
+    code: str,
+    display: str,
+    offers: OfferRows,
+    coupons: CouponRows,
+    clock: Clock,
+) -> OfferList:
+    """What a viewer meets: each offer with the price they pay, by the coupon they named if it is good for it.
+
+    `display`: the currency they are told prices in besides.
+    """
+    now = clock.now()
+    found = [one for one in met(await offers.around(title.id), now) if one.amount]
+    coupon = await coupons.find(title.seller, fold_code(code)) if code else None
+    refused = "There is no such coupon for this title." if code and coupon is None else ""
+    items = []
+    for offer in found:
+        try:
+            paid = price(offer, coupon, clock)
+        except Refused as error:
+            paid, refused = price(offer, None, clock), str(error)
+        items.append(
+            OfferView(
+                id=offer.id,
+                version=offer.version,
+                scope=offer.scope,
+                kind=offer.kind,
+                hours=offer.hours,
+                price=paid,
+                shown=told(paid.amount, paid.currency, display),
+                ends_at=offer.ends_at,
+            )
+        )
+    if any(item.price.discount for item in items):
+        refused = ""
+    items.sort(key=lambda item: (item.price.amount, item.id))
+    return OfferList(
+        items=items,
+        allow=admission.decision.allow,
+        reason=admission.decision.reason,
+        until=admission.until,
+        begun=admission.right is None or admission.right.began,
+        coupon_refused=refused,
+    )
+
+
+async def find(scope: str, offer: str, version: int, *, offers: OfferRows, clock: Clock) -> Offer:
+    """The offer that somebody saw and buys; nobody changes it until the transaction ends.
+
+    Raises NotFound, PriceChanged when it says something else by now or a cheaper one took its place
+    (`details["offer"]` is that one), and Conflict with code `offer-over` when there is none any more.
+    """
+    found = await offers.by_id(offer)
+    if found is None or found.scope != scope or found.kind == "free":
+        raise NotFound(NO_OFFER)
+    current = replaced_by(found, await offers.of_scope(scope), clock.now())
+    if current is None:
+        raise Conflict("This offer is over.", code="offer-over")
+    if (current.id, current.version) != (found.id, version):
+        now_paid = price(current, None, clock)
+        raise PriceChanged(
+            f"It costs {money.Money(current.amount, current.currency)} by now.", offer=msgspec.to_builtins(now_paid)
+        )
+    return found
+
+
+async def coupon_for(code: str, offer: Offer, *, coupons: CouponRows) -> Coupon | None:
+    """The coupon that a buyer named, None where they named none. Raises NotFound; `price` says if it is good."""
+    if not code:
+        return None
+    found = await coupons.find(offer.seller, fold_code(code))
+    if found is None:
+        raise NotFound("There is no such coupon for this title.", code="coupon-unknown")
+    return found
+
+
+async def _held(ref: str, offer: str, *, by: Principal, unit: Stores) -> tuple[Title, Offer]:
+    """An active offer; the title's row is held, so that its offers are changed one after the other."""
+    title = await catalogue.to_change(ref, "offer:write", by=by, titles=unit.catalogue)
+    found = next((one for one in await unit.offers.of_scope(title.id) if one.id == offer), None)
+    if found is None:
+        raise NotFound(NO_OFFER)
+    return title, found
+
+
+async def _replace(
+    old: Offer, title: Title, fields: dict[str, object], *, by: Principal, place: str, unit: Stores, clock: Clock
+) -> Offer:
+    new = await _keep(old, fields, by=by, place=place, unit=unit, now=clock.now())
+    await _changed(new, title, unit=unit, now=clock.now())
+    return new
+
+
+async def _keep(
+    old: Offer, fields: dict[str, object], *, by: Principal, place: str, unit: Stores, now: datetime
+) -> Offer:
+    new = msgspec.structs.replace(old, **fields, version=old.version + 1)
+    await unit.offers.replace(new, actor=by.id, at=now)
+    await unit.outbox.audit(by.id, "offer:change", old.id, before=_said(old), after=_said(new), place=place)
+    return new
+
+
+async def _changed(offer: Offer, title: Title, *, unit: Stores, now: datetime) -> None:
+    """The title shows its price; whoever keeps what it is offered for looks again."""
+    shown = shelf_price(await unit.offers.of_scope(title.id), now)
+    if shown is not None and (shown.amount_minor, shown.currency) != (title.price_minor, title.currency):
+        await unit.catalogue.update(title.id, {"price_minor": shown.amount_minor, "currency": shown.currency})
+    await unit.outbox.emit("offer.changed", offer.id, scope=title.id, seller=title.seller)
+
+
+def _check_window(*window: datetime | None) -> None:
+    for moment in window:
+        if moment is not None:
+            check_moment(moment)
+
+
+async def _check_card(amount: int, currency: str, *, accept_loss: bool, unit: Stores, providers: Providers) -> None:
+    card = await quote(amount, currency, unit=unit, providers=providers)
+    if card.net < 0 and not accept_loss:
+        raise Conflict(
+            f"{card.warning} Send accept_loss to save it all the same.",
+            code="nets-below-zero",
+            by_card=msgspec.to_builtins(card),
+        )
+
+
+async def _require_fiat(currency: str, offers: OfferRows) -> None:
+    money.decimals(currency)
+    if not await offers.is_fiat(currency):
+        raise Invalid(f"Nothing is sold in {currency} here.", code="currency-unknown")
+
+
+def _said(offer: Offer) -> dict[str, object]:
+    names = ("amount", "currency", "version", "starts_at", "ends_at", "active")
+    return {name: msgspec.to_builtins(getattr(offer, name)) for name in names}

@@ -1,0 +1,81 @@
+"""SQL of offers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.control.db import Connection
+from gateway.control.offers.model import Offer
+
+COLUMNS = """
+select o.id, o.scope, o.seller, o.kind, o.hours, o.amount, o.currency, o.version, o.starts_at, o.ends_at, o.active,
+       o.created_at from offer o
+"""
+#: What is bought keeps its price until the transaction ends.
+BY_ID = COLUMNS + "where o.id = $1 for share"
+OF_SCOPE = COLUMNS + "where o.scope = $1 and o.active order by o.created_at, o.id"
+#: Of a title, and of the season and the series it lies in.
+AROUND = (
+    COLUMNS
+    + """
+join title_scopes t on o.scope = any (t.scopes) where t.id = $1 and o.active order by o.created_at, o.id
+"""
+)
+HISTORY = COLUMNS + "where o.scope = $1 order by o.created_at desc, o.id limit $2"
+ADD = """
+insert into offer (id, scope, seller, kind, hours, amount, currency, version, starts_at, ends_at, active, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+REPLACE = """
+update offer set amount = $2, currency = $3, version = $4, starts_at = $5, ends_at = $6, active = $7 where id = $1
+"""
+ADD_VERSION = """
+insert into offer_version (offer, version, amount, currency, starts_at, ends_at, active, actor, at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+IS_FIAT = "select exists (select from asset where code = $1 and kind = 'fiat')"
+
+
+class OfferStore:
+    """Rows of offers, on the connection of the running transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, offer: Offer, *, actor: str) -> None:
+        """A new offer, and its first version."""
+        values = (offer.id, offer.scope, offer.seller, offer.kind, offer.hours, offer.amount, offer.currency)
+        rest = (offer.version, offer.starts_at, offer.ends_at, offer.active, offer.created_at)
+        await self._connection.execute(ADD, *values, *rest)
+        await self._keep(offer, actor=actor, at=offer.created_at)
+
+    async def replace(self, offer: Offer, *, actor: str, at: datetime) -> None:
+        """The next version of an offer."""
+        values = (offer.id, offer.amount, offer.currency, offer.version, offer.starts_at, offer.ends_at, offer.active)
+        await self._connection.execute(REPLACE, *values)
+        await self._keep(offer, actor=actor, at=at)
+
+    async def by_id(self, id: str) -> Offer | None:
+        """An offer, which nobody changes until the transaction ends."""
+        row = await self._connection.fetchrow(BY_ID, id)
+        return Offer(**row) if row else None
+
+    async def of_scope(self, scope: str) -> list[Offer]:
+        """The active offers of one scope, the oldest first."""
+        return [Offer(**row) for row in await self._connection.fetch(OF_SCOPE, scope)]
+
+    async def around(self, title: str) -> list[Offer]:
+        """The active offers of a title and of what it lies in."""
+        return [Offer(**row) for row in await self._connection.fetch(AROUND, title)]
+
+    async def history(self, scope: str, limit: int) -> list[Offer]:
+        """All offers of a scope, the newest first."""
+        return [Offer(**row) for row in await self._connection.fetch(HISTORY, scope, limit)]
+
+    async def is_fiat(self, currency: str) -> bool:
+        """Whether the ledger books this currency."""
+        return bool(await self._connection.fetchval(IS_FIAT, currency))
+
+    async def _keep(self, offer: Offer, *, actor: str, at: datetime) -> None:
+        values = (offer.id, offer.version, offer.amount, offer.currency, offer.starts_at, offer.ends_at, offer.active)
+        await self._connection.execute(ADD_VERSION, *values, actor, at)

@@ -1,0 +1,1 @@
+"""Payees: sellers' own accounts at payment providers, into which their part of a sale is paid at once."""

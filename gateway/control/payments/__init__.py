@@ -1,0 +1,1 @@
+"""Payments by card: providers behind one protocol, and what they tell us afterwards."""

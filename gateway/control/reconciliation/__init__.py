@@ -1,0 +1,1 @@
+"""Reconciliation: the books beside what payment providers say, and what to do where the two differ."""

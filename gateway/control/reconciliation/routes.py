@@ -1,0 +1,53 @@
+"""Routes of reconciliation: ask for a run, look at reports."""
+
+from __future__ import annotations
+
+from gateway.control.limits import POLL, READ, WRITE
+from gateway.control.reconciliation import actions
+from gateway.control.reconciliation.model import FLAG, Asking, FullReport, Report, Reports
+from gateway.control.route import Call, Route
+
+
+async def ask_reconciliation(call: Call[Asking]) -> Report:
+    """Let the worker compare the books with what payment providers say of a period."""
+    is_on = await call.wiring["flags"].flag(FLAG)
+    async with call.wiring["begin"]() as unit:
+        return await actions.ask(
+            call.body, by=call.principal, is_on=is_on, place=call.place, unit=unit, clock=call.wiring["clock"]
+        )
+
+
+async def list_reconciliations(call: Call[None]) -> Reports:
+    """The last runs, the newest first."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.reports(by=call.principal, recon=unit.recon)
+
+
+async def read_reconciliation(call: Call[None]) -> FullReport:
+    """A run: what it looked at, what differs, and what to do about it."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.read(call.path("report"), by=call.principal, recon=unit.recon)
+
+
+PATH = "/v1/reconciliations"
+ROUTES: list[Route] = [
+    Route(
+        method="POST",
+        path=PATH,
+        handler=ask_reconciliation,
+        limit=WRITE,
+        body=Asking,
+        returns=Report,
+        status=202,
+        problems=(403, 409),
+    ),
+    Route(method="GET", path=PATH, handler=list_reconciliations, limit=READ, returns=Reports, problems=(403,)),
+    Route(
+        method="GET",
+        path=f"{PATH}/{{report}}",
+        handler=read_reconciliation,
+        limit=POLL,
+        returns=FullReport,
+        problems=(403, 404),
+    ),
+]

@@ -1,0 +1,394 @@
+"""Wallets and earnings as values: balances, payments as they are shown, transfers, withdrawals and their policy."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from gateway.control.ledger.model import Balance, Leg, account
+from shared.errors import Conflict, Invalid
+from shared.money import Money, decimals, to_json
+from shared.rates import RATES_OF, shown
+
+#: `gift_card`: put on a card; `redeemed`: brought in by one.
+PaymentKind = Literal["purchase", "top_up", "refund", "dispute", "sent", "received", "gift_card", "redeemed"]
+WithdrawalState = Literal["requested", "approved", "paying", "paid", "rejected", "returned"]
+
+#: Units of a currency that a transfer moves at least, and a withdrawal where its rail has no policy.
+TRANSFER_UNITS, WITHDRAWAL_UNITS = 1, 50
+#: The rail on which somebody pays by hand.
+BY_HAND = "bank"
+MOVES: Mapping[WithdrawalState, frozenset[WithdrawalState]] = {
+    "requested": frozenset({"approved", "rejected"}),
+    "approved": frozenset({"paying", "paid", "rejected"}),
+    "paying": frozenset({"paid", "returned"}),
+    "paid": frozenset(),
+    "rejected": frozenset(),
+    "returned": frozenset(),
+}
+#: Payments a page.
+PAGE = 50
+
+Amount = Annotated[int, Meta(ge=1, le=10**12)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,5}$(?!\n)")]
+Rail = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}$(?!\n)")]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody paid (below zero) or got, as they are shown it. `other`: with whom, of a transfer."""
+
+    principal: str
+    kind: PaymentKind
+    amount: int
+    currency: str
+    rail: str
+    purchase: str | None = None
+    title: str | None = None
+    other: str | None = None
+    txn: int | None = None
+    at: datetime
+
+
+class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as stored, with the names people know."""
+
+    id: int
+    kind: PaymentKind
+    amount: int
+    currency: str
+    rail: str
+    purchase: str | None
+    title: str | None
+    title_name: str | None
+    other: str | None
+    at: datetime
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """About how much an amount is in the currency somebody reads; it is never booked. `rates_of`: of which day."""
+
+    amount: int | str
+    currency: str
+    rates_of: str
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment in a history: below zero what was paid, above what came in."""
+
+    id: str
+    kind: PaymentKind
+    amount: int | str
+    currency: str
+    shown: Shown | None
+    rail: str
+    purchase: str | None
+    title: str | None
+    title_name: str | None
+    other: str | None
+    at: datetime
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Payments, the newest first; `next` is the cursor of those before them, null at the end."""
+
+    items: list[PaymentView]
+    next: str | None
+
+
+class Pocket(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet in one currency. `free` may be spent, the rest is held."""
+
+    currency: str
+    balance: int | str
+    free: int | str
+    shown: Shown | None
+
+
+class Wallet(msgspec.Struct, frozen=True, kw_only=True):
+    """All one has, by currency. `display`: the currency amounts are told in besides."""
+
+    pockets: list[Pocket]
+    display: str
+
+
+class Earned(msgspec.Struct, frozen=True, kw_only=True):
+    """A seller's money in one currency. `pending` becomes `available`; `owed` is paid of what comes first."""
+
+    currency: str
+    pending: int | str = 0
+    available: int | str = 0
+    in_transit: int | str = 0
+    owed: int | str = 0
+    shown: Shown | None = None
+
+
+class Earnings(msgspec.Struct, frozen=True):
+    """A seller's money, by currency."""
+
+    items: list[Earned]
+
+
+class TransferOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Gives money of one's wallet to another account."""
+
+    to: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+    amount: Amount
+    currency: Currency
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer as booked; `txn` names it in the ledger."""
+
+    txn: int
+    to: str
+    amount: int
+    currency: str
+
+
+class DisplayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In which currency amounts are told besides their own; null: as the installation says."""
+
+    currency: Currency | None
+
+
+class Display(msgspec.Struct, frozen=True, kw_only=True):
+    """The currency amounts are told in, and of which day the rates are."""
+
+    currency: str
+    rates_of: str
+
+
+class WithdrawalOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Takes available earnings out by a rail."""
+
+    amount: Amount
+    currency: Currency
+    rail: Rail = BY_HAND
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """Earnings on their way out. Approved ones are paid from `due_at` on, by a `run` of the worker; one that is
+    rejected, or returned by its rail, is available again. `tries`: how often its rail could not pay it yet.
+    """
+
+    id: str
+    seller: str
+    amount: int
+    currency: str
+    rail: str
+    state: WithdrawalState
+    due_at: datetime
+    reason: str = ""
+    rail_ref: str = ""
+    created_at: datetime
+    decided_at: datetime | None = None
+    paid_at: datetime | None = None
+    run: str | None = None
+    tries: int = 0
+
+
+class Withdrawals(msgspec.Struct, frozen=True, kw_only=True):
+    """Withdrawals, the newest first for a seller, the oldest first for who decides. `handles`: of sellers, by id."""
+
+    items: list[Withdrawal]
+    handles: dict[str, str] = {}
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a withdrawal is returned."""
+
+    reason: Reason
+
+
+class PaidOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That a withdrawal was paid, and how the rail calls that."""
+
+    rail_ref: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On which terms a rail pays out: the smallest amount, days it waits, and up to which amount nobody is asked."""
+
+    rail: Rail
+    currency: Currency
+    minimum: Amount
+    hold_days: Annotated[int, Meta(ge=0, le=365)]
+    auto_up_to: Annotated[int, Meta(ge=0, le=10**12)] = 0
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """The policies that were set; every other rail and currency has the default."""
+
+    items: list[Policy]
+
+
+class Wallets(Protocol):
+    """What the actions ask of storage."""
+
+    async def tell(self, payment: Payment) -> None: ...
+    async def payments(self, principal: str, before: int, limit: int) -> list[PaymentRow]: ...
+    async def balances(self, codes: Sequence[str]) -> list[Balance]: ...
+    async def display(self, principal: str) -> str | None: ...
+    async def set_display(self, principal: str, currency: str | None) -> None: ...
+    async def is_asset(self, currency: str) -> bool: ...
+    async def policy(self, rail: str, currency: str) -> Policy | None: ...
+    async def policies(self) -> list[Policy]: ...
+    async def set_policy(self, policy: Policy, at: datetime) -> None: ...
+    async def add(self, withdrawal: Withdrawal, *, key: str, principal: str) -> bool: ...
+    async def by_id(self, id: str, *, lock: bool = False) -> Withdrawal | None: ...
+    async def put(self, withdrawal: Withdrawal, *, by: str) -> None: ...
+    async def of_seller(self, seller: str, limit: int) -> list[Withdrawal]: ...
+    async def waiting(self, limit: int) -> list[Withdrawal]: ...
+
+
+def check_transfer(amount: int, currency: str) -> None:
+    """Raises Invalid for less than one unit of the currency."""
+    least = TRANSFER_UNITS * 10 ** decimals(currency)
+    if amount < least:
+        raise Invalid(f"A transfer moves {Money(least, currency)} at least.", code="transfer-too-small")
+
+
+def default_policy(rail: str, currency: str, *, hold_days: int) -> Policy:
+    """The terms of a rail for which none were set: 50.00, and somebody is always asked."""
+    return Policy(
+        rail=rail, currency=currency, minimum=WITHDRAWAL_UNITS * 10 ** decimals(currency), hold_days=hold_days
+    )
+
+
+def decide(id: str, order: WithdrawalOrder, policy: Policy, *, seller: str, now: datetime) -> Withdrawal:
+    """The withdrawal that an order becomes: approved at once up to the ceiling. Raises Invalid below the minimum."""
+    if order.amount < policy.minimum:
+        least = Money(policy.minimum, policy.currency)
+        raise Invalid(f"By {policy.rail} {least} is paid out at least.", code="withdrawal-too-small")
+    is_approved = order.amount <= policy.auto_up_to
+    return Withdrawal(
+        id=id,
+        seller=seller,
+        amount=order.amount,
+        currency=order.currency,
+        rail=order.rail,
+        state="approved" if is_approved else "requested",
+        due_at=now + timedelta(days=policy.hold_days),
+        created_at=now,
+        decided_at=now if is_approved else None,
+    )
+
+
+def moved(withdrawal: Withdrawal, state: WithdrawalState, *, now: datetime) -> Withdrawal:
+    """The withdrawal in its next state. Raises Conflict where it cannot be in that, or is not due yet."""
+    if state not in MOVES[withdrawal.state]:
+        raise Conflict(f"This withdrawal is {withdrawal.state} already.", code=f"withdrawal-{withdrawal.state}")
+    if state == "paid":
+        if now < withdrawal.due_at:
+            raise Conflict("This withdrawal waits for its days to pass.", code="withdrawal-not-due")
+        return msgspec.structs.replace(withdrawal, state=state, paid_at=now)
+    return msgspec.structs.replace(withdrawal, state=state, decided_at=now)
+
+
+def leaving(withdrawal: Withdrawal) -> list[Leg]:
+    """Legs of a withdrawal that begins."""
+    return _legs("earnings", withdrawal, account("payout_in_transit", withdrawal.seller))
+
+
+def returning(withdrawal: Withdrawal, owed: int) -> list[Leg]:
+    """Legs of one that is rejected: it is available again, after what is owed by now."""
+    paid = min(owed, withdrawal.amount)
+    debt = [Leg(account("receivable", withdrawal.seller), withdrawal.currency, paid)] if paid else []
+    away = Leg(account("payout_in_transit", withdrawal.seller), withdrawal.currency, -withdrawal.amount)
+    return [away, *debt, Leg(account("earnings", withdrawal.seller), withdrawal.currency, withdrawal.amount - paid)]
+
+
+def arriving(withdrawal: Withdrawal) -> list[Leg]:
+    """Legs of one that was paid."""
+    return _legs("payout_in_transit", withdrawal, account("cash", withdrawal.rail))
+
+
+def _legs(kind: Literal["earnings", "payout_in_transit"], withdrawal: Withdrawal, to: str) -> list[Leg]:
+    away = Leg(account(kind, withdrawal.seller), withdrawal.currency, -withdrawal.amount)
+    return [away, Leg(to, withdrawal.currency, withdrawal.amount)]
+
+
+def wallet_of(balances: Sequence[Balance], display: str) -> Wallet:
+    """A wallet as its owner sees it."""
+    return Wallet(
+        pockets=[
+            Pocket(
+                currency=one.asset,
+                balance=to_json(one.balance),
+                free=to_json(one.free),
+                shown=told(one.balance, one.asset, display),
+            )
+            for one in balances
+        ],
+        display=display,
+    )
+
+
+def earnings_of(balances: Sequence[Balance], display: str) -> Earnings:
+    """A seller's accounts as one line a currency."""
+    names = {"earnings_pending": "pending", "earnings": "available", "payout_in_transit": "in_transit"}
+    found: dict[str, dict[str, int]] = {}
+    for one in balances:
+        line = found.setdefault(one.asset, {})
+        kind = one.account.partition(":")[0]
+        if kind in names:
+            line[names[kind]] = one.balance
+        else:
+            line["owed"] = -one.balance
+    return Earnings(
+        [
+            Earned(
+                currency=currency,
+                **{name: to_json(amount) for name, amount in line.items()},
+                shown=told(line.get("available", 0), currency, display),
+            )
+            for currency, line in sorted(found.items())
+        ]
+    )
+
+
+def payment_view(row: PaymentRow, display: str) -> PaymentView:
+    """A payment as its owner sees it."""
+    return PaymentView(
+        id=encode_cursor(row.id),
+        kind=row.kind,
+        amount=to_json(row.amount),
+        currency=row.currency,
+        shown=told(row.amount, row.currency, display),
+        rail=row.rail,
+        purchase=row.purchase,
+        title=row.title,
+        title_name=row.title_name,
+        other=row.other,
+        at=row.at,
+    )
+
+
+def told(amount: int, currency: str, display: str) -> Shown | None:
+    """An amount in the currency somebody reads; None where it is its own, or one of the two has no rate."""
+    found = shown(Money(amount, currency), display) if currency != display else None
+    return Shown(amount=to_json(found.amount_minor), currency=display, rates_of=RATES_OF) if found else None
+
+
+def encode_cursor(id: int) -> str:
+    """Where a page ends, as the opaque text clients hand back."""
+    return base64.urlsafe_b64encode(id.to_bytes(8, "big")).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str) -> int:
+    """The payment a page starts before; past all of them for none. Raises Invalid for what no page gave."""
+    if not text:
+        return 2**63 - 1
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        data = b""
+    if len(data) != 8 or data[0] > 127:
+        raise Invalid("This cursor is not one that a page gave; start again without it.")
+    return int.from_bytes(data, "big")

@@ -1,0 +1,312 @@
+"""Routes of wallets and earnings: balances by GET and as a stream, history, transfers, withdrawals and who decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from gateway.control.catalogue.paging import page_size
+from gateway.control.limits import READ, WRITE
+from gateway.control.route import Call, Route
+from gateway.control.wallet import actions
+from gateway.control.wallet.model import (
+    Display,
+    DisplayOrder,
+    Earnings,
+    History,
+    PaidOut,
+    Policies,
+    Policy,
+    Rejection,
+    Transfer,
+    TransferOrder,
+    Wallet,
+    Withdrawal,
+    WithdrawalOrder,
+    Withdrawals,
+)
+from shared.errors import UsherError
+
+#: Seconds between two looks at the rows, and between two signs of life on a stream where nothing changes.
+LOOK_S, HEARTBEAT_S = 0.5, 15.0
+#: A stream ends after this long; browsers come back by themselves, and their session is checked anew.
+STREAM_S = 600.0
+
+
+async def read_wallet(call: Call[None]) -> Wallet:
+    """What one has, by currency, and about how much that is in the currency one reads."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.read_wallet(call.principal, wallet=unit.wallet, default=_display(call))
+
+
+async def follow_wallet(call: Call[None]) -> Response:
+    """Server-sent events: one's wallet whenever it changes."""
+    return await _follow(call, read_wallet)
+
+
+async def put_display(call: Call[DisplayOrder]) -> Display:
+    """Choose the currency in which amounts are told besides their own."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.choose_display(
+            call.body.currency, by=call.principal, wallet=unit.wallet, default=_display(call)
+        )
+
+
+async def list_payments(call: Call[None]) -> History:
+    """What one paid and got, the newest first."""
+    limit = page_size(call.query("limit"))
+    async with call.wiring["begin"]() as unit:
+        return await actions.history(
+            call.principal, wallet=unit.wallet, default=_display(call), cursor=call.query("cursor"), limit=limit
+        )
+
+
+async def send_transfer(call: Call[TransferOrder]) -> Transfer:
+    """Give money of one's wallet to another account."""
+    unit = await call.unit()
+    return await actions.transfer(call.body, by=call.principal, key=call.key, unit=unit, clock=call.wiring["clock"])
+
+
+async def read_earnings(call: Call[None]) -> Earnings:
+    """A seller's money: pending, available, on its way out, owed."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.read_earnings(call.path("handle"), by=call.principal, unit=unit, default=_display(call))
+
+
+async def follow_earnings(call: Call[None]) -> Response:
+    """Server-sent events: a seller's money whenever it changes."""
+    return await _follow(call, read_earnings)
+
+
+async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
+    """Take available earnings out."""
+    unit = await call.unit()
+    return await actions.withdraw(
+        call.path("handle"),
+        call.body,
+        by=call.principal,
+        key=call.key,
+        place=call.place,
+        unit=unit,
+        clock=call.wiring["clock"],
+        hold_days=call.wiring["settings"].payout_hold_days,
+        payers=call.wiring["providers"].payers,
+    )
+
+
+async def list_withdrawals(call: Call[None]) -> Withdrawals:
+    """A seller's withdrawals, the newest first."""
+    async with call.wiring["begin"]() as unit:
+        return Withdrawals(items=await actions.of_seller(call.path("handle"), by=call.principal, unit=unit))
+
+
+async def list_terms(call: Call[None]) -> Policies:
+    """On which terms a seller is paid out."""
+    hold_days = call.wiring["settings"].payout_hold_days
+    async with call.wiring["begin"]() as unit:
+        return Policies(await actions.terms(call.path("handle"), by=call.principal, unit=unit, hold_days=hold_days))
+
+
+async def list_waiting_withdrawals(call: Call[None]) -> Withdrawals:
+    """Withdrawals that are to be decided or paid, the oldest first."""
+    async with call.wiring["begin"]() as unit:
+        items = await actions.waiting(by=call.principal, wallet=unit.wallet)
+        return Withdrawals(items=items, handles=await unit.sellers.handles({one.seller for one in items}))
+
+
+async def approve_withdrawal(call: Call[None]) -> Withdrawal:
+    """Let a withdrawal be paid once its days have passed."""
+    unit = await call.unit()
+    return await actions.approve(
+        call.path("withdrawal"), by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"]
+    )
+
+
+async def reject_withdrawal(call: Call[Rejection]) -> Withdrawal:
+    """Return a withdrawal to the seller's available earnings."""
+    unit = await call.unit()
+    return await actions.reject(
+        call.path("withdrawal"),
+        call.body.reason,
+        by=call.principal,
+        place=call.place,
+        unit=unit,
+        clock=call.wiring["clock"],
+        payers=call.wiring["providers"].payers,
+    )
+
+
+async def complete_withdrawal(call: Call[PaidOut]) -> Withdrawal:
+    """Say that a withdrawal was paid, and how the rail calls that."""
+    unit = await call.unit()
+    return await actions.complete(
+        call.path("withdrawal"),
+        call.body.rail_ref,
+        by=call.principal,
+        place=call.place,
+        unit=unit,
+        clock=call.wiring["clock"],
+        payers=call.wiring["providers"].payers,
+    )
+
+
+async def list_policies(call: Call[None]) -> Policies:
+    """On which terms rails pay out, where that was set."""
+    async with call.wiring["begin"]() as unit:
+        return Policies(await actions.policies(by=call.principal, wallet=unit.wallet))
+
+
+async def put_policy(call: Call[Policy]) -> Policy:
+    """Set on which terms a rail pays out in a currency."""
+    async with call.wiring["begin"]() as unit:
+        return await actions.set_policy(
+            call.body, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"]
+        )
+
+
+def _display(call: Call[Any]) -> str:
+    return call.wiring["settings"].display_currency
+
+
+Read = Callable[[Call[None]], Awaitable[Wallet | Earnings]]
+
+
+async def _follow(call: Call[None], read: Read) -> Response:
+    first = await read(call)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_stream(call, read, first), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(call: Call[None], read: Read, view: Wallet | Earnings) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n" + _event(view)
+    quiet_s = lived_s = 0.0
+    while lived_s < STREAM_S and not await call.request.is_disconnected():
+        await asyncio.sleep(LOOK_S)
+        quiet_s, lived_s = quiet_s + LOOK_S, lived_s + LOOK_S
+        try:
+            now = await read(call)
+        except UsherError:  # the stream has begun, so no problem can be answered: the browser asks again
+            return
+        if now != view:
+            view, quiet_s = now, 0.0
+            yield _event(view)
+        elif quiet_s >= HEARTBEAT_S:
+            quiet_s = 0.0
+            yield b": still here\n\n"
+
+
+def _event(view: Wallet | Earnings) -> bytes:
+    return b"event: balance\ndata: " + msgspec.json.encode(view) + b"\n\n"
+
+
+SELLER, WITHDRAWAL = "/v1/sellers/{handle}", "/v1/withdrawals/{withdrawal}"
+PAGED = {"cursor": "where the page before ended", "limit": "items a page, 1 to 100"}
+ROUTES: list[Route] = [
+    Route(method="GET", path="/v1/wallet", handler=read_wallet, limit=READ, returns=Wallet),
+    Route(method="GET", path="/v1/wallet/events", handler=follow_wallet, limit=READ, stream=True),
+    Route(
+        method="PUT", path="/v1/wallet/display", handler=put_display, limit=WRITE, body=DisplayOrder, returns=Display
+    ),
+    Route(
+        method="GET",
+        path="/v1/payments/history",
+        handler=list_payments,
+        limit=READ,
+        returns=History,
+        query=PAGED,
+        problems=(422,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/wallet/transfers",
+        handler=send_transfer,
+        limit=WRITE,
+        body=TransferOrder,
+        returns=Transfer,
+        status=201,
+        tag="value",
+        idempotent=True,
+        problems=(404,),
+    ),
+    Route(
+        method="GET", path=f"{SELLER}/earnings", handler=read_earnings, limit=READ, returns=Earnings, problems=(403,)
+    ),
+    Route(
+        method="GET",
+        path=f"{SELLER}/earnings/events",
+        handler=follow_earnings,
+        limit=READ,
+        stream=True,
+        problems=(403,),
+    ),
+    Route(
+        method="POST",
+        path=f"{SELLER}/withdrawals",
+        handler=withdraw_earnings,
+        limit=WRITE,
+        body=WithdrawalOrder,
+        returns=Withdrawal,
+        status=201,
+        tag="value",
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{SELLER}/withdrawals",
+        handler=list_withdrawals,
+        limit=READ,
+        returns=Withdrawals,
+        problems=(403,),
+    ),
+    Route(
+        method="GET",
+        path=f"{SELLER}/payout-terms",
+        handler=list_terms,
+        limit=READ,
+        returns=Policies,
+        problems=(403,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/withdrawals",
+        handler=list_waiting_withdrawals,
+        limit=READ,
+        returns=Withdrawals,
+        problems=(403,),
+    ),
+    Route(
+        method="POST",
+        path=f"{WITHDRAWAL}/approve",
+        handler=approve_withdrawal,
+        limit=WRITE,
+        returns=Withdrawal,
+        tag="value",
+        idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{WITHDRAWAL}/reject",
+        handler=reject_withdrawal,
+        limit=WRITE,
+        body=Rejection,
+        returns=Withdrawal,
+        tag="value",
+        idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{WITHDRAWAL}/complete",
+        handler=complete_withdrawal,
+        limit=WRITE,
+        body=PaidOut,
+        returns=Withdrawal,
+        tag="value",
+        idempotent=True,
+    ),
+    Route(method="GET", path="/v1/policies", handler=list_policies, limit=READ, returns=Policies, problems=(403,)),
+    Route(method="PUT", path="/v1/policies", handler=put_policy, limit=WRITE, body=Policy, returns=Policy),
+]

@@ -1,0 +1,1 @@
+"""The adapter of webhooks out: the HTTP client that sends them."""

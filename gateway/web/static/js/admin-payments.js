@@ -1,0 +1,151 @@
+// Administration: payments and refunds of everybody, one payment with all that was booked for it, giving it back.
+import { api, once } from "./api.js";
+import { userLink } from "./admin-users.js";
+import { ask } from "./ask.js";
+import { moment } from "./dates.js";
+import { field, h, toast } from "./dom.js";
+import { choice, listing } from "./listing.js";
+import { format, percentOf } from "./money.js";
+import { facts, nothing, shortId, table } from "./table.js";
+import { amount, minorOf } from "./words.js";
+
+const STATES = {
+  new: ["Waiting", "badge-warn"],
+  authorized: ["Authorized", "badge-warn"],
+  paid: ["Paid", "badge-good"],
+  refunded: ["Given back", ""],
+  disputed: ["Disputed", "badge-bad"],
+  failed: ["Failed", ""],
+  expired: ["Ran out", ""],
+};
+const REFUNDS = {
+  asked: ["Asked of the provider", "badge-warn"],
+  done: ["Done", "badge-good"],
+  failed: ["Failed", "badge-bad"],
+};
+const PARTS = { fee: "The portal", earnings: "Seller", external: "Seller, paid by the provider", wallet: "Wallet" };
+
+function badge(states, state) {
+  const [words, kind] = states[state] ?? [state, ""];
+  return h("span", { class: `badge ${kind}` }, words);
+}
+
+const options = (states) => Object.entries(states).map(([state, [words]]) => [state, words]);
+const what = ({ kind, title_name: name }) => (kind === "top_up" ? "Top-up" : name || "A title");
+
+export function paymentsPart() {
+  const text = (placeholder) => h("input", { type: "search", placeholder, autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+  const row = (one) => [
+    h("a", { href: `/admin/payments/${one.id}` }, moment(one.created_at)),
+    what(one),
+    one.seller,
+    userLink(one.buyer),
+    format(one.amount, one.currency),
+    badge(STATES, one.state),
+    one.rail,
+  ];
+  const columns = [["When", "when"], ["What"], ["Seller"], ["Who paid"], ["Amount", "amount"], ["State"], ["By"]];
+  return listing({
+    path: "admin/payments",
+    filters: [
+      ["buyer", "Who paid", text("user name")],
+      ["title", "Title", text("id")],
+      ["state", "State", choice("Any", options(STATES))],
+      ["rail", "By", choice("Any", [["wallet", "Wallet"], ["sandbox", "Sandbox"], ["stripe", "Stripe"]])],
+      ["since", "From", h("input", { type: "date" })],
+      ["until", "Before", h("input", { type: "date" })],
+    ],
+    render: (items) => table("Payments", columns, items.map(row)),
+    empty: nothing("search", "No payments found", "Nothing was paid that fits this."),
+  }).element;
+}
+
+export function refundsPart() {
+  const row = (one) => [h("a", { href: `/admin/payments/${one.purchase}` }, moment(one.created_at)), one.title_name || "Top-up", userLink(one.buyer), format(one.amount, one.currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason];
+  const columns = [["When", "when"], ["What"], ["Who paid"], ["Amount", "amount"], ["State"], ["Reason"]];
+  return listing({
+    path: "admin/refunds",
+    filters: [["state", "State", choice("Any", options(REFUNDS))]],
+    render: (items) => table("Refunds", columns, items.map(row)),
+    empty: nothing("check", "No refunds", "Nothing was given back that fits this."),
+  }).element;
+}
+
+export async function paymentPart(id, { may, again }) {
+  const { payment, parts, refunds, postings } = await api("GET", `admin/payments/${encodeURIComponent(id)}`);
+  const left = payment.paid_at ? payment.amount - payment.refunded - payment.disputed : 0;
+  return {
+    heading: `${what(payment)}, ${format(payment.amount, payment.currency)}`,
+    content: [about(payment), may("payment:refund") && left > 0 && payment.state === "paid" ? giveBack(payment, left, again) : null, refunds.length ? refundsOf(payment, refunds) : null, parts.length ? partsOf(payment, parts) : null, booked(postings)].filter(Boolean),
+  };
+}
+
+function about(one) {
+  const told = (minor) => format(minor, one.currency);
+  return h(
+    "section",
+    { class: "panel stack", "aria-label": "Payment" },
+    facts([
+      ["State", badge(STATES, one.state)],
+      ["Who paid", userLink(one.buyer)],
+      ["For", one.viewer && one.viewer !== one.buyer ? userLink(one.viewer) : null],
+      ["Seller", one.seller],
+      ["Amount", told(one.amount)],
+      ["Given back", one.refunded ? told(one.refunded) : null],
+      ["Disputed", one.disputed ? told(one.disputed) : null],
+      ["By", one.rail],
+      ["The provider kept", one.rail_fee ? told(one.rail_fee) : null],
+      ["Fee", `${percentOf(one.fee_bp)}\u00a0%`],
+      ["Begun", moment(one.created_at)],
+      ["Paid", one.paid_at ? moment(one.paid_at) : null],
+      ["Earnings available", one.settled_at ? moment(one.settled_at) : one.settle_at ? `from ${moment(one.settle_at)}` : null],
+      ["What the provider said", one.words],
+      ["Name at the provider", one.provider_ref],
+      ["Legal entity", one.legal_entity],
+      ["Offer", one.offer ? `${one.offer}, version ${one.offer_version}` : null],
+      ["Id", one.id],
+    ]),
+  );
+}
+
+function giveBack(payment, left, again) {
+  const button = h("button", { class: "button button-danger", type: "button" }, "Give it back …");
+  button.addEventListener("click", async () => {
+    const sum = h("input", { name: "amount", required: true, inputmode: "decimal", autocomplete: "off", value: amount(left, payment.currency) });
+    const reason = h("textarea", { name: "reason", required: true, maxlength: "500", rows: "3" });
+    const isDone = await ask({
+      heading: "Give it back?",
+      words: `Up to ${format(left, payment.currency)}. Seller, partners and portal give back their parts of it; with all of it given back the right ends, and what is watched by it stops.`,
+      fields: [field(`Amount in ${payment.currency}`, sum), field("Reason", reason, "It stands in the audit trail.")],
+      yes: "Give it back",
+      danger: true,
+      act: async (values) => {
+        const minor = minorOf(values.amount, payment.currency);
+        if (!minor) throw Object.assign(new Error(`“${values.amount}” is not an amount in ${payment.currency}.`), { code: "invalid", details: { field: "amount" } });
+        await once("POST", `payments/${payment.id}/refunds`, { reason: values.reason.trim(), amount: minor });
+      },
+    });
+    if (!isDone) return;
+    await again();
+    toast("It is given back.");
+  });
+  return h("div", {}, button);
+}
+
+const section = (id, words, ...content) => h("section", { class: "panel stack", "aria-labelledby": id }, h("h2", { id }, words), content);
+
+function refundsOf({ currency }, refunds) {
+  const rows = refunds.map((one) => [h("a", { href: `/admin/audit?object=${one.id}` }, moment(one.created_at)), format(one.amount, currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason]);
+  return section("y-refunds", "Given back", table("Refunds", [["When", "when"], ["Amount", "amount"], ["State"], ["Reason"]], rows));
+}
+
+function partsOf({ currency }, parts) {
+  const rows = parts.map((part) => [PARTS[part.kind] ?? part.kind, shortId(part.holder), format(part.amount, currency), part.back ? format(part.back, currency) : ""]);
+  return section("y-parts", "Who got what", table("Parts", [["Who"], ["Id"], ["Amount", "amount"], ["Given back", "amount"]], rows));
+}
+
+function booked(postings) {
+  const rows = postings.map((one) => [`${one.txn} ${one.kind}`, moment(one.at), one.account, format(one.amount, one.asset)]);
+  const columns = [["Movement"], ["When", "when"], ["Account"], ["Amount", "amount"]];
+  return section("y-books", "Postings", postings.length ? table("Postings", columns, rows) : h("p", { class: "muted" }, "Nothing is booked for it."));
+}

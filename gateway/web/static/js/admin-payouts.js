@@ -1,0 +1,171 @@
+// Administration: withdrawals that wait to be decided or paid, runs in which they are paid, and the terms of each rail.
+import { api, once } from "./api.js";
+import { ask } from "./ask.js";
+import { day, moment } from "./dates.js";
+import { busy, field, h, notice, toast } from "./dom.js";
+import { format } from "./money.js";
+import { nothing, table } from "./table.js";
+import { railName, withdrawalBadge } from "./withdrawals.js";
+import { amount, minorOf } from "./words.js";
+
+export function payoutsPart({ currency }) {
+  const list = h("div", {});
+  const past = h("div", {});
+  const policies = h("div", { class: "stack" });
+  waiting(list);
+  runs(past);
+  terms(policies, currency);
+  return [
+    h("section", { class: "stack", "aria-labelledby": "o-waiting" }, h("h2", { id: "o-waiting" }, "Waiting"), list),
+    h("section", { class: "stack", "aria-labelledby": "o-runs" }, h("h2", { id: "o-runs" }, "Runs"), past),
+    h("section", { class: "panel stack", "aria-labelledby": "o-terms" }, h("h2", { id: "o-terms" }, "Terms"), policies),
+  ];
+}
+
+async function waiting(list) {
+  const load = () => waiting(list);
+  try {
+    const { items, handles } = await api("GET", "withdrawals");
+    const columns = [["Asked on"], ["Seller"], ["Amount", "amount"], ["By"], ["State"], ["Due"], ["", "ways"]];
+    const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
+    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals that wait", columns, rows)) : nothing("check", "Nothing waits", "What sellers ask for stands here until it is paid or rejected."));
+  } catch (problem) {
+    list.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
+}
+
+/** What may be done with a withdrawal as it stands. */
+function ways(one, load) {
+  const sum = format(one.amount, one.currency);
+  const found = [];
+  if (one.state === "requested") {
+    const approve = h("button", { class: "button button-small", type: "button", "aria-label": `Approve ${sum}` }, "Approve");
+    approve.addEventListener("click", () => busy(approve, async () => {
+      try {
+        await once("POST", `withdrawals/${one.id}/approve`);
+        toast(`${sum} is approved.`);
+      } catch (problem) {
+        toast(problem.message);
+      }
+      await load();
+    }));
+    found.push(approve);
+  }
+  if (one.state === "approved" || one.state === "paying") {
+    const words = "Say so once the money left. It is taken off the books as paid.";
+    const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank or the provider calls this payment.")];
+    found.push(asking(`Mark ${sum} as paid`, "Mark as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load, act: ({ ref }) => once("POST", `withdrawals/${one.id}/complete`, { rail_ref: ref.trim() }) }));
+  }
+  if (["requested", "approved", "paying"].includes(one.state)) {
+    const fields = () => [field("Reason", h("textarea", { name: "reason", required: true, maxlength: "500", rows: "3" }), "The seller sees it.")];
+    const words = "It is available to the seller again.";
+    found.push(asking(`Reject ${sum}`, "Reject …", { heading: `Reject ${sum}?`, words, fields, yes: "Reject it", danger: true, load, act: ({ reason }) => once("POST", `withdrawals/${one.id}/reject`, { reason: reason.trim() }) }));
+  }
+  return found;
+}
+
+function asking(label, words, { fields, load, ...question }) {
+  const button = h("button", { class: "button button-small", type: "button", "aria-label": label }, words);
+  button.addEventListener("click", async () => {
+    if (await ask({ ...question, fields: fields() })) await load();
+  });
+  return button;
+}
+
+const runBadge = ({ closed_at: closed, by_hand: byHand }) =>
+  closed ? h("span", { class: "badge badge-good" }, "Done") : h("span", { class: "badge badge-warn" }, byHand ? "To be paid by hand" : "Being paid");
+
+async function runs(list) {
+  try {
+    const { items } = await api("GET", "payouts");
+    const columns = [["Run"], ["By"], ["Withdrawals", "amount"], ["Amount", "amount"], ["State"]];
+    const rows = items.map((run) => [h("a", { href: `/admin/payouts/${run.id}` }, moment(run.created_at)), railName(run.rail), String(run.count), format(run.amount, run.currency), runBadge(run)]);
+    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, rows)) : nothing("clock", "No run yet", "What is approved and due is paid together, each day."));
+  } catch (problem) {
+    list.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
+}
+
+/** One run: what is in it, its list for the bank, and saying that it was paid. */
+export async function runPart(id, { again }) {
+  const run = await api("GET", `payouts/${encodeURIComponent(id)}`);
+  const sum = format(run.amount, run.currency);
+  const rows = run.items.map((one) => [one.handle, format(one.amount, one.currency), withdrawalBadge(one), one.rail_ref || one.reason, one.id]);
+  const open = run.by_hand && !run.closed_at;
+  const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank calls this payment.")];
+  const act = ({ ref }) => once("POST", `payouts/${run.id}/complete`, { rail_ref: ref.trim() });
+  const words = "All that is left of this run is booked as paid.";
+  return {
+    heading: `${railName(run.rail)}, ${sum}`,
+    content: [
+      h(
+        "div",
+        { class: "row" },
+        runBadge(run),
+        h("span", { class: "muted" }, moment(run.created_at)),
+        h("a", { class: "button button-small", href: `/v1/payouts/${run.id}/items.csv`, download: "" }, "List as CSV"),
+        open ? asking("Mark the run as paid", "Mark all as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load: again, act }) : null,
+      ),
+      h("div", { class: "panel" }, table("Withdrawals", [["Seller"], ["Amount", "amount"], ["State"], ["Reference"], ["Id"]], rows)),
+    ],
+  };
+}
+
+async function terms(room, currency) {
+  try {
+    const { items } = await api("GET", "policies");
+    const columns = [["By"], ["At least", "amount"], ["Days it waits", "amount"], ["Nobody is asked up to", "amount"], ["", "ways"]];
+    const load = () => terms(room, currency);
+    const change = (policy) => {
+      const button = h("button", { class: "button button-small", type: "button", "aria-label": `Change the terms of ${railName(policy.rail)} in ${policy.currency}` }, "Change …");
+      button.addEventListener("click", () => edit(policy, load));
+      return h("span", { class: "row" }, button);
+    };
+    const rows = items.map((one) => [`${railName(one.rail)}, ${one.currency}`, format(one.minimum, one.currency), String(one.hold_days), format(one.auto_up_to, one.currency), change(one)]);
+    const add = h("button", { class: "button", type: "button" }, "Set terms …");
+    add.addEventListener("click", () => edit({ rail: "bank", currency }, load));
+    room.replaceChildren(
+      h("p", { class: "muted" }, "On which terms sellers are paid out. A rail that is not listed has the default: 50.00 at least, and somebody is always asked."),
+      items.length ? table("Terms", columns, rows) : h("p", {}, "No terms were set."),
+      h("div", {}, add),
+    );
+  } catch (problem) {
+    room.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
+}
+
+async function edit(policy, load) {
+  const shown = (minor) => (minor === undefined ? "" : amount(minor, policy.currency));
+  const input = (name, value, mode) => h("input", { name, required: true, inputmode: mode, autocomplete: "off", value });
+  const isDone = await ask({
+    heading: "Terms of payouts",
+    fields: [
+      field("By", h("input", { name: "rail", required: true, pattern: "[a-z][a-z0-9_]*", maxlength: "31", autocapitalize: "none", spellcheck: "false", value: policy.rail }), "The rail's short name, such as bank or stripe."),
+      field("Currency", h("input", { name: "currency", required: true, minlength: "3", maxlength: "5", autocapitalize: "characters", spellcheck: "false", value: policy.currency })),
+      field("At least", input("minimum", shown(policy.minimum), "decimal")),
+      field("Days it waits", input("days", String(policy.hold_days ?? 3), "numeric")),
+      field("Nobody is asked up to", input("auto", shown(policy.auto_up_to ?? 0), "decimal"), "0: somebody is always asked."),
+    ],
+    yes: "Save",
+    act: ({ rail, currency, minimum, days, auto }) => {
+      const code = currency.trim().toUpperCase();
+      const body = { rail: rail.trim(), currency: code, minimum: typed(minimum, code, "minimum"), auto_up_to: typed(auto, code, "auto"), hold_days: Number(days) };
+      if (!/^\d{1,3}$/.test(days.trim())) throw wrong(`“${days}” is not a number of days.`, "days");
+      return once("PUT", "policies", body);
+    },
+  });
+  if (!isDone) return;
+  await load();
+  toast("Saved. It counts for what is asked for from now on.");
+}
+
+function typed(text, currency, name) {
+  const minor = minorOf(text, currency);
+  if (minor === null) throw wrong(`“${text}” is not an amount in ${currency}.`, name);
+  return minor;
+}
+
+const wrong = (words, name) => Object.assign(new Error(words), { code: "invalid", details: { field: name } });

@@ -1,0 +1,101 @@
+// Administration: the books beside what payment providers say; runs, and what differs in one.
+import { api, once } from "./api.js";
+import { day, moment } from "./dates.js";
+import { busy, h, notice, toast } from "./dom.js";
+import { format } from "./money.js";
+import { facts, nothing, table } from "./table.js";
+
+/** How often a run that is on is looked at. */
+const LOOK_MS = 1500;
+const STATES = { asked: ["Running", "badge-warn"], done: ["Done", "badge-good"], failed: ["Failed", "badge-bad"] };
+const KINDS = {
+  "charged-not-booked": "Paid there, not booked here",
+  "booked-not-charged": "Booked here, not paid there",
+  amount: "Another amount",
+  fee: "Another fee of the provider",
+  "passed-on": "Another part passed on",
+  "refund-not-booked": "Given back there, not booked here",
+  "refund-not-made": "Given back here, not there",
+  dispute: "Dispute differs",
+  "payout-not-booked": "Paid out there, not booked here",
+  "payout-not-made": "Paid out here, not there",
+  "right-missing": "Paid, but no right to watch",
+  "right-left": "Taken back, but still a right",
+  ledger: "The ledger does not add up",
+};
+
+function badge(run) {
+  const differences = total(run);
+  if (run.state === "done" && differences) return h("span", { class: "badge badge-bad" }, `${differences} ${differences === 1 ? "difference" : "differences"}`);
+  const [words, kind] = STATES[run.state] ?? [run.state, ""];
+  return h("span", { class: `badge ${kind}` }, run.state === "done" ? "No differences" : words);
+}
+
+const total = ({ counts }) => Object.values(counts).reduce((sum, count) => sum + count, 0);
+const period = ({ since, until }) => `${day(since)} to ${day(until)}`;
+
+export function reconPart({ may }) {
+  const list = h("div", {});
+  const run = h("button", { class: "button button-main", type: "button" }, "Compare the last three days now");
+  const trouble = h("div", { role: "alert" });
+  run.addEventListener("click", () => busy(run, async () => {
+    trouble.replaceChildren();
+    try {
+      await once("POST", "reconciliations", {});
+      toast("The books are compared; the report comes in a moment.");
+      await runs(list);
+    } catch (problem) {
+      trouble.replaceChildren(notice("bad", problem.message));
+      if (!problem.code) throw problem;
+    }
+  }));
+  runs(list);
+  return [
+    h("p", { class: "muted prose" }, "Each night the books are compared with what payment providers say: what was paid, given back, disputed and paid out, and whether everybody has the rights they paid for."),
+    may("recon:run") ? h("div", { class: "row" }, run) : null,
+    trouble,
+    list,
+  ].filter(Boolean);
+}
+
+async function runs(list) {
+  try {
+    const { items } = await api("GET", "reconciliations");
+    const row = (one) => [h("a", { href: `/admin/reconciliation/${one.id}` }, moment(one.created_at)), period(one), badge(one), String(one.charges), String(one.purchases), String(one.postings)];
+    const columns = [["Run"], ["Period"], ["Outcome"], ["Payments there", "amount"], ["Purchases here", "amount"], ["Postings", "amount"]];
+    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, items.map(row))) : nothing("clock", "No run yet", "The first comes by night, or when you ask for it."));
+    if (items.some((one) => one.state === "asked")) setTimeout(() => list.isConnected && runs(list), LOOK_MS);
+  } catch (problem) {
+    list.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
+}
+
+export async function reconReport(id, { again }) {
+  const run = await api("GET", `reconciliations/${encodeURIComponent(id)}`);
+  if (run.state === "asked") setTimeout(again, LOOK_MS);
+  const about = facts([
+    ["Outcome", badge(run)],
+    ["Asked by", run.actor === "system" ? "the night" : run.actor],
+    ["Begun", moment(run.created_at)],
+    ["Finished", run.finished_at ? moment(run.finished_at) : null],
+    ["Payments at providers", String(run.charges)],
+    ["Purchases here", String(run.purchases)],
+    ["Postings", String(run.postings)],
+    ["What happened", run.words],
+  ]);
+  const sum = (one, value) => (one.currency ? format(value, one.currency) : String(value));
+  const row = (one) => [
+    KINDS[one.kind] ?? one.kind,
+    one.purchase.startsWith("pur_") ? h("a", { href: `/admin/payments/${one.purchase}` }, one.purchase) : one.purchase,
+    one.rail ? `${one.rail} ${one.ref}` : one.ref,
+    sum(one, one.ours),
+    sum(one, one.theirs),
+    one.words,
+  ];
+  const columns = [["What differs"], ["Here"], ["There"], ["Booked", "amount"], ["At the provider", "amount"], ["What to do"]];
+  const found = run.differences.length
+    ? h("div", { class: "panel" }, table("Differences", columns, run.differences.map(row)))
+    : run.state === "done" ? nothing("check", "No differences", "Books and providers say the same.") : null;
+  return { heading: period(run), content: [h("section", { class: "panel", "aria-label": "Run" }, about), found].filter(Boolean) };
+}

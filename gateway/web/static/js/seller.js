@@ -1,0 +1,69 @@
+// The seller that a page is about, and the tabs of a seller's pages.
+import { api } from "./api.js";
+import { h, notice } from "./dom.js";
+import { nothing, tabs } from "./table.js";
+
+const TABS = [
+  ["/studio", "Titles"],
+  ["/studio/coupons", "Coupons"],
+  ["/studio/blocked", "Blocked viewers"],
+  ["/earnings", "Earnings"],
+  ["/payouts", "Payouts"],
+];
+
+/** The seller whose handle stands in the address, else the first of one's own. */
+export function sellerOf(me) {
+  const wanted = new URLSearchParams(location.search).get("seller");
+  return me.sellers.find((seller) => seller.handle === wanted) ?? me.sellers[0];
+}
+
+/** Tabs that keep the seller; inside the studio they change the view without loading the page anew. */
+export function sellerTabs(me, seller) {
+  const query = me.sellers.length > 1 ? `?seller=${encodeURIComponent(seller.handle)}` : "";
+  const inStudio = (path) => path.startsWith("/studio") && location.pathname.startsWith("/studio");
+  const tab = ([path, words]) => [path + query, words, { "data-inside": inStudio(path), "aria-current": path === location.pathname ? "page" : null }];
+  return tabs("Selling", TABS.map(tab));
+}
+
+/** The heading of a seller's page, with a choice for who has several; `changed()` shows the page of the other. */
+export function sellerHead(words, me, seller, changed) {
+  const head = h("h1", {}, words);
+  if (me.sellers.length < 2) return h("div", { class: "spread" }, head, h("span", { class: "muted" }, seller.name));
+  const choice = h("select", { class: "input", "aria-label": "Seller" }, me.sellers.map((one) => h("option", { value: one.handle, selected: one === seller }, one.name)));
+  choice.addEventListener("change", () => {
+    history.replaceState(null, "", `${location.pathname}?seller=${encodeURIComponent(choice.value)}`);
+    changed();
+  });
+  return h("div", { class: "spread" }, head, h("div", {}, choice));
+}
+
+/**
+ * A page of a seller in `room`: tabs, heading, and the parts that `fill(seller, signal)` resolves to, made anew for
+ * another seller; `signal` aborts when they go.
+ */
+export function sellerPage(room, words, fill) {
+  let leave = new AbortController();
+  const show = async () => {
+    leave.abort();
+    leave = new AbortController();
+    const { signal } = leave;
+    let head = [h("h1", {}, words)];
+    try {
+      const me = await api("GET", "me");
+      if (!me.sellers.length) {
+        const way = h("a", { class: "button button-main", href: "/studio" }, "Open the studio");
+        room.replaceChildren(...head, nothing("film", "You sell nothing yet", "Become a seller, and what you earn stands here.", way));
+        return;
+      }
+      const seller = sellerOf(me);
+      head = [sellerTabs(me, seller), sellerHead(words, me, seller, show)];
+      const parts = await fill(seller, signal);
+      if (!signal.aborted) room.replaceChildren(...head, ...parts);
+    } catch (problem) {
+      const again = h("button", { class: "button", type: "button", onclick: show }, "Try again");
+      room.replaceChildren(...head, notice("bad", problem.message), h("div", {}, again));
+      if (!problem.code) throw problem;
+    }
+  };
+  show();
+}

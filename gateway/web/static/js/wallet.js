@@ -1,0 +1,141 @@
+// The wallet: what is on it, live; topping up, sending, gift cards, and the currency amounts are told in besides.
+import { api, once } from "./api.js";
+import { copyLine } from "./copy.js";
+import { day } from "./dates.js";
+import { h, notice, onSubmit, toast } from "./dom.js";
+import { format } from "./money.js";
+import { failure, followPayment, returned, waiting } from "./paying.js";
+import { amount, minorOf } from "./words.js";
+
+const room = document.getElementById("wallet");
+const part = (name) => document.getElementById(name);
+/** How often the balance is asked for where it cannot be followed. */
+const LOOK_MS = 5000;
+
+let shownIn = "";
+
+/** Show what came by the stream, or was asked for. */
+function show(wallet) {
+  const pockets = wallet.pockets.length ? wallet.pockets : [{ currency: room.dataset.currency, balance: 0, free: 0, shown: null }];
+  const estimated = pockets.some((one) => one.shown);
+  part("pockets").replaceChildren(
+    h("dl", { class: "pockets" }, pockets.map(pocket)),
+    estimated ? h("p", { class: "small muted" }, `What is “about” is an estimate by the rates of ${day(room.dataset.ratesOf)}; you pay in the price’s own currency.`) : "",
+  );
+  if (shownIn !== wallet.display) part("shown-in").value = wallet.display;
+  shownIn = wallet.display;
+}
+
+function pocket({ currency, balance, free, shown }) {
+  const held = BigInt(balance) - BigInt(free);
+  return h(
+    "div",
+    {},
+    h("dt", {}, currency),
+    h("dd", { class: "balance figures" }, format(balance, currency)),
+    shown ? h("dd", { class: "muted figures" }, `about ${format(shown.amount, shown.currency)}`) : null,
+    held ? h("dd", { class: "small muted" }, `${format(held, currency)} of it is set aside.`) : null,
+  );
+}
+
+/** By SSE, by asking where that fails. */
+function follow() {
+  const source = new EventSource("/v1/wallet/events");
+  source.addEventListener("balance", ({ data }) => show(JSON.parse(data)));
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) look();
+  });
+}
+
+async function look() {
+  try {
+    show(await api("GET", "wallet"));
+  } catch (problem) {
+    part("pockets").replaceChildren(h("p", { class: "muted" }, problem.message));
+    if (problem.status === 401) return;
+  }
+  setTimeout(look, LOOK_MS);
+}
+
+/** The sum of a form: `{amount, currency}`. Throws words for what is none. */
+function sumOf(values, name) {
+  const currency = values[`${name}-currency`];
+  const minor = minorOf(values[name], currency);
+  if (!minor) {
+    const words = `“${values[name]}” is not an amount in ${currency}. Write it like ${amount(500, currency)}.`;
+    throw Object.assign(new Error(words), { code: "invalid", details: { field: name } });
+  }
+  return { amount: minor, currency };
+}
+
+/** Let a form send something, and lead to its field `name` when that is what is wrong. */
+function sends(form, name, send) {
+  onSubmit(part(form), async (values) => {
+    try {
+      await send(values);
+    } catch (problem) {
+      if (problem.status === 422 || problem.status === 404 || problem.code === "insufficient" || problem.code === "transfer-to-oneself") {
+        problem.details = { ...problem.details, field: problem.status === 404 || problem.code === "transfer-to-oneself" ? name : `${form}-sum` };
+      }
+      if (problem.code === "insufficient") problem.message = "There is not that much in your wallet. Top it up first.";
+      throw problem;
+    }
+  });
+}
+
+sends("top-up", "top-up-sum", async (values) => {
+  const purchase = await once("POST", "wallet/top-ups", { ...sumOf(values, "top-up-sum"), return_path: "/wallet" });
+  if (purchase.url) location.assign(purchase.url);
+  else await comeBack(purchase.id);
+});
+
+sends("send", "to", async (values) => {
+  const sent = await once("POST", "wallet/transfers", { to: values.to.trim(), ...sumOf(values, "send-sum") });
+  part("send").reset();
+  tell("good", `${format(sent.amount, sent.currency)} went to ${sent.to}.`);
+});
+
+sends("redeem", "code", async ({ code }) => {
+  const came = await once("POST", "gift-cards/redeem", { code: code.trim() });
+  part("redeem").reset();
+  tell("good", `${format(came.amount, came.currency)} came into your wallet.`);
+});
+
+sends("card", "card-sum", async (values) => {
+  const card = await once("POST", "gift-cards", sumOf(values, "card-sum"));
+  part("card").reset();
+  const code = h("input", { class: "input", readonly: true, value: card.code, "aria-label": "Code of the gift card" });
+  part("new-card").replaceChildren(
+    notice("good", `The card holds ${format(card.amount, card.currency)}. Keep its code: it is shown only now.`),
+    copyLine(code, "Copy the code", "The code is copied."),
+  );
+});
+
+part("shown-in").addEventListener("change", async ({ target }) => {
+  try {
+    const { currency } = await api("PUT", "wallet/display", { currency: target.value });
+    toast(`Amounts are told in ${currency}, too.`);
+  } catch (problem) {
+    target.value = shownIn;
+    toast(problem.message);
+  }
+});
+
+function tell(kind, ...words) {
+  part("news").replaceChildren(notice(kind, ...words));
+}
+
+/** Back from topping up. */
+async function comeBack(id) {
+  try {
+    const purchase = await followPayment(id, (now) => part("news").replaceChildren(waiting(now)));
+    if (purchase.state === "paid") tell("good", `${format(purchase.amount, purchase.currency)} came into your wallet.`);
+    else tell("bad", failure(purchase));
+  } catch (problem) {
+    tell("bad", problem.message);
+  }
+}
+
+follow();
+const id = returned();
+if (id) comeBack(id);

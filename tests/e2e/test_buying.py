@@ -1,0 +1,319 @@
+"""Buying in a browser: the price box, the sandbox's bank, wallets, coupons, and rights that end while a film plays."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import asyncpg
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from gateway.control.sandbox.model import CARDS
+from infra.api import Api
+from shared.ids import new_id, new_secret
+from tests.e2e.conftest import SECONDS, Open
+from tests.support import media
+from tests.support.api import Person, log_in, until
+from tests.support.stack import Running
+
+NUMBERS: dict[str, str] = {card: number for number, card in CARDS.items()}
+FILM = "Salt and wind"
+OWN, RENT = 999, 399
+#: Seconds that a rental of the test that waits for its end runs.
+SHORT_S = 8
+#: What is wider than the screen.
+WIDTH = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture(scope="module")
+def sold() -> dict[str, Any]:
+    """The title of this module's tests, once the first of them made it."""
+    return {}
+
+
+@pytest.fixture
+async def film(stack: Running, sold: dict[str, Any]) -> dict[str, Any]:
+    """A published title that is to be had for good, or for a day."""
+    if not sold:
+        inputs = (*media.picture("640x360", seconds=SECONDS), *media.tone(SECONDS))
+        master = media.master("holiday.mp4", *inputs, *media.H264, "-c:a", "aac")
+        seller = await log_in(stack, "seller")
+        title = await seller.make_title(name=FILM, kind="video", price_minor=OWN)
+        upload = await seller.begin_upload(title, master)
+        await seller.send(upload, master.read_bytes(), offset=0)
+        await seller.wait_ready(title)
+        sold.update(await seller.ask("POST", f"titles/{title}/publish"))
+        await told(seller, "POST", f"titles/{title}/offers", kind="rent", hours=24, amount=RENT)
+        await seller.close()
+    return sold
+
+
+async def told(person: Person, method: str, path: str, **body: Any) -> Any:
+    """One call of a route that moves money; the decoded answer."""
+    headers = {"Idempotency-Key": new_id("key")}
+    answer = await person.http.request(method, f"/v1/{path}", json=body or None, headers=headers)
+    assert answer.status_code in (200, 201), f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer.json()
+
+
+async def funded(stack: Running, amount: int) -> Person:
+    """The viewer, with money on their wallet."""
+    viewer = await log_in(stack, "viewer")
+    made = await told(viewer, "POST", "wallet/top-ups", amount=amount, currency="USD")
+    ref = made["url"].rsplit("/", 1)[1]
+    await viewer.ask("POST", f"sandbox/payments/{ref}/card", number=NUMBERS["approve"])
+
+    async def there() -> bool:
+        return bool((await viewer.ask("GET", f"payments/{made['id']}"))["state"] == "paid")
+
+    await until(there, within_s=60, what="money on the wallet")
+    return viewer
+
+
+async def balance(viewer: Person) -> int:
+    """What is on the wallet."""
+    pockets = (await viewer.ask("GET", "wallet"))["pockets"]
+    return int(pockets[0]["balance"]) if pockets else 0
+
+
+async def enter(page: Page, stack: Running, *, to: str) -> None:
+    """Log in as the viewer, and go to a page."""
+    account = stack.accounts["viewer"]
+    body = {"login": account.username, "password": account.password}
+    answer = await page.context.request.post("/v1/auth/login", data=body)
+    assert answer.ok
+    await page.goto(to)
+
+
+async def pay(page: Page, card: str) -> None:
+    """Pay with a test card on the sandbox's page."""
+    await page.wait_for_url("**/sandbox/*")
+    await page.get_by_label("Card number").fill(NUMBERS[card])
+    await page.get_by_role("button", name="Pay", exact=True).click()
+
+
+async def plays(page: Page) -> None:
+    """Until the picture moves."""
+    await page.wait_for_function("() => document.querySelector('video')?.currentTime > 0.5")
+
+
+def box(page: Page) -> Locator:
+    """The price box."""
+    return page.locator("#buy")
+
+
+async def purchase_at(page: Page) -> str:
+    """The purchase that the sandbox's page leads back to."""
+    ref = page.url.rsplit("/", 1)[1]
+    shown = await (await page.context.request.get(f"/v1/sandbox/payments/{ref}")).json()
+    found = re.search(r"purchase=(\w+)", shown["return_url"])
+    assert found
+    return found[1]
+
+
+async def written(stack: Running, statement: str, *values: object) -> None:
+    """Change rows as time would."""
+    connection = await asyncpg.connect(stack.database_url)
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def test_guest_logs_in_at_the_price_box_and_rents_by_a_card_that_the_bank_asks_about(
+    stack: Running, film: dict[str, Any], open_page: Open
+) -> None:
+    page = await open_page(phone=True)
+    await page.goto(film["watch_url"])
+    await page.get_by_role("button", name=f"Play {FILM}").click()
+    await page.get_by_role("alert").get_by_role("button", name="See the prices").click()
+    await expect(box(page).get_by_label("Buy to keep")).to_be_focused()
+    await box(page).get_by_label("Rent for 24 hours").check()
+    assert await page.evaluate(WIDTH) <= 0
+    await box(page).get_by_role("link", name="Log in to buy").click()
+    account = stack.accounts["viewer"]
+    await page.get_by_label("E-mail or user name").fill(account.username)
+    await page.get_by_label("Password", exact=True).fill(account.password or "")
+    await page.get_by_role("button", name="Log in").click()
+
+    await expect(box(page).get_by_label("Rent for 24 hours")).to_be_checked()
+    await expect(box(page).get_by_label("From my wallet")).to_be_disabled()
+    await box(page).get_by_role("button", name="Rent for $3.99").click()
+    await pay(page, "decline")
+    await expect(page.get_by_role("alert")).to_contain_text("declined")
+    await page.get_by_role("button", name="Cancel and go back").click()
+    await expect(box(page).get_by_role("alert")).to_contain_text(
+        "The card was declined. The payment did not go through"
+    )
+    assert "purchase=" not in page.url
+
+    await box(page).get_by_label("Rent for 24 hours").check()
+    await box(page).get_by_role("button", name="Rent for $3.99").click()
+    await pay(page, "secure")
+    await page.get_by_role("heading", name="is it you").wait_for()
+    await page.goto(film["watch_url"] + f"?purchase={await purchase_at(page)}")
+    await expect(box(page).get_by_role("status")).to_contain_text("not complete yet")
+    await box(page).get_by_role("link", name="Go on paying").click()
+    await page.get_by_role("button", name="It is me").click()
+    await expect(box(page).get_by_role("status")).to_contain_text("it is paid")
+    await expect(box(page)).to_contain_text("You rented this")
+    await plays(page)
+    await expect(box(page).get_by_role("button", name="Buy for $9.99")).to_be_visible()
+
+
+async def test_wallet_is_topped_up_slowly_and_pays_the_price_that_is_shown_once(
+    stack: Running, seller: Person, film: dict[str, Any], open_page: Open
+) -> None:
+    handle = (await seller.ask("GET", "me"))["sellers"][0]["handle"]
+    code = new_id("C")[-12:].upper()
+    await told(seller, "POST", f"sellers/{handle}/coupons", code=code, percent=50, uses_max=1)
+    page = await open_page()
+    await enter(page, stack, to="/wallet")
+    await expect(page.locator("#pockets")).to_contain_text("$0.00")
+    said = "async () => (await import('/static/js/money.js')).format('90071992547409931234567', 'USD')"
+    assert await page.evaluate(said) == "$900,719,925,474,099,312,345.67"
+    await page.get_by_label("Amount to top up", exact=True).fill("12.50")
+    await page.get_by_role("button", name="Top up").click()
+    await pay(page, "slow")
+    await page.get_by_role("link", name="Go back").click()
+    await expect(page.get_by_text("not complete yet")).to_be_visible()
+    await written(stack, "update sandbox_payment set due_at = now() where due = 'settle'")
+    await expect(page.get_by_text("$12.50 came into your wallet")).to_be_visible()
+    await expect(page.locator("#pockets")).to_contain_text("$12.50")
+
+    await page.goto(film["watch_url"])
+    await box(page).get_by_text("I have a coupon").click()
+    await box(page).get_by_label("Coupon", exact=True).fill("none-such")
+    await box(page).get_by_role("button", name="Apply").click()
+    await expect(box(page)).to_contain_text("There is no such coupon")
+    await box(page).get_by_label("Coupon", exact=True).fill(code.lower())
+    await box(page).get_by_role("button", name="Apply").click()
+    await expect(box(page).get_by_label("Rent for 24 hours")).to_have_accessible_name(re.compile(r"\$3\.99.*\$2\.00"))
+    buy = box(page).get_by_role("button", name="Buy for $5.00")
+    await buy.evaluate("button => { for (let n = 0; n < 5; n += 1) button.click(); }")
+    await expect(box(page)).to_contain_text("This is yours for good")
+    await plays(page)
+    viewer = await log_in(stack, "viewer")
+    assert await balance(viewer) == 1250 - 500
+    await viewer.close()
+
+
+async def test_price_that_changed_is_told_and_asked_for_again(
+    stack: Running, seller: Person, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 2000)
+    page = await open_page(phone=True)
+    await enter(page, stack, to=film["watch_url"])
+    await box(page).get_by_label("Rent for 24 hours").check()
+    await expect(box(page).get_by_role("button", name="Rent for $3.99")).to_be_visible()
+    offers = (await seller.ask("GET", f"studio/titles/{film['id']}/offers"))["items"]
+    rent = next(offer for offer in offers if offer["kind"] == "rent")
+    path = f"titles/{film['id']}/offers/{rent['id']}"
+    try:
+        await told(seller, "PUT", path, version=rent["version"], amount=450, currency="USD")
+        await box(page).get_by_role("button", name="Rent for $3.99").click()
+        await expect(box(page).get_by_role("alert")).to_contain_text("it was $3.99 and is $4.50 now")
+        assert await balance(viewer) == 2000
+        await box(page).get_by_role("button", name="Rent for $4.50").click()
+        await plays(page)
+        assert await balance(viewer) == 1550
+    finally:
+        await told(seller, "PUT", path, version=rent["version"] + 1, amount=RENT, currency="USD")
+    await viewer.close()
+
+
+async def test_rental_that_ends_while_it_plays_is_told_and_rented_again(
+    stack: Running, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 2000)
+    listed = (await viewer.ask("GET", f"titles/{film['id']}/offers"))["items"]
+    rent = next(item for item in listed if item["kind"] == "rent")
+    bought = await told(viewer, "POST", f"titles/{film['id']}/checkout", offer=rent["id"], version=rent["version"])
+    await written(stack, "update entitlement set span_s = $2 where source = $1", bought["id"], SHORT_S)
+    page = await open_page(phone=True)
+    await enter(page, stack, to=film["watch_url"])
+    await expect(box(page)).to_contain_text("Its time begins when you first play it")
+    async with page.expect_response(lambda answer: answer.url.endswith("/play")) as begun:
+        await page.get_by_role("button", name=f"Play {FILM}").click()
+    assert (await begun.value).status == 200
+    curtain = page.locator("#curtain")
+    await expect(curtain).to_contain_text("Your time with this title is over")
+    assert await page.evaluate(WIDTH) <= 0
+    await curtain.get_by_role("button", name="Rent or buy again").click()
+    await box(page).get_by_label("Rent for 24 hours").check()
+    async with page.expect_response(lambda answer: answer.url.endswith("/play")) as begun:
+        await box(page).get_by_role("button", name="Rent for $3.99").click()
+    assert (await begun.value).status == 200
+    await expect(box(page)).to_contain_text("it is paid")
+    assert await balance(viewer) == 2000 - 2 * RENT
+    await viewer.close()
+
+
+async def test_refund_ends_what_plays_with_words_and_stands_among_the_purchases(
+    stack: Running, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 2000)
+    page = await open_page()
+    await enter(page, stack, to=film["watch_url"])
+    await box(page).get_by_label("Buy to keep").check()
+    await box(page).get_by_role("button", name="Buy for $9.99").click()
+    await plays(page)
+    purchase = (await viewer.ask("GET", "payments/history"))["items"][0]["purchase"]
+    admin = await log_in(stack, "admin")
+    await told(admin, "POST", f"payments/{purchase}/refunds", reason="bought by mistake")
+    await expect(page.locator("#curtain")).to_contain_text("Your right to watch has ended")
+    await page.locator("#curtain").get_by_role("link", name="My purchases").click()
+    history = page.locator("#history")
+    await expect(history.get_by_text("Given back", exact=True)).to_be_visible()
+    await expect(history).to_contain_text("+$9.99")
+    await history.get_by_role("button", name=f"Receipt: {FILM}", exact=True).click()
+    await expect(page.get_by_role("dialog")).to_contain_text(purchase)
+    assert await balance(viewer) == 2000
+    for person in (viewer, admin):
+        await person.close()
+
+
+async def test_gifts_and_gift_cards_reach_somebody_else(
+    stack: Running, seller: Person, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 3000)
+    other = stack.accounts["seller"].username
+    page = await open_page(phone=True)
+    await enter(page, stack, to="/wallet")
+    await expect(page.locator("#pockets")).to_contain_text("$30.00")
+    before = await balance(seller)
+    await page.get_by_label("User name").fill(other)
+    await page.get_by_label("Amount to send", exact=True).fill("0.99")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#send").get_by_role("alert")).to_contain_text("1.00 USD at least")
+    await page.get_by_label("Amount to send", exact=True).fill("1.00")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("#pockets")).to_contain_text("$29.00")
+    await page.get_by_label("Amount on the card", exact=True).fill("5")
+    await page.get_by_role("button", name="Buy the card").click()
+    code = await page.get_by_label("Code of the gift card").input_value()
+    await expect(page.locator("#pockets")).to_contain_text("$24.00")
+    await told(seller, "POST", "gift-cards/redeem", code=code)
+    assert await balance(seller) == before + 600
+    await page.get_by_label("Code", exact=True).fill(code)
+    await page.get_by_role("button", name="Redeem").click()
+    await expect(page.locator("#redeem").get_by_role("alert")).to_contain_text("was used before")
+    await page.locator("#shown-in").select_option("IDR")
+    await expect(page.locator("#pockets")).to_contain_text("about 408,000.00\u00a0IDR")
+    assert await page.evaluate(WIDTH) <= 0
+
+    friend = f"friend-{new_id('x')[-8:]}"
+    about = {"username": friend, "email": f"{friend}@usher.example", "password": new_secret(12)}
+    Api(stack.addresses["control"]).post("auth/register", about)
+    await page.goto(film["watch_url"])
+    await expect(box(page)).to_contain_text("About 169,830.00\u00a0IDR")
+    await box(page).get_by_text("Give it to somebody").click()
+    await box(page).get_by_label("User name of who gets it").fill("nobody-of-this-name")
+    await box(page).get_by_role("button", name="Buy for $9.99, as a gift").click()
+    await expect(box(page).get_by_role("alert")).to_contain_text("There is no such account")
+    await box(page).get_by_label("User name of who gets it").fill(friend)
+    await box(page).get_by_role("button", name="Buy for $9.99, as a gift").click()
+    await expect(box(page)).to_contain_text(f"It is {friend}’s now")
+    assert await balance(viewer) == 3000 - 100 - 500 - OWN
+    await viewer.close()

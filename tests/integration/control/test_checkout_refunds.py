@@ -1,0 +1,227 @@
+"""Giving back and settling: each gives back its part, what is not there any more is owed, and sessions end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.control.checkout import actions as checkout
+from gateway.control.checkout.actions.refunds import LAST_S
+from gateway.control.ledger.model import Movement
+from gateway.control.worker import process
+from shared.errors import Conflict, ProviderUnavailable
+from tests.support.control import Control, code_of
+from tests.support.ledger import movement
+from tests.support.shop import Shop, Viewer, open_shop
+
+HOLD_S = 7 * 86400
+
+
+@pytest.fixture
+async def shop(control: Control) -> Shop:
+    """A title at 5.00."""
+    return await open_shop(control)
+
+
+@pytest.fixture
+async def admin(shop: Shop) -> Viewer:
+    """Somebody who may give back."""
+    return await shop.viewer("ada", role="admin")
+
+
+async def give_back(admin: Viewer, purchase: str, **about: object) -> dict[str, object]:
+    """A refund that went through, as it is answered."""
+    path = f"payments/{purchase}/refunds"
+    return dict(await admin.ask("POST", path, 201, {"reason": "asked for", **about}))
+
+
+async def earned(shop: Shop) -> list[int]:
+    """What the seller has: pending, available, owed."""
+    seller = shop.seller.seller["id"]
+    return await shop.amounts(f"earnings_pending:{seller}", f"earnings:{seller}", f"receivable:{seller}")
+
+
+async def settle(shop: Shop) -> None:
+    """The days pass after which earnings are available."""
+    shop.control.clock.advance(HOLD_S)
+    await process.settle_earnings(shop.control.wiring)
+
+
+async def test_refund_gives_all_back_ends_the_right_and_tells_the_edges(shop: Shop, admin: Viewer) -> None:
+    vera = await shop.viewer(funds=500)
+    purchase = await shop.bought(vera)
+    refund = await give_back(admin, purchase["id"])
+    assert (refund["amount"], refund["state"]) == (500, "done")
+    assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [500, 0]
+    assert await earned(shop) == [0, 0, 0]
+    assert await shop.rights(vera) == [] and not await shop.may_watch(vera)
+    sub = (await shop.control.rows("select sub from principal where id = $1", vera.id))[0]["sub"]
+    assert f"push.sub {sub}" in await shop.pushes()
+    assert (await vera.ask("GET", f"payments/{purchase['id']}"))["state"] == "refunded"
+    audited = await shop.control.rows("select actor from audit where action = 'payment:refund'")
+    assert audited == [{"actor": admin.id}]
+    await shop.audit()
+    # What was given back can be bought again.
+    await shop.bought(vera)
+
+
+async def test_refunds_in_parts_take_in_proportion_and_the_right_stays_until_all_is_given_back(
+    shop: Shop, admin: Viewer
+) -> None:
+    vera = await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    await give_back(admin, purchase, amount=101)
+    assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [101, 40]
+    assert await earned(shop) == [359, 0, 0]
+    assert await shop.rights(vera) == ["own"] and await shop.pushes() == []
+    refused = await admin.send("POST", f"payments/{purchase}/refunds", {"reason": "x", "amount": 400})
+    assert code_of(refused) == (422, "refund-too-large")
+    await give_back(admin, purchase)
+    assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [500, 0]
+    assert await shop.rights(vera) == []
+    refused = await admin.send("POST", f"payments/{purchase}/refunds", {"reason": "x"})
+    assert code_of(refused) == (409, "nothing-to-refund")
+    await shop.audit()
+
+
+async def test_refunds_at_once_give_back_once(shop: Shop, admin: Viewer) -> None:
+    vera = await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    path = f"payments/{purchase}/refunds"
+    answers = await asyncio.gather(*(admin.send("POST", path, {"reason": "asked for"}) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
+    assert await shop.amounts(f"wallet:{vera.id}") == [500]
+    await shop.audit()
+
+
+async def test_only_who_may_gives_back(shop: Shop) -> None:
+    vera = await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    for who in (vera, shop.owner):
+        assert code_of(await who.send("POST", f"payments/{purchase}/refunds", {"reason": "x"})) == (403, "forbidden")
+    assert await shop.amounts(f"wallet:{vera.id}") == [0]
+
+
+async def test_earnings_become_available_after_their_days_once(shop: Shop) -> None:
+    await shop.bought(await shop.viewer(funds=500))
+    shop.control.clock.advance(HOLD_S - 1)
+    assert await checkout.settle(shop=shop.wired) == 0
+    assert await earned(shop) == [450, 0, 0]
+    shop.control.clock.advance(1)
+    await asyncio.gather(*(checkout.settle(shop=shop.wired) for _ in range(3)))
+    assert await earned(shop) == [0, 450, 0]
+    assert await checkout.settle(shop=shop.wired) == 0
+    await shop.audit()
+
+
+async def test_refund_of_earnings_that_are_gone_is_owed_and_paid_first_from_the_next(shop: Shop, admin: Viewer) -> None:
+    vera, otto = await shop.viewer(funds=500), await shop.viewer("otto", funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    await settle(shop)
+    seller = shop.seller.seller["id"]
+    await shop.books.post(movement_of(seller, 400))
+    await give_back(admin, purchase)
+    assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [500, 0]
+    assert await earned(shop) == [0, 0, -400]
+    await shop.bought(otto)
+    await settle(shop)
+    assert await earned(shop) == [0, 50, 0]
+    await shop.audit()
+
+
+async def test_refund_of_what_is_partly_given_back_settles_the_rest(shop: Shop, admin: Viewer) -> None:
+    vera = await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    await give_back(admin, purchase, amount=100)
+    await settle(shop)
+    assert await earned(shop) == [0, 360, 0]
+    await give_back(admin, purchase)
+    await settle(shop)
+    assert await earned(shop) == [0, 0, 0]
+    assert await shop.amounts("platform_fee") == [0]
+    await shop.audit()
+
+
+async def test_refund_by_a_provider_waits_for_it_and_what_it_tells_of_it_is_not_booked_again(
+    shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vera = await shop.viewer()
+    purchase = (await shop.by_card(vera))["id"]
+    refund = await give_back(admin, purchase)
+    assert refund["state"] == "asked" and await shop.rights(vera) == []
+    assert await shop.amounts("refunds_clearing", "cash:sandbox") == [500, -455]
+
+    async def away(*about: object) -> None:
+        raise ProviderUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.hands.provider, "refund", away)
+        await process.ask_for_refunds(shop.control.wiring)
+    assert await checkout.ask_refunds(shop=shop.wired) == 0
+    shop.control.clock.advance(LAST_S)
+    assert sorted(await asyncio.gather(*(checkout.ask_refunds(shop=shop.wired) for _ in range(3)))) == [0, 0, 1]
+    await shop.hear()
+    assert await shop.amounts("refunds_clearing", "cash:sandbox", "rail_fee:sandbox") == [0, 45, -45]
+    assert await earned(shop) == [0, 0, 0]
+    await shop.audit()
+
+
+async def test_refund_a_provider_refuses_is_left_for_a_person(
+    shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vera = await shop.viewer()
+    purchase = (await shop.by_card(vera))["id"]
+    path = f"refunds/{(await give_back(admin, purchase))['id']}/retry"
+    assert code_of(await admin.send("POST", path)) == (409, "refund-asked")
+
+    async def refuse(*about: object) -> None:
+        raise Conflict("The account is closed.")
+
+    with monkeypatch.context() as closed:
+        closed.setattr(shop.hands.provider, "refund", refuse)
+        assert await checkout.ask_refunds(shop=shop.wired) == 0
+    assert await shop.control.rows("select state, words from refund") == [
+        {"state": "failed", "words": "The account is closed."}
+    ]
+    assert await shop.amounts("refunds_clearing") == [500]
+    for who in (vera, shop.owner):
+        assert code_of(await who.send("POST", path)) == (403, "forbidden")
+    assert await checkout.ask_refunds(shop=shop.wired) == 0
+    again = await admin.ask("POST", path)
+    assert (again["state"], again["words"]) == ("asked", "")
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert code_of(await admin.send("POST", path)) == (409, "refund-done")
+    assert code_of(await admin.send("POST", "refunds/ref_none/retry")) == (404, "not-found")
+    await shop.hear()
+    assert await shop.amounts("refunds_clearing", "cash:sandbox") == [0, 45]
+    audited = await shop.control.rows("select count(*) as n from audit where action = 'payment:refund'")
+    assert audited == [{"n": 2}]
+    await shop.audit()
+
+
+async def test_refund_that_other_hands_made_at_the_provider_first_is_done(shop: Shop, admin: Viewer) -> None:
+    purchase = (await shop.by_card(await shop.viewer()))["id"]
+    await give_back(admin, purchase)
+    ref = (await shop.control.rows("select provider_ref from purchase"))[0]["provider_ref"]
+    await shop.hands.provider.refund(ref, 500, "from the dashboard")
+    await shop.hear()
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert await shop.amounts("refunds_clearing", "cash:sandbox") == [0, 45]
+    await shop.audit()
+
+
+async def test_refund_made_at_the_provider_is_booked_as_ours_would_be(shop: Shop) -> None:
+    vera = await shop.viewer()
+    await shop.by_card(vera)
+    ref = (await shop.control.rows("select provider_ref from purchase"))[0]["provider_ref"]
+    await shop.hands.provider.refund(ref, 500, "from the dashboard")
+    await shop.hear()
+    assert await shop.amounts("refunds_clearing", "cash:sandbox", "platform_fee") == [0, 45, 0]
+    assert await earned(shop) == [0, 0, 0] and await shop.rights(vera) == []
+    await shop.audit()
+
+
+def movement_of(seller: str, amount: int) -> Movement:
+    """The seller takes so much out by hand."""
+    return movement(f"out:{seller}", **{f"earnings__{seller}": -amount, "cash__bank": amount})

@@ -1,0 +1,63 @@
+"""Queries of providers' events and of the sandbox at scale: each finds its rows by an index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gateway.control.payees import store as payees
+from gateway.control.payments import store as payments
+from gateway.control.sandbox import store as sandbox
+
+#: 20,000 payments with as many events and notices, nearly all of them done with.
+FILL = """
+insert into provider_event (source, event_id, kind, provider_ref, at, received_at, due_at, handled_at)
+    select 'stripe', 'evt_' || n, 'charge', 'cs_' || n, now(), now(), now(),
+        case when n % 1000 = 0 then null else now() - n * interval '1 minute' end
+    from generate_series(1, 20000) n;
+insert into provider_charge
+    select 'stripe', 'cs_' || n, 'pch_' || n, 'paid', 500, 'USD', 45, 'USD', 0, 0, '', now()
+    from generate_series(1, 20000) n;
+insert into sandbox_payment
+    select 'sbx_' || n, 'pch_' || n, '', 500, 'USD', 'A film', '/', false, 'paid', '', 0, 0,
+        case when n % 1000 = 0 then 'dispute' else '' end, case when n % 1000 = 0 then now() end
+    from generate_series(1, 20000) n;
+insert into sandbox_refund select 'k' || n, 'sbx_' || n, 1 from generate_series(1, 5000) n;
+insert into seller (id, name, handle, handle_folded)
+    select 'slr_' || n, 'x', 'h' || n, 'h' || n from generate_series(1, 5000) n;
+insert into payee select 'slr_' || n, 'stripe', 'acct_' || n from generate_series(1, 5000) n;
+insert into sandbox_notice
+    select 'evt_' || n, 'sbx_' || n, now(), case when n % 1000 = 0 then null else now() - n * interval '1 minute' end
+    from generate_series(1, 20000) n;
+"""
+QUERIES = {
+    f"{module.__name__.split('.')[-2]} {name}": text
+    for module in (payees, payments, sandbox)
+    for name, text in vars(module).items()
+    if name.isupper() and name not in ("READ", "ALONE_WITH") and isinstance(text, str)
+}
+
+
+@pytest.fixture
+async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database with tens of thousands of payments."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(FILL)
+    await connection.execute("vacuum analyze")
+    yield connection
+    await connection.close()
+
+
+async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
+    assert len(QUERIES) >= 21
+    await filled.execute("set plan_cache_mode = force_generic_plan")
+    for name, query in QUERIES.items():
+        count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
+        await filled.execute(f"prepare asked as {query}")
+        values = ", ".join(["null"] * count)
+        plan = "\n".join(row[0] for row in await filled.fetch(f"explain execute asked{f'({values})' if count else ''}"))
+        await filled.execute("deallocate asked")
+        assert "Seq Scan" not in plan, f"{name}\n{plan}"

@@ -1,0 +1,148 @@
+"""Buying by Stripe end to end but for its page: whatever the order of its webhooks, the books end the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.control.checkout import actions as checkout
+from shared.clock import ManualClock
+from shared.settings import ControlSettings
+from tests.fakes.stripe_server import DISPUTE_FEE
+from tests.support.providers import Webhook
+from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.till import Till, open_till
+
+ACCOUNTS = ("cash:stripe", "rail_fee:stripe", "platform_fee", "refunds_clearing")
+
+
+class Counter:
+    """A shop that sells by Stripe."""
+
+    def __init__(self, till: Till, shop: Shop) -> None:
+        self.till, self.shop = till, shop
+        self.settle = checkout.booking(shop.wired)
+
+    async def begun(self, viewer: Viewer) -> tuple[str, str]:
+        """A purchase that waits for its payer: its id, and its name at Stripe."""
+        purchase = await self.shop.bought(viewer, pay="stripe")
+        rows = await self.till.control.rows("select provider_ref from purchase where id = $1", purchase["id"])
+        return purchase["id"], rows[0]["provider_ref"]
+
+    async def work(self, times: int = 1000) -> None:
+        """Handle so many events."""
+        await self.till.work(times, settle=self.settle)
+
+    async def balances(self) -> list[int]:
+        """What all accounts hold that a sale changes."""
+        seller = self.shop.seller.seller["id"]
+        return await self.shop.amounts(*ACCOUNTS, f"earnings_pending:{seller}", f"receivable:{seller}")
+
+
+@pytest.fixture
+async def counter(settings: ControlSettings, clock: ManualClock) -> AsyncIterator[Counter]:
+    """A title at 5.00 and Stripe."""
+    async with open_till(settings, clock) as till:
+        yield Counter(till, await open_shop(till.control))
+
+
+async def story(counter: Counter, chance: random.Random, *, n: int, won: bool) -> tuple[list[int], str, list[str]]:
+    """One sale that is declined, paid, partly refunded and disputed, its webhooks heard by chance.
+
+    What it changed in the books, the state of the purchase, and the rights that are left.
+    """
+    before, viewer = await counter.balances(), await counter.shop.viewer(f"viewer{n}")
+    hands = counter.till.hands
+    hands.server.events.clear()
+    id, ref = await counter.begun(viewer)
+    held: list[Webhook] = []
+    for step in (
+        hands.pay(ref, "decline"),
+        hands.pay(ref, "secure"),
+        hands.answer(ref, passed=True),
+        hands.provider.refund(ref, 200, f"k{n}"),
+        hands.dispute(ref),
+        hands.dispute(ref, won=won),
+    ):
+        await step
+        held = await hands.webhooks()
+        chance.shuffle(held)
+        for one in held[: chance.randrange(len(held))]:
+            assert await counter.till.send(one) == 204
+        await counter.work(chance.randrange(3))
+    for one in held:
+        assert await counter.till.send(one) == 204
+    await counter.work()
+    change = [after - was for was, after in zip(before, await counter.balances(), strict=True)]
+    state = (await viewer.ask("GET", f"payments/{id}"))["state"]
+    return change, state, await counter.shop.rights(viewer)
+
+
+async def test_books_end_the_same_whatever_the_order_of_webhooks(counter: Counter) -> None:
+    # Stripe keeps 2.9 % and 0.30 of 5.00; of what is left of the price the platform has a tenth.
+    # A dispute costs 15.00, which come back when it is won.
+    kept, lost = -45, -45 - DISPUTE_FEE
+    for won, expected in (
+        (True, ([-300 - kept, kept, 30, 0, 270, 0], "paid", ["own"])),
+        (False, ([-lost, lost, 0, 0, 0, 0], "disputed", [])),
+    ):
+        for seed in range(3):
+            told = await story(counter, random.Random(seed), n=10 * won + seed, won=won)
+            assert told == expected, (won, seed)
+    await counter.shop.audit()
+
+
+async def test_payment_whose_answer_was_lost_is_begun_once_and_paid_once(counter: Counter) -> None:
+    viewer, hands = await counter.shop.viewer(), counter.till.hands
+    hands.server.fail("500 after", "500")
+    answer = await counter.shop.buy(viewer, pay="stripe", key="click-1")
+    assert answer.status_code == 201
+    counter.till.control.clock.advance(60)
+    again = await counter.shop.buy(viewer, pay="stripe", key="click-2")
+    rows = await counter.till.control.rows("select id, provider_ref, state from purchase")
+    assert len(rows) == 1 and again.json()["id"] == rows[0]["id"] and again.json()["url"]
+    await hands.pay(rows[0]["provider_ref"], "approve")
+    for one in await hands.webhooks():
+        await counter.till.send(one)
+    await counter.work()
+    assert await counter.shop.rights(viewer) == ["own"]
+    assert len(await counter.till.control.rows("select id from txn")) == 1
+    await counter.shop.audit()
+
+
+@pytest.mark.parametrize("is_empty", [False, True], ids=["there", "paid out"])
+async def test_dispute_takes_the_sellers_part_back_from_their_account_or_lets_them_owe_it(
+    counter: Counter, is_empty: bool
+) -> None:
+    shop, hands, control = counter.shop, counter.till.hands, counter.till.control
+    seller = shop.seller.seller["id"]
+    account = await hands.provider.open_account(seller, "US")
+    hands.server.onboard(account)
+    await control.rows(
+        "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)", seller, account
+    )
+    viewer = await shop.viewer()
+    id, ref = await counter.begun(viewer)
+    purse = hands.server.of("accounts", account)
+
+    async def hear() -> list[int]:
+        for one in await hands.webhooks():
+            assert await counter.till.send(one) == 204
+        await counter.work()
+        accounts = (f"external:stripe:{seller}", f"receivable:{seller}", f"earnings:{seller}", "platform_fee")
+        return await shop.amounts(*accounts)
+
+    await hands.pay(ref, "approve")
+    assert (await hear(), purse["balance"]) == ([450, 0, 0, 50], 450)
+    if is_empty:
+        purse["balance"] = 0
+    await hands.dispute(ref)
+    assert await hear() == ([450, -450, 0, 0] if is_empty else [0, 0, 0, 0])
+    assert purse["balance"] == 0 and len(hands.server.folders["reversals"]) == (0 if is_empty else 1)
+    assert await shop.rights(viewer) == [] and not await shop.may_watch(viewer)
+    await hands.dispute(ref, won=True)
+    assert await hear() == ([450, 0, 0, 50] if is_empty else [0, 0, 450, 50])
+    assert (await viewer.ask("GET", f"payments/{id}"))["state"] == "paid"
+    await shop.audit()

@@ -1,0 +1,269 @@
+"""Wallets and earnings: transfers, history, live balances, and withdrawals by the terms of their rail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.control.wallet import routes
+from tests.support.control import Control, code_of
+from tests.support.ledger import Books, movement
+from tests.support.shop import Shop, Viewer, open_shop
+
+DAY_S = 86400
+
+
+@pytest.fixture
+async def shop(control: Control) -> Shop:
+    """A title at 5.00."""
+    return await open_shop(control)
+
+
+@pytest.fixture
+async def admin(shop: Shop) -> Viewer:
+    """Somebody who decides on withdrawals."""
+    return await shop.viewer("ada", role="admin")
+
+
+async def test_transfer_moves_money_and_both_see_it(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=1000), await shop.viewer("otto")
+    sent = await vera.ask("POST", "wallet/transfers", 201, {"to": "Otto", "amount": 300, "currency": "USD"})
+    assert sent["amount"] == 300
+    assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}") == [700, 300]
+    mine, other = [(await one.ask("GET", "payments/history"))["items"][0] for one in (vera, otto)]
+    assert (mine["kind"], mine["amount"], mine["other"]) == ("sent", -300, "otto")
+    assert (other["kind"], other["amount"], other["other"]) == ("received", 300, "vera")
+    await shop.audit()
+
+
+WRONG: list[tuple[dict[str, Any], int, str]] = [
+    ({"amount": 99}, 422, "transfer-too-small"),
+    ({"amount": 0}, 422, "invalid"),
+    ({"amount": -100}, 422, "invalid"),
+    ({"amount": 100.5}, 422, "invalid"),
+    ({"amount": 10**20}, 422, "invalid"),
+    ({"amount": 99, "currency": "JPY"}, 409, "insufficient"),
+    ({"currency": "EUR"}, 409, "insufficient"),
+    ({"currency": "XYZ"}, 404, "not-found"),
+    ({"amount": 1001}, 409, "insufficient"),
+    ({"to": "vera"}, 409, "transfer-to-oneself"),
+    ({"to": "nobody"}, 404, "not-found"),
+    ({"to": "'; drop table payment; --"}, 404, "not-found"),
+]
+
+
+async def test_transfer_that_is_wrong_moves_nothing(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=1000), await shop.viewer("otto")
+    for about, status, code in WRONG:
+        body = {"to": "otto", "amount": 100, "currency": "USD", **about}
+        assert code_of(await vera.send("POST", "wallet/transfers", body)) == (status, code), about
+    assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}") == [1000, 0]
+
+
+async def test_transfers_at_once_never_overdraw_and_those_with_one_key_are_one(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=1000), await shop.viewer("otto")
+    body = {"to": "otto", "amount": 300, "currency": "USD"}
+    answers = await asyncio.gather(*(vera.send("POST", "wallet/transfers", body) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 17
+    assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}") == [100, 900]
+    back = {"to": "vera", "amount": 300, "currency": "USD"}
+    answers = await asyncio.gather(*(otto.send("POST", "wallet/transfers", back, key="once") for _ in range(20)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}") == [400, 600]
+    await shop.audit()
+
+
+async def test_transfers_against_each_other_all_come_through(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=5000), await shop.viewer("otto", funds=5000)
+    orders = [(vera, "otto"), (otto, "vera")] * 15
+    answers = await asyncio.gather(
+        *(one.send("POST", "wallet/transfers", {"to": to, "amount": 100, "currency": "USD"}) for one, to in orders)
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert await shop.amounts(f"wallet:{vera.id}", f"wallet:{otto.id}") == [5000, 5000]
+
+
+async def test_history_is_read_page_by_page_and_is_ones_own(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=5000), await shop.viewer("otto")
+    for amount in range(100, 107):
+        await vera.ask("POST", "wallet/transfers", 201, {"to": "otto", "amount": amount, "currency": "USD"})
+    await shop.bought(vera)
+    amounts, cursor = [], ""
+    while cursor is not None:
+        page = await vera.ask("GET", f"payments/history?limit=3&cursor={cursor}")
+        assert 0 < len(page["items"]) <= 3
+        amounts += [item["amount"] for item in page["items"]]
+        cursor = page["next"]
+    assert amounts == [-500, *(-amount for amount in reversed(range(100, 107)))]
+    first = (await vera.ask("GET", "payments/history?limit=1"))["items"][0]
+    assert (first["kind"], first["title"], first["title_name"]) == ("purchase", shop.title, "The Long Way")
+    assert {item["kind"] for item in (await otto.ask("GET", "payments/history"))["items"]} == {"received"}
+    for wrong in ("limit=0", "limit=101", "cursor=x", "cursor=AAAAAAAAAAAAAAAA", "cursor=%00"):
+        await vera.ask("GET", f"payments/history?{wrong}", 422)
+
+
+async def test_amounts_are_told_in_the_currency_one_reads_and_booked_in_their_own(shop: Shop) -> None:
+    vera = await shop.viewer(funds=500)
+    assert (await vera.ask("GET", "wallet"))["pockets"][0]["shown"] is None
+    assert await vera.ask("PUT", "wallet/display", body={"currency": "IDR"}) == {
+        "currency": "IDR", "rates_of": "2026-11-01",
+    }  # fmt: skip
+    pocket = (await vera.ask("GET", "wallet"))["pockets"][0]
+    assert pocket["shown"] == {"amount": 8_500_000, "currency": "IDR", "rates_of": "2026-11-01"}
+    await shop.bought(vera)
+    assert {row["asset"] for row in await shop.control.rows("select distinct asset from posting")} == {"USD"}
+    assert code_of(await vera.send("PUT", "wallet/display", {"currency": "BONUS"})) == (422, "currency-unknown")
+    assert (await vera.ask("PUT", "wallet/display", body={"currency": None}))["currency"] == "USD"
+
+
+async def stream(viewer: Viewer, path: str, count: int) -> list[Any]:
+    """So many events of a stream."""
+    found: list[Any] = []
+    async with viewer.http.stream("GET", f"/v1/{path}") as answer:
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream")
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(msgspec.json.decode(line[6:]))
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_balance_moves_on_a_stream_and_a_stream_of_others_is_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vera, otto = await shop.viewer(funds=500), await shop.viewer("otto", funds=500)
+    # The stream ends by itself, so that the whole of it is an answer.
+    monkeypatch.setattr(routes, "LOOK_S", 0.01)
+    monkeypatch.setattr(routes, "STREAM_S", 0.05)
+    await shop.bought(vera)
+    handle = shop.seller.seller["handle"]
+    earned = await stream(shop.owner, f"sellers/{handle}/earnings/events", 1)
+    assert earned[0]["items"][0]["pending"] == 450
+    assert (await stream(otto, "wallet/events", 1))[0]["pockets"][0]["free"] == 500
+    await otto.ask("GET", f"sellers/{handle}/earnings/events", 403)
+    await otto.ask("GET", f"sellers/{handle}/earnings", 403)
+
+
+async def test_stream_tells_what_changed_and_only_that(shop: Shop) -> None:
+    views = iter([1, 1, 2, 2, 3])
+
+    class Asked:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    class Call:
+        request = Asked()
+
+    async def read(call: Any) -> Any:
+        found = next(views, None)
+        if found is None:
+            raise routes.UsherError("over")
+        return found
+
+    parts = [part async for part in routes._stream(Call(), read, await read(None))]  # type: ignore[arg-type]
+    assert [part.rpartition(b"data: ")[2].strip() for part in parts] == [b"1", b"2", b"3"]
+
+
+class Till:
+    """A seller with 200.00 available."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.id, self.handle = shop, shop.seller.seller["id"], shop.seller.seller["handle"]
+
+    async def withdraw(self, amount: int, *, key: str | None = None, **about: Any) -> Any:
+        body = {"amount": amount, "currency": "USD", **about}
+        return await self.shop.owner.send("POST", f"sellers/{self.handle}/withdrawals", body, key=key)
+
+    async def amounts(self) -> list[int]:
+        """Available, on its way, owed, what left by the bank."""
+        codes = (f"earnings:{self.id}", f"payout_in_transit:{self.id}", f"receivable:{self.id}")
+        return await self.shop.amounts(*codes, "cash:bank")
+
+
+@pytest.fixture
+async def till(shop: Shop) -> Till:
+    """Money a seller earned."""
+    made = Till(shop)
+    books: Books = shop.books
+    await books.fund(20_000, f"earnings__{made.id}", asset="USD")
+    return made
+
+
+async def test_withdrawal_is_asked_for_approved_and_paid_when_due(till: Till, admin: Viewer) -> None:
+    made = (await till.withdraw(5000)).json()
+    assert (made["state"], await till.amounts()) == ("requested", [15_000, 5000, 0, -20_000])
+    path = f"withdrawals/{made['id']}"
+    waiting = await admin.ask("GET", "withdrawals")
+    assert ([one["id"] for one in waiting["items"]], waiting["handles"]) == ([made["id"]], {till.id: till.handle})
+    assert code_of(await admin.send("POST", f"{path}/complete", {"rail_ref": "T1"})) == (409, "withdrawal-requested")
+    assert (await admin.ask("POST", f"{path}/approve"))["state"] == "approved"
+    assert code_of(await admin.send("POST", f"{path}/complete", {"rail_ref": "T1"})) == (409, "withdrawal-not-due")
+    till.shop.control.clock.advance(3 * DAY_S)
+    paid = await admin.ask("POST", f"{path}/complete", body={"rail_ref": "T1"})
+    assert (paid["state"], paid["rail_ref"], await till.amounts()) == ("paid", "T1", [15_000, 0, 0, -15_000])
+    assert code_of(await admin.send("POST", f"{path}/reject", {"reason": "late"})) == (409, "withdrawal-paid")
+    mine = (await till.shop.owner.ask("GET", f"sellers/{till.handle}/withdrawals"))["items"]
+    assert [one["state"] for one in mine] == ["paid"]
+    assert (await admin.ask("GET", "withdrawals"))["items"] == []
+    await till.shop.audit()
+
+
+async def test_withdrawal_that_is_rejected_returns_after_what_is_owed_by_then(till: Till, admin: Viewer) -> None:
+    made = (await till.withdraw(20_000)).json()
+    await till.shop.books.post(movement("owes", **{f"receivable__{till.id}": -700, "cash__bank": 700}))
+    path = f"withdrawals/{made['id']}/reject"
+    rejected = await admin.ask("POST", path, body={"reason": "unknown account"})
+    assert (rejected["state"], rejected["reason"]) == ("rejected", "unknown account")
+    assert (await till.amounts())[:3] == [19_300, 0, 0]
+    assert code_of(await admin.send("POST", path, {"reason": "again"})) == (409, "withdrawal-rejected")
+    await till.shop.audit()
+
+
+async def test_terms_of_a_rail_say_minimum_days_and_up_to_where_nobody_is_asked(till: Till, admin: Viewer) -> None:
+    assert code_of(await till.withdraw(4999)) == (422, "withdrawal-too-small")
+    assert code_of(await till.withdraw(5000, rail="paypal")) == (422, "rail-unknown")
+    told = f"sellers/{till.handle}/payout-terms"
+    bank = {"rail": "bank", "currency": "USD", "minimum": 5000, "hold_days": 3, "auto_up_to": 0}
+    assert (await till.shop.owner.ask("GET", told))["items"] == [bank]
+    terms = {"rail": "paypal", "currency": "USD", "minimum": 1000, "hold_days": 0, "auto_up_to": 2000}
+    assert await admin.ask("PUT", "policies", body=terms) == terms
+    assert (await admin.ask("GET", "policies"))["items"] == [terms]
+    assert (await till.shop.owner.ask("GET", told))["items"] == [terms, bank]
+    assert (await till.withdraw(2000, rail="paypal")).json()["state"] == "approved"
+    assert (await till.withdraw(2001, rail="paypal")).json()["state"] == "requested"
+    assert code_of(await till.withdraw(999, rail="paypal")) == (422, "withdrawal-too-small")
+    assert code_of(await admin.send("PUT", "policies", {**terms, "currency": "XXX"})) == (422, "currency-unknown")
+    for path, method, body in (("policies", "GET", None), ("policies", "PUT", terms), ("withdrawals", "GET", None)):
+        await till.shop.owner.ask(method, path, 403, body)
+
+
+async def test_withdrawals_at_once_take_no_more_than_there_is(till: Till) -> None:
+    answers = await asyncio.gather(*(till.withdraw(6000) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 9
+    assert (await till.amounts())[:2] == [2000, 18_000]
+    answers = await asyncio.gather(*(till.withdraw(500, key="once", rail="bank") for _ in range(5)))
+    assert {code_of(answer) for answer in answers} <= {(422, "withdrawal-too-small"), (409, "in-flight")}
+
+
+async def test_only_owners_take_earnings_out_and_only_who_may_decides(till: Till, shop: Shop) -> None:
+    vera = await shop.viewer()
+    body = {"amount": 5000, "currency": "USD"}
+    assert code_of(await vera.send("POST", f"sellers/{till.handle}/withdrawals", body)) == (403, "forbidden")
+    await vera.ask("GET", f"sellers/{till.handle}/payout-terms", 403)
+    made = (await till.withdraw(5000)).json()
+    for who in (vera, shop.owner):
+        assert code_of(await who.send("POST", f"withdrawals/{made['id']}/approve")) == (403, "forbidden")
+    assert (await till.amounts())[:2] == [15_000, 5000]
+
+
+async def test_earnings_say_pending_available_on_the_way_and_owed(till: Till, shop: Shop) -> None:
+    await shop.bought(await shop.viewer(funds=500))
+    await till.withdraw(5000)
+    found = (await shop.owner.ask("GET", f"sellers/{till.handle}/earnings"))["items"]
+    assert found == [
+        {"currency": "USD", "pending": 450, "available": 15_000, "in_transit": 5000, "owed": 0, "shown": None}
+    ]

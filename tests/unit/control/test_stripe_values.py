@@ -1,0 +1,137 @@
+"""Stripe's objects as ours: each state, each error, and parameters that the SDK declares."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import stripe
+from stripe._encode import _api_encode
+from stripe.params import RefundCreateParams
+from stripe.params.checkout import SessionCreateParams
+
+from gateway.control.payments.providers.stripe_values import (
+    BalanceTransaction,
+    Dispute,
+    DisputeEntry,
+    FeeDetail,
+    Intent,
+    Session,
+    StripeCharge,
+    Transfer,
+    TransferData,
+    charge_of,
+    error_of,
+    intent_of,
+    refund_params,
+    session_params,
+)
+from shared.errors import Conflict, Declined, Invalid, KeyReused, NotFound, ProviderUnavailable, UsherError
+from tests.fakes.stripe_params import check, nested
+from tests.support.providers import order
+
+
+def session(page: str = "complete", /, **intent: Any) -> Session:
+    """A session whose intent is in some state."""
+    of = Intent(id="pi_1", **intent) if intent else None
+    return Session(id="cs_1", status=page, amount_total=1250, currency="usd", payment_intent=of)
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (session("open"), "open"),
+        (session("open", status="requires_payment_method"), "open"),
+        (session("open", status="requires_action"), "open"),
+        (session("open", status="canceled"), "voided"),
+        (session("expired"), "voided"),
+        (session("expired", status="requires_payment_method"), "voided"),
+        (session("complete", status="processing"), "open"),
+        (session("complete", status="succeeded"), "paid"),
+        (session("complete", status="requires_capture"), "authorized"),
+        (session("complete", status="canceled"), "voided"),
+        (session("complete", status="requires_payment_method"), "declined"),
+        (session("complete", status="a new one"), "open"),
+    ],
+)
+def test_each_state_of_a_session_is_one_of_ours(found: Session, state: str) -> None:
+    assert charge_of(found).state == state
+
+
+@pytest.mark.parametrize(
+    ("status", "taken"),
+    [("needs_response", 5), ("under_review", 5), ("lost", 5), ("appeal_under_review", 5), ("won", 0), ("prevented", 0),
+     ("warning_needs_response", 0), ("warning_closed", 0), ("a new one", 5)],
+)  # fmt: skip
+def test_dispute_counts_while_it_holds_the_money(status: str, taken: int) -> None:
+    assert charge_of(session(status="succeeded"), [Dispute(5, status)]).disputed == taken
+
+
+def test_nobody_who_paid_has_no_intent() -> None:
+    with pytest.raises(Conflict):
+        intent_of(session("open"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (stripe.CardError("no", None, "card_declined"), Declined),
+        (stripe.IdempotencyError("no"), KeyReused),
+        (stripe.InvalidRequestError("no", None, "resource_missing"), NotFound),
+        (stripe.InvalidRequestError("no", None, "charge_already_refunded"), Conflict),
+        (stripe.InvalidRequestError("no", None, "amount_too_small"), Invalid),
+        (stripe.InvalidRequestError("no", None), Invalid),
+        (stripe.RateLimitError("no"), ProviderUnavailable),
+        (stripe.AuthenticationError("no"), ProviderUnavailable),
+        (stripe.PermissionError("no"), ProviderUnavailable),
+        (stripe.APIConnectionError("no"), ProviderUnavailable),
+        (stripe.APIError("no"), ProviderUnavailable),
+        (stripe.StripeError("no"), ProviderUnavailable),
+    ],
+)
+def test_each_error_of_stripe_is_one_of_ours(error: stripe.StripeError, kind: type[UsherError]) -> None:
+    assert type(error_of(error)) is kind
+
+
+def form(values: Any) -> dict[str, Any]:
+    """Parameters as they travel."""
+    return nested(urlencode(list(_api_encode(values))))
+
+
+def test_parameters_are_declared_by_the_sdk() -> None:
+    for one in (order(), order(hold=True), order(seller_account="acct_1", fee_amount=125)):
+        check(form(session_params(one, descriptor="USHER")), SessionCreateParams)
+    plain = session(status="succeeded")
+    assert set(refund_params(plain, 5, "k1")) == {"payment_intent", "amount", "metadata"}
+    passed_on = session(status="succeeded", transfer_data=TransferData("acct_1"), application_fee_amount=125)
+    params = refund_params(passed_on, 5, "k1")
+    check(form(params), RefundCreateParams)
+    assert (params["reverse_transfer"], params["refund_application_fee"]) == (True, True)
+    taken_back = StripeCharge(transfer=Transfer("tr_1", amount=1250, amount_reversed=1246))
+    won = session(status="succeeded", transfer_data=TransferData("acct_1"), latest_charge=taken_back)
+    assert "reverse_transfer" not in refund_params(won, 5, "k1")
+    assert refund_params(won, 4, "k1")["reverse_transfer"]
+
+
+def test_disputes_cost_and_cost_nothing_once_they_are_won() -> None:
+    balance = BalanceTransaction("usd", [FeeDetail(45, "stripe_fee"), FeeDetail(125, "application_fee")])
+    paid = session(status="succeeded", latest_charge=StripeCharge(disputed=True, balance_transaction=balance))
+    lost = Dispute(1250, "lost", [DisputeEntry(1500, "usd")])
+    won = Dispute(1250, "won", [*lost.balance_transactions, DisputeEntry(-1500, "usd")])
+    assert [charge_of(paid, found).fee for found in ([], [lost], [won])] == [45, 1545, 45]
+
+
+def test_same_order_makes_the_same_parameters() -> None:
+    assert session_params(order(), descriptor="") == session_params(order(), descriptor="")
+    intent = session_params(order(hold=True, seller_account="acct_1", fee_amount=125), descriptor="USHER")[
+        "payment_intent_data"
+    ]
+    assert intent == {
+        "description": "A film & <more>",
+        "metadata": {"order": "pch_1", "title": "ttl_1"},
+        "capture_method": "manual",
+        "statement_descriptor_suffix": "USHER",
+        "application_fee_amount": 125,
+        "transfer_data": {"destination": "acct_1"},
+    }
