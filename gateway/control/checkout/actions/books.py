@@ -74,8 +74,7 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     """A dispute over an amount is won: everybody gets again what was taken for it."""
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.back for part in parts))
-    given = shares.give_again(parts, shared)
-    parts = shares.kept_here(parts, given)
+    parts, given = shares.kept_here(parts, shares.give_again(parts, shared))
     book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending)
     won = Leg(account("platform_fee"), purchase.currency, amount - shared)
     legs = [_cash(purchase, -amount), won, *shares.giving(parts, given, book)]
@@ -108,7 +107,11 @@ async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase
 
 
 async def return_all(purchase: Purchase, charge: Charge, *, unit: Stores, now: datetime) -> tuple[Purchase, int, int]:
-    """Money that came and was not wanted lies ready to be given back; also how much that is, and the movement's id."""
+    """Money that came and was not wanted lies ready to be given back; also how much that is, and the movement's id.
+
+    Nobody gets a part of it.
+    """
+    await unit.purchases.drop_parts(purchase.id)
     amount = max(0, charge.amount - charge.refunded - charge.disputed)
     legs = [
         Leg(account("cash", purchase.rail), charge.currency, -amount),
@@ -124,6 +127,15 @@ async def more_rail_fee(purchase: Purchase, charge: Charge, *, unit: Stores) -> 
     """What the rail kept, where that is told after the payment, or changed: disputes cost, and won ones less."""
     purchase, _ = await _post(purchase, "rail-fee", rail_fee(purchase, charge), unit=unit)
     return replace(purchase, rail_fee=charge.fee or purchase.rail_fee)
+
+
+async def agree(purchase: Purchase, *, unit: Stores, shop: Shop) -> None:
+    """Write down who gets what of a payment of which the rail pays a part out at once.
+
+    The rail does so by what it is told when the payment begins, whoever the partners are by the time it is paid.
+    """
+    if purchase.seller_account:
+        await unit.purchases.put_parts(purchase.id, await _share_out(purchase, unit=unit, shop=shop))
 
 
 async def kept(purchase: Purchase, *, unit: Stores, shop: Shop) -> int:
@@ -154,6 +166,8 @@ def purse(purchase: Purchase) -> str:
 async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Part]:
     if purchase.seller is None or purchase.title is None:
         return shares.top_up(purchase.amount, purchase.principal)
+    if purchase.seller_account and (agreed := await unit.purchases.parts(purchase.id)):
+        return agreed
     partners = await unit.purchases.partners(purchase.title)
     parts = shares.share_out(purchase.amount, purchase.fee_bp, purchase.seller, partners=partners)
     parts = shares.refer(parts, purchase.referrer, shop.referral_bp) if purchase.referrer else parts

@@ -205,6 +205,7 @@ async def _open(
     )
     if not await unit.purchases.add(purchase):
         raise Conflict("This was bought by the same request before.", code="bought-already")
+    await books.agree(purchase, unit=unit, shop=shop)
     return purchase
 
 

@@ -58,6 +58,10 @@ async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purcha
     # Whoever buys the same for this viewer waits before the row is held, as the others do.
     wanted = await rights.is_wanted(known, unit=unit, shop=shop) if not known.was_paid else False
     purchase = await _locked(known.id, unit)
+    if wanted and charge.state == "paid" and purchase.coupon and purchase.state not in OPEN and not purchase.was_paid:
+        wanted = await coupons.use_again(
+            purchase.coupon, by=purchase.principal, purchase=purchase.id, coupons=unit.coupons, clock=shop.clock
+        )
     step = follow(purchase, charge, wanted=wanted)
     before = purchase.state
     if not step.is_nothing or step.state != before:
