@@ -185,3 +185,12 @@ async def test_partners_that_are_wrong_are_refused(shop: Shop) -> None:
     vera = await shop.viewer()
     await vera.ask("PUT", path, 403, {"items": []})
     await vera.ask("GET", path, 403)
+
+
+async def test_export_of_a_person_holds_what_they_paid_and_have(shop: Shop) -> None:
+    vera = await shop.viewer(funds=700)
+    bought = await shop.bought(vera)
+    found = await vera.ask("GET", "me/export")
+    assert [(one["id"], one["amount"], one["state"]) for one in found["purchases"]] == [(bought["id"], 500, "paid")]
+    assert [(one["kind"], one["amount"]) for one in found["payments"]] == [("purchase", -500)]
+    assert found["wallet"] == [{"currency": "USD", "balance": 200, "held": 0}]
