@@ -84,16 +84,16 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     return replace(purchase, disputed=purchase.disputed - amount)
 
 
-async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> int:
-    """What `take` takes of an amount from the seller's own account at the rail."""
+async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> tuple[int, str]:
+    """What `take` takes of an amount from the seller's own account at the rail, and the key to ask the rail for it by.
+
+    The key follows from what is left there: the same until that is booked, whatever else is booked before.
+    """
     parts = await unit.purchases.parts(purchase.id)
     taken = shares.take_back(parts, min(amount, sum(part.left for part in parts)))
-    return sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
-
-
-def next_key(purchase: Purchase) -> str:
-    """The key of the purchase's next movement. Its row counts them, so each has a key of its own."""
-    return f"{purchase.id}:{purchase.booked + 1}"
+    there = [(part, one) for part, one in zip(parts, taken, strict=True) if part.kind == "external"]
+    given, left = sum(part.amount for part, _ in there), sum(part.left - one for part, one in there)
+    return sum(one for _, one in there), f"{purchase.id}:left:{left}:of:{given}"
 
 
 async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase:
@@ -195,7 +195,8 @@ async def _post(
     if not legs:
         return purchase, None
     movement = Movement(
-        key=next_key(purchase),
+        # Its row counts them, so each has a key of its own.
+        key=f"{purchase.id}:{purchase.booked + 1}",
         kind=kind,
         legs=legs,
         stamps=Stamps(

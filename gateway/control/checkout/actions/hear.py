@@ -116,13 +116,14 @@ async def _is_owed(purchase: Purchase, amount: int, *, unit: Stores, shop: Shop)
 
     The rail is asked to, once for this movement. Raises ProviderUnavailable: then the dispute is heard of again.
     """
-    part, provider = await books.paid_out(purchase, amount, unit=unit), shop.providers.named(purchase.rail)
+    part, key = await books.paid_out(purchase, amount, unit=unit)
+    provider = shop.providers.named(purchase.rail)
     if not part:
         return False
     if not isinstance(provider, Onboarding):
         return True
     try:
-        await provider.take_back(purchase.provider_ref or "", part, books.next_key(purchase))
+        await provider.take_back(purchase.provider_ref or "", part, key)
     except Refused as error:
         log.get("checkout").warning("seller owes a dispute", purchase=purchase.id, amount=part, reason=str(error))
         return True
