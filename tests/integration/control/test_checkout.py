@@ -194,3 +194,20 @@ async def test_export_of_a_person_holds_what_they_paid_and_have(shop: Shop) -> N
     assert [(one["id"], one["amount"], one["state"]) for one in found["purchases"]] == [(bought["id"], 500, "paid")]
     assert [(one["kind"], one["amount"]) for one in found["payments"]] == [("purchase", -500)]
     assert found["wallet"] == [{"currency": "USD", "balance": 200, "held": 0}]
+
+
+async def test_two_who_brought_each_other_and_buy_at_once_do_not_wait_for_each_other(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=10_000), await shop.viewer("otto", funds=10_000)
+    codes = [(await who.ask("PUT", "me/referral"))["code"] for who in (otto, vera)]
+    for _ in range(6):
+        title = (await shop.seller.published(price_minor=500))["id"]
+        offer = (await shop.seller.ask("GET", f"titles/{title}/offers"))["items"][0]
+        orders = [{"offer": offer["id"], "version": offer["version"], "referral": code} for code in codes]
+        answers = await asyncio.gather(
+            *(
+                who.http.post(f"/v1/titles/{title}/checkout", json=order, headers={"Idempotency-Key": title})
+                for who, order in zip((vera, otto), orders, strict=True)
+            )
+        )
+        assert [answer.status_code for answer in answers] == [201, 201]
+    await shop.audit()

@@ -28,7 +28,7 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
     """
     now = shop.clock.now()
     parts = await _share_out(purchase, unit=unit, shop=shop)
-    book = await _book(purchase, parts, unit=unit, pending=True)
+    book = await _book(purchase, parts, unit=unit, pending=True, beside=_paying(purchase).account)
     legs = [_paying(purchase), *fee, *shares.giving(parts, [part.amount for part in parts], book)]
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)
     kind = "sale" if purchase.kind == "title" else "top-up"
@@ -59,7 +59,7 @@ async def take(
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed)
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed, beside=to)
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
@@ -174,11 +174,26 @@ async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Pa
     return shares.paid_out(parts, purchase.seller) if purchase.seller_account else parts
 
 
-async def _book(purchase: Purchase, parts: Sequence[Part], *, unit: Stores, pending: bool, owed: bool = False) -> Book:
-    """Where the parts lie, the rows of accounts that this depends on held."""
+async def _book(
+    purchase: Purchase,
+    parts: Sequence[Part],
+    *,
+    unit: Stores,
+    pending: bool,
+    owed: bool = False,
+    beside: str | None = None,
+) -> Book:
+    """Where the parts lie, the rows of accounts that this depends on held.
+
+    With them that of `beside`, on which the same movement is booked: all in one order, so that no two wait for each
+    other.
+    """
     book = Book(rail=purchase.rail, currency=purchase.currency, pending=pending, owed=owed)
     codes = shares.accounts_of(parts, book)
-    return replace(book, funds=await unit.purchases.funds(codes, purchase.currency)) if codes else book
+    if not codes:
+        return book
+    held = [*codes, *([beside] if beside else [])]
+    return replace(book, funds=await unit.purchases.funds(held, purchase.currency))
 
 
 async def _post(
