@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import ControlSettings
-from tests.support.control import Control, code_of, control_settings
+from tests.support.control import PASSWORD, Control, code_of, control_settings
 from tests.support.shop import Shop, open_shop
 
 
@@ -211,3 +211,13 @@ async def test_two_who_brought_each_other_and_buy_at_once_do_not_wait_for_each_o
         )
         assert [answer.status_code for answer in answers] == [201, 201]
     await shop.audit()
+
+
+async def test_account_with_money_is_not_deleted_before_it_is_spent_or_given_away(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=599), await shop.viewer("otto")
+    refused = await vera.http.request("DELETE", "/v1/me", json={"password": PASSWORD})
+    assert code_of(refused) == (409, "money-left") and "5.99 USD" in refused.json()["detail"]
+    await vera.ask("POST", "wallet/transfers", 201, {"to": "otto", "amount": 500, "currency": "USD"})
+    # What is left is less than anybody may give away.
+    assert (await vera.http.request("DELETE", "/v1/me", json={"password": PASSWORD})).status_code == 204
+    assert await shop.amounts(f"wallet:{otto.id}", f"wallet:{vera.id}") == [500, 99]
