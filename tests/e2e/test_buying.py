@@ -274,6 +274,7 @@ async def test_answer_of_before_a_purchase_does_not_undo_what_the_box_says(
     await box(page).get_by_label("Coupon", exact=True).fill("")
     await box(page).get_by_role("button", name="Buy for $9.99").click()
     await expect(box(page)).to_contain_text("This is yours for good")
+    await plays(page)
     released.set()
     await expect(page.locator("#coupon-said")).to_contain_text("There is no such coupon")
     await expect(box(page)).to_contain_text("This is yours for good")
