@@ -145,6 +145,25 @@ async def test_clicks_at_once_begin_one_payment(shop: Shop) -> None:
     assert await states(shop) == ["new"]
 
 
+async def test_gift_does_not_end_the_payment_of_who_is_buying_it_themselves(shop: Shop) -> None:
+    vera, otto = await shop.viewer(), await shop.viewer("otto", funds=500)
+    begun = await shop.bought(vera, pay="sandbox")
+    for way in ("sandbox", "wallet"):
+        assert code_of(await shop.buy(otto, pay=way, gift_to="vera")) == (409, "bought-meanwhile")
+    assert await states(shop) == ["new"]
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert await shop.rights(vera) == ["own"] and await states(shop) == ["paid"]
+
+
+async def test_gift_goes_on_where_who_gets_it_gave_up_paying(shop: Shop) -> None:
+    vera, otto = await shop.viewer(), await shop.viewer("otto", funds=500)
+    await shop.bought(vera, pay="sandbox")
+    shop.control.clock.advance(OPEN_FOR.total_seconds())
+    await shop.bought(otto, gift_to="vera")
+    assert await shop.rights(vera) == ["own"] and await states(shop) == ["expired", "paid"]
+
+
 async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop) -> None:
     vera = await shop.viewer(funds=500)
     begun = await shop.bought(vera, pay="sandbox")
