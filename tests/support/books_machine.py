@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
@@ -14,10 +14,12 @@ from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.actions.refunds import FIRST_S
 from gateway.control.checkout.model import Purchase
 from gateway.control.ledger import actions as ledger
+from gateway.control.ledger.model import Leg as Posting
+from gateway.control.ledger.model import Movement
 from gateway.control.sandbox.model import TARIFF, approved
 from gateway.control.wiring import Unit
-from tests.support.books_model import SETTLES_AFTER, ModelBooks, Refusal
-from tests.support.books_shop import Books, Request, Town
+from tests.support.books_model import SETTLES_AFTER, Leg, ModelBooks, Refusal
+from tests.support.books_shop import PEOPLE, SELLERS, Books, Request, Town
 
 #: Opens the transaction in which a request has its effect.
 Opens = Callable[[], Awaitable[Unit]]
@@ -53,6 +55,34 @@ class Beside(RuleBasedStateMachine):
         if self.sound:
             self.books.clock.advance(SETTLES_AFTER.total_seconds())
             self.work(None)
+
+    def fund(self, legs: Sequence[Leg]) -> None:
+        """Money from outside."""
+        movement = Movement(
+            key=f"fund:{self.town.name}", kind="fund", legs=[Posting(code, "USD", n) for code, n in legs]
+        )
+
+        async def post() -> None:
+            async with self.books.begin() as unit:
+                await ledger.post(movement, ledger=unit.ledger)
+
+        if legs:
+            self.runner.run(self.books.insist(post))
+            self.both(lambda model: model.move(*legs))
+
+    def earners(self) -> list[str]:
+        """Sellers who have earnings."""
+        return [letter for letter in SELLERS if self.model.has(f"earnings:{self.town.seller(letter)}")]
+
+    def debtors(self) -> list[str]:
+        """People and sellers who owe something."""
+        ids = {self.town.person(letter).id: letter for letter in PEOPLE}
+        ids |= {self.town.seller(letter): letter for letter in SELLERS}
+        return [letter for id, letter in ids.items() if self.model.has(f"receivable:{id}")]
+
+    def paid(self) -> list[str]:
+        """Sales that can be given back."""
+        return [name for name, one in self.model.sales.items() if one.state == "paid"]
 
     def unpaid(self) -> list[str]:
         """Payments that wait for their payers."""
