@@ -177,11 +177,11 @@ class Machine(Beside):
 
         self.ask("refund", ADMIN, {"of": self.ids[name], "amount": amount}, act, said, cut)
 
-    @precondition(lambda self: self.charged())
+    @precondition(lambda self: self.disputable())
     @rule(data=st.data(), part=st.sampled_from([0, 0, 60, 100, 100]), cut=CUTS)
     def dispute(self, data: st.DataObject, part: int, cut: int | None) -> None:
         """A payer's bank takes a payment back, or some of it; or gives it again."""
-        name = data.draw(st.sampled_from(self.charged()))
+        name = data.draw(st.sampled_from(self.disputable()))
         sale = self.model.sales[name]
         claimed = min(sale.amount * part // 100, sale.amount - sale.returned)
         self.at_bank(name, lambda payment: replace(payment, disputed=claimed), cut)

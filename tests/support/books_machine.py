@@ -92,9 +92,9 @@ class Beside(RuleBasedStateMachine):
         """Whether a bank is to give back some of a payment, and has not."""
         return any((one.sale, one.state) == (name, "asked") for one in self.model.refunds)
 
-    def charged(self) -> list[str]:
-        """Payments that banks made."""
-        return [name for name, one in self.model.sales.items() if one.charged]
+    def disputable(self) -> list[str]:
+        """Payments that banks made; a dispute that is won is not begun again."""
+        return [name for name, one in self.model.sales.items() if one.charged and not one.won]
 
     def pay(self, name: str, cut: int | None) -> None:
         """A payer pays, and that is heard of."""

@@ -53,7 +53,7 @@ class Part(msgspec.Struct):
 
 
 class Sale(msgspec.Struct):
-    """A purchase or a top-up, and how its bank has it (`charged`, `returned`, `claimed`)."""
+    """A purchase or a top-up, and how its bank has it (`charged`, `returned`, `claimed`, `won`)."""
 
     payer: str
     viewer: str
@@ -72,6 +72,7 @@ class Sale(msgspec.Struct):
     charged: bool = False
     returned: int = 0
     claimed: int = 0
+    won: bool = False
 
 
 class Refund(msgspec.Struct):
@@ -265,6 +266,7 @@ class ModelBooks(msgspec.Struct):
             self.take(sale, more, "cash:sandbox")
         elif more < 0:
             self.give_again(sale, -more)
+            sale.won = claimed == 0
         sale.state = standing(sale)
 
     def give_again(self, sale: Sale, amount: int) -> None:
