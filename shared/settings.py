@@ -202,7 +202,11 @@ class ControlSettings(Common, frozen=True, kw_only=True):
         str, doc("payment providers, the first that serves a payer is taken: name[@company][:countries][/currencies] …")
     ] = "sandbox"
     legal_entity: Annotated[str, doc("company that sells, as the books name it")] = "usher"
-    payment_descriptor: Annotated[str, doc("what payers' bank statements say of a payment")] = ""
+    payment_descriptor: Annotated[
+        str,
+        Meta(max_length=22, pattern=r"^(?:[^<>\\'\"*\x00-\x1f]*[A-Za-z][^<>\\'\"*\x00-\x1f]*)?$(?!\n)"),
+        doc("what payers' bank statements say of a payment: up to 22 signs, a letter among them, no quotes, <, > or *"),
+    ] = ""
     stripe_api: Annotated[str, doc("address of Stripe's API; empty: Stripe's own")] = ""
     stripe_fee: Annotated[str, doc("what Stripe keeps of a payment: basis points, and a fixed part by currency")] = (
         "290 USD:30 EUR:25 GBP:20"

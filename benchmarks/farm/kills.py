@@ -11,7 +11,7 @@ from benchmarks.farm.stage import Stage
 from benchmarks.report import Row
 from tests.support.mill import COMPLETED, VICTIMS, Kill, Mill, mill, running
 
-KILLS, TITLES, MEDIA_S = 50, 12, 120
+KILLS, TITLES, MEDIA_S = 50, 48, 120
 
 
 async def rows(stage: Stage) -> list[Row]:

@@ -92,5 +92,6 @@ def _responses(route: Route, named: dict[Any, dict[str, Any]]) -> dict[str, Any]
     expected |= {413, 415, 422} if route.body is not None else set()
     expected |= {403} if route.method not in ("GET", "HEAD", "OPTIONS") else set()
     expected |= {404} if "{" in route.path else set()
+    expected |= {422} if route.query else set()
     expected |= {409, 422} if route.idempotent else set()
     return {str(status): answer, **{str(code): problem for code in sorted(expected)}}

@@ -5,6 +5,7 @@ A feature's `routes.py` holds handlers and a list `ROUTES`; `app.py` mounts the 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from gateway.control.idempotency.model import HEADER, REPLAYED, Answer, Attempt,
 from gateway.control.limits import Limit
 from gateway.control.problems import problem_response
 from shared import log
-from shared.errors import Forbidden, Invalid, TooLarge, Unauthenticated, Unsupported, UsherError
+from shared.errors import Forbidden, Invalid, NotFound, TooLarge, Unauthenticated, Unsupported, UsherError
 from shared.ids import new_id
 from shared.metrics import ERRORS, HTTP_SECONDS
 from shared.network import client_address, place_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # wiring imports the stores of features whose routes import t
     from gateway.control.wiring import Unit, Wiring
 
 Body = TypeVar("Body")
+#: What Postgres cannot hold: a zero byte, and halves of characters.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What the record says of an answer: no name, no code that is worth something.
 SAID = ("kind", "state", "title", "amount", "currency", "rail")
@@ -89,8 +92,11 @@ class Call(Generic[Body]):
         return place_of(self.address)
 
     def path(self, name: str) -> str:
-        """A path parameter."""
-        return str(self.request.path_params[name])
+        """A path parameter. Raises NotFound for one with a character that no text of ours can hold."""
+        found = str(self.request.path_params[name])
+        if _UNSTORABLE.search(found):
+            raise NotFound("There is nothing here: the address has a character in it that no name has.")
+        return found
 
     def query(self, name: str, default: str = "") -> str:
         """A query parameter."""

@@ -18,6 +18,16 @@ from gateway.web.front import Me
 
 #: Titles to continue on the browse page.
 ROW = 12
+#: What a part of the administration needs, one each; admin.js has its parts by the same.
+OFFICE = (
+    "account:read",
+    "title:read",
+    "payment:read",
+    "payout:approve",
+    "ledger:read",
+    "recon:read",
+    "audit:read",
+)
 
 
 class ControlFront:
@@ -36,7 +46,8 @@ class ControlFront:
         async with request.state["begin"]() as unit:
             found = await person.me(principal, accounts=unit.accounts, sellers=unit.sellers)
         admin = auth.can(principal, "portal:write")
-        return Me(username=found.username, admin=admin, sells=bool(found.sellers))
+        office = any(auth.can(principal, one) for one in OFFICE)
+        return Me(username=found.username, admin=admin, office=office, sells=bool(found.sellers))
 
     async def shelf(self, request: Request[Any], *, q: str, cursor: str) -> tuple[list[TitleCard], str]:
         """Published titles, newest first."""

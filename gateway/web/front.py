@@ -13,10 +13,11 @@ from gateway.control.watching.model import WatchedTitle
 
 
 class Me(msgspec.Struct, frozen=True):
-    """Who looks at the page. `sells`: works for a seller."""
+    """Who looks at the page. `office`: may see a part of the administration; `sells`: works for a seller."""
 
     username: str
     admin: bool = False
+    office: bool = False
     sells: bool = False
 
 

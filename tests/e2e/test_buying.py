@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
 import asyncpg
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from gateway.control.sandbox.model import CARDS
 from infra.api import Api
@@ -246,8 +247,47 @@ async def test_rental_that_ends_while_it_plays_is_told_and_rented_again(
         await box(page).get_by_role("button", name="Rent for $3.99").click()
     assert (await begun.value).status == 200
     await expect(box(page)).to_contain_text("it is paid")
+    await plays(page)
     assert await balance(viewer) == 2000 - 2 * RENT
     await viewer.close()
+
+
+async def test_answer_of_before_a_purchase_does_not_undo_what_the_box_says(
+    stack: Running, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 2000)
+    page = await open_page()
+    await enter(page, stack, to=film["watch_url"])
+    released, asked = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        asked.set()
+        await released.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/offers?coupon=*", hold, times=1)
+    await box(page).get_by_text("I have a coupon").click()
+    await box(page).get_by_label("Coupon", exact=True).fill("none-such")
+    await box(page).get_by_role("button", name="Apply").click()
+    await asked.wait()
+    await box(page).get_by_label("Coupon", exact=True).fill("")
+    await box(page).get_by_role("button", name="Buy for $9.99").click()
+    await expect(box(page)).to_contain_text("This is yours for good")
+    await plays(page)
+    released.set()
+    await expect(page.locator("#coupon-said")).to_contain_text("There is no such coupon")
+    await expect(box(page)).to_contain_text("This is yours for good")
+    await viewer.close()
+
+
+async def test_day_without_an_hour_is_the_same_day_west_of_greenwich(stack: Running, browser: Browser) -> None:
+    place = await browser.new_context(base_url=stack.addresses["control"], timezone_id="America/Los_Angeles")
+    page = await place.new_page()
+    await page.goto("/docs")
+    said = "async () => (await import('/static/js/dates.js')).day('2026-11-01')"
+    assert await page.evaluate(said) == "Nov 1, 2026"
+    await place.close()
 
 
 async def test_refund_ends_what_plays_with_words_and_stands_among_the_purchases(
@@ -290,11 +330,15 @@ async def test_gifts_and_gift_cards_reach_somebody_else(
     await page.get_by_label("Amount to send", exact=True).fill("1.00")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("#pockets")).to_contain_text("$29.00")
-    await page.get_by_label("Amount on the card", exact=True).fill("5")
-    await page.get_by_role("button", name="Buy the card").click()
-    code = await page.get_by_label("Code of the gift card").input_value()
+    codes = page.get_by_label("Code of the gift card")
+    for count, amount in enumerate(("3", "2"), 1):
+        await page.get_by_label("Amount on the card", exact=True).fill(amount)
+        await page.get_by_role("button", name="Buy the card").click()
+        await expect(codes).to_have_count(count)
     await expect(page.locator("#pockets")).to_contain_text("$24.00")
-    await told(seller, "POST", "gift-cards/redeem", code=code)
+    code, other_code = [await one.input_value() for one in await codes.all()]
+    for one in (code, other_code):
+        await told(seller, "POST", "gift-cards/redeem", code=one)
     assert await balance(seller) == before + 600
     await page.get_by_label("Code", exact=True).fill(code)
     await page.get_by_role("button", name="Redeem").click()

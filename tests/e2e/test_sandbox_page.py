@@ -91,3 +91,20 @@ async def test_payer_who_leaves_comes_back_and_a_wrong_number_is_told(shop: Cont
     await page.goto(url)
     await expect(page.get_by_text("This payment was given up")).to_be_visible()
     await page.context.close()
+
+
+async def test_payment_that_takes_its_time_is_looked_at_again_when_a_look_failed(
+    shop: Control, browser: Browser
+) -> None:
+    page = await (await browser.new_context(**DESK)).new_page()
+    url, _ = await begun(shop, "pch_3")
+    await page.goto(url)
+    await pay(page, "slow")
+    await expect(page.get_by_text("Your bank takes its time")).to_be_visible()
+    looks = f"**/v1/sandbox/payments/{url.rsplit('/', 1)[1]}"
+    await page.route(looks, lambda route: route.abort(), times=1)
+    await expect(page.get_by_role("alert")).to_contain_text("no connection")
+    async with page.expect_response(looks) as again:
+        await expect(page.get_by_role("alert")).to_be_hidden()
+    assert (await again.value).ok
+    await page.context.close()

@@ -153,6 +153,7 @@ async def delete_me(call: Call[Leaving]) -> Response:
             proved=proved,
             accounts=unit.accounts,
             sellers=unit.sellers,
+            wallet=unit.wallet,
             outbox=unit.outbox,
             clock=call.wiring["clock"],
         )

@@ -136,6 +136,17 @@ PERSON = {
         select scope, kind, term, created_at, first_play_at, ends_at, revoked_at from entitlement where principal = $1
         order by created_at
         """,
+    "purchases": """
+        select id, kind, title, amount, currency, rail, state, refunded, disputed, viewer, created_at, paid_at
+        from purchase where principal = $1 order by created_at, id
+        """,
+    "payments": """
+        select kind, amount, currency, rail, purchase, title, other, at from payment where principal = $1 order by id
+        """,
+    "wallet": """
+        select asset as currency, balance, held from ledger_account
+        where code = 'wallet:' || $1 and cached order by asset
+        """,
     "coupons": """
         select c.code, c.seller, u.purchase, u.at from coupon_use u join coupon c on c.id = u.coupon
         where u.principal = $1 order by u.at

@@ -15,6 +15,8 @@ from shared.errors import Invalid
 
 #: Who acted where it was the installation itself: its set-up and its command line, its worker.
 SYSTEM = frozenset({"system", "worker"})
+#: What makes a cell a formula, also in the full width that some spreadsheets fold, and what they skip before it.
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 #: The columns of an export, in this order.
 COLUMNS = ("at", "actor", "actor_name", "action", "object", "object_name", "before", "after", "place")
 
@@ -95,4 +97,4 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text

@@ -104,12 +104,19 @@ def paid_out(parts: Sequence[Part], seller: str) -> list[Part]:
     return [replace(part, kind="external") if part.to == seller else part for part in parts]
 
 
-def kept_here(parts: Sequence[Part], given: Sequence[int]) -> list[Part]:
-    """The same parts where what is given again of them is earnings: the rail that paid them out gives no more."""
-    return [
-        replace(part, kind="earnings") if part.kind == "external" and amount else part
-        for part, amount in zip(parts, given, strict=True)
-    ]
+def kept_here(parts: Sequence[Part], given: Sequence[int]) -> tuple[list[Part], list[int]]:
+    """The same parts, and how much each is given again, where what a rail paid out becomes earnings here.
+
+    The rail gives no more, so that much of its part is one of its own from then on, behind the others.
+    """
+    kept, amounts, moved = list[Part](), list[int](), list[Part]()
+    for part, amount in zip(parts, given, strict=True):
+        if part.kind == "external" and amount:
+            moved.append(replace(part, n=len(parts) + len(moved), kind="earnings", amount=amount, back=amount))
+            part, amount = replace(part, amount=part.amount - amount, back=part.back - amount), 0
+        kept.append(part)
+        amounts.append(amount)
+    return [*kept, *moved], [*amounts, *(part.amount for part in moved)]
 
 
 def refer(parts: Sequence[Part], referrer: str, bp: int) -> list[Part]:

@@ -42,8 +42,9 @@ where viewer = $1 and scope = $2 and state in ('new', 'authorized') and scope is
 PARTS = "select n, kind, holder, amount, back from purchase_part where purchase = $1 order by n"
 PUT_PART = """
 insert into purchase_part (purchase, n, kind, holder, amount, back) values ($1, $2, $3, $4, $5, $6)
-on conflict (purchase, n) do update set kind = excluded.kind, back = excluded.back
+on conflict (purchase, n) do update set amount = excluded.amount, back = excluded.back
 """
+DROP_PARTS = "delete from purchase_part where purchase = $1"
 #: In the order in which a movement holds them, so that no two wait for each other.
 FUNDS = """
 select code, balance - held as free from ledger_account where code = any($1::text[]) and asset = $2 and cached
@@ -114,6 +115,10 @@ class PurchaseStore:
         """Keep what each got, and what was taken back of that."""
         rows = [(purchase, part.n, part.kind, part.to, part.amount, part.back) for part in parts]
         await self._connection.executemany(PUT_PART, rows)
+
+    async def drop_parts(self, purchase: str) -> None:
+        """Nobody gets anything of it."""
+        await self._connection.execute(DROP_PARTS, purchase)
 
     async def funds(self, codes: Sequence[str], currency: str) -> dict[str, int]:
         """What may be spent of accounts, their rows held until the transaction ends."""

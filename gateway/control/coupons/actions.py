@@ -93,6 +93,11 @@ async def release(purchase: str, *, coupons: CouponRows) -> bool:
     return await coupons.release(purchase)
 
 
+async def use_again(coupon: str, *, by: str, purchase: str, coupons: CouponRows, clock: Clock) -> bool:
+    """A purchase that came to nothing is paid after all; False when its coupon was used up meanwhile."""
+    return await coupons.use_again(coupon, principal=by, purchase=purchase, at=clock.now())
+
+
 async def _scope(title: str | None, seller: Seller, *, by: Principal, titles: Titles) -> str | None:
     if title is None:
         return None

@@ -32,6 +32,11 @@ insert into coupon_use (purchase, coupon, principal, at)
 select $1, $2, $3, $4 where (select count(*) from coupon_use where coupon = $2 and principal = $3) < $5
 returning purchase
 """
+#: Of a coupon that was good when the price was agreed on.
+COUNT_AGAIN = """
+update coupon set used = used + 1 where id = $1 and (uses_max is null or used < uses_max) returning per_viewer
+"""
+COUNT_DOWN = "update coupon set used = used - 1 where id = $1"
 RELEASE = """
 with gone as (delete from coupon_use where purchase = $1 returning coupon)
 update coupon c set used = used - 1 from gone where c.id = gone.coupon returning c.id
@@ -71,6 +76,16 @@ class CouponStore:
         """Write down who used it, after `count_up`; False when they have used it as often as they may."""
         values = (purchase, coupon.id, principal, at, coupon.per_viewer)
         return await self._connection.fetchval(USE, *values) is not None
+
+    async def use_again(self, coupon: str, *, principal: str, purchase: str, at: datetime) -> bool:
+        """Count it and write it down once more, whether it is active or not; False when no use of it is left."""
+        per_viewer = await self._connection.fetchval(COUNT_AGAIN, coupon)
+        if per_viewer is None:
+            return False
+        if await self._connection.fetchval(USE, purchase, coupon, principal, at, per_viewer) is not None:
+            return True
+        await self._connection.execute(COUNT_DOWN, coupon)
+        return False
 
     async def used_by(self, coupon: str, principal: str) -> int:
         """How often somebody used a coupon."""

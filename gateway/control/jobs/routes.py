@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from functools import partial
 
-import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from gateway.control import live
 from gateway.control.jobs import actions
 from gateway.control.jobs.model import OVER, Job, JobList, JobView
 from gateway.control.limits import POLL, READ, WRITE
 from gateway.control.route import Call, Route
-from shared.errors import UsherError
-
-#: Seconds between two looks at the row, and between two signs of life on a stream where nothing changes.
-LOOK_S, HEARTBEAT_S = 0.5, 15.0
-#: A stream ends after this long; browsers come back by themselves, and their session is checked anew.
-STREAM_S = 600.0
 
 
 async def list_jobs(call: Call[None]) -> JobList:
@@ -66,31 +59,7 @@ async def retry_job(call: Call[None]) -> JobView:
 
 async def follow_job(call: Call[None]) -> Response:
     """Server-sent events: the job whenever it changes, until it is over."""
-    first = await read_job(call)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(call, first), media_type="text/event-stream", headers=headers)
-
-
-async def _stream(call: Call[None], view: JobView) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n" + _event(view)
-    quiet_s = lived_s = 0.0
-    while view.state not in OVER and lived_s < STREAM_S and not await call.request.is_disconnected():
-        await asyncio.sleep(LOOK_S)
-        quiet_s, lived_s = quiet_s + LOOK_S, lived_s + LOOK_S
-        try:
-            now = await read_job(call)
-        except UsherError:  # the stream has begun, so no problem can be answered: the browser asks again
-            return
-        if now != view:
-            view, quiet_s = now, 0.0
-            yield _event(view)
-        elif quiet_s >= HEARTBEAT_S:
-            quiet_s = 0.0
-            yield b": still here\n\n"
-
-
-def _event(view: JobView) -> bytes:
-    return b"event: job\ndata: " + msgspec.json.encode(view) + b"\n\n"
+    return await live.follow("job", partial(read_job, call), is_over=lambda view: view.state in OVER)
 
 
 async def _show(call: Call[None], job: Job) -> JobView:

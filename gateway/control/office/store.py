@@ -79,7 +79,10 @@ p.settled_at, p.booked
     + _NAMED
     + "where p.id = $1"
 )
-PARTS = "select kind, holder, amount, back from purchase_part where purchase = $1 order by n"
+PARTS = """
+select a.kind, a.holder, a.amount, a.back from purchase_part a join purchase p on p.id = a.purchase
+where a.purchase = $1 and p.paid_at is not null order by a.n
+"""
 POSTINGS = """
 select p.txn, t.kind, p.at, a.code as account, p.asset, p.amount
 from txn t join posting p on p.txn = t.id join ledger_account a on a.id = p.account

@@ -22,9 +22,9 @@ from gateway.control.wallet import actions as wallet
 from gateway.control.wallet.model import Withdrawal
 from shared import log
 from shared.clock import Clock
-from shared.errors import Conflict, KeyReused, NotFound, Refused, Retryable, UsherError
+from shared.errors import Conflict, KeyReused, NotFound, Refused, Retryable, Unavailable, UsherError
 from shared.ids import new_id
-from shared.metrics import PAYOUTS_RETURNED
+from shared.metrics import ERRORS, PAYOUTS_RETURNED
 from shared.money import to_json
 
 #: Who pays where nobody does by hand.
@@ -60,7 +60,17 @@ async def pay(payers: Mapping[str, Payer], *, begin: Begin[Stores], clock: Clock
         due = await unit.payouts.to_pay(clock.now(), RUN)
     paid = 0
     for id in due:
-        paid += await _pay(id, payers, begin=begin, clock=clock)
+        try:
+            paid += await _pay(id, payers, begin=begin, clock=clock)
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever it is, the payouts behind this one must not wait for it
+            ERRORS.labels("worker").inc()
+            log.get("payouts").error(
+                "payout failed", withdrawal=id, error=type(error).__name__, reason=str(error)[:300]
+            )
+            async with begin() as unit:
+                await unit.payouts.put_off(id, clock.now() + timedelta(seconds=wait_s(0)), refused=False)
     async with begin() as unit:
         await unit.payouts.close(clock.now())
     return paid

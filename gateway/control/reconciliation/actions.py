@@ -38,8 +38,9 @@ from gateway.control.reconciliation.model import (
 )
 from shared import log
 from shared.clock import Clock
-from shared.errors import Conflict, Invalid, NotFound, Retryable
+from shared.errors import Conflict, Invalid, NotFound, UsherError
 from shared.ids import new_id
+from shared.metrics import ERRORS
 from shared.money import to_json
 
 #: Whose runs the nights' own are.
@@ -100,8 +101,11 @@ async def run_due(*, providers: Providers, begin: Begin[Stores], clock: Clock) -
         return None
     try:
         found = await reconcile(report.since, report.until, providers=providers, begin=begin, clock=clock)
-    except Retryable as error:
+    except UsherError as error:
         return await _put_off(report, str(error), begin=begin, clock=clock)
+    except Exception as error:  # whatever it is, the runs behind this one must not wait for it
+        ERRORS.labels("worker").inc()
+        return await _put_off(report, f"It went wrong: {type(error).__name__}.", begin=begin, clock=clock)
     done = replace(
         report,
         state="done",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
-import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from gateway.control import live
 from gateway.control.catalogue.paging import page_size
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
@@ -29,12 +28,6 @@ from gateway.control.wallet.model import (
     WithdrawalOrder,
     Withdrawals,
 )
-from shared.errors import UsherError
-
-#: Seconds between two looks at the rows, and between two signs of life on a stream where nothing changes.
-LOOK_S, HEARTBEAT_S = 0.5, 15.0
-#: A stream ends after this long; browsers come back by themselves, and their session is checked anew.
-STREAM_S = 600.0
 
 
 async def read_wallet(call: Call[None]) -> Wallet:
@@ -45,7 +38,7 @@ async def read_wallet(call: Call[None]) -> Wallet:
 
 async def follow_wallet(call: Call[None]) -> Response:
     """Server-sent events: one's wallet whenever it changes."""
-    return await _follow(call, read_wallet)
+    return await live.follow("balance", partial(read_wallet, call))
 
 
 async def put_display(call: Call[DisplayOrder]) -> Display:
@@ -79,7 +72,7 @@ async def read_earnings(call: Call[None]) -> Earnings:
 
 async def follow_earnings(call: Call[None]) -> Response:
     """Server-sent events: a seller's money whenever it changes."""
-    return await _follow(call, read_earnings)
+    return await live.follow("balance", partial(read_earnings, call))
 
 
 async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
@@ -170,37 +163,6 @@ async def put_policy(call: Call[Policy]) -> Policy:
 
 def _display(call: Call[Any]) -> str:
     return call.wiring["settings"].display_currency
-
-
-Read = Callable[[Call[None]], Awaitable[Wallet | Earnings]]
-
-
-async def _follow(call: Call[None], read: Read) -> Response:
-    first = await read(call)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(call, read, first), media_type="text/event-stream", headers=headers)
-
-
-async def _stream(call: Call[None], read: Read, view: Wallet | Earnings) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n" + _event(view)
-    quiet_s = lived_s = 0.0
-    while lived_s < STREAM_S and not await call.request.is_disconnected():
-        await asyncio.sleep(LOOK_S)
-        quiet_s, lived_s = quiet_s + LOOK_S, lived_s + LOOK_S
-        try:
-            now = await read(call)
-        except UsherError:  # the stream has begun, so no problem can be answered: the browser asks again
-            return
-        if now != view:
-            view, quiet_s = now, 0.0
-            yield _event(view)
-        elif quiet_s >= HEARTBEAT_S:
-            quiet_s = 0.0
-            yield b": still here\n\n"
-
-
-def _event(view: Wallet | Earnings) -> bytes:
-    return b"event: balance\ndata: " + msgspec.json.encode(view) + b"\n\n"
 
 
 SELLER, WITHDRAWAL = "/v1/sellers/{handle}", "/v1/withdrawals/{withdrawal}"

@@ -38,6 +38,14 @@ insert into txn (key, hash, kind) select n, '', 'x' from generate_series(1, 5000
 insert into gift_card (id, code_hash, hint, amount, currency, bought_by, bought_txn, created_at)
     select 'gft_' || n, n::text::bytea, n, 1, 'USD', 'usr_' || n, (select min(id) from txn), now()
     from generate_series(1, 5000) n;
+insert into purchase (
+        id, key, kind, principal, viewer, amount, currency, rail, legal_entity, fee_bp, created_at, expires_at)
+    select 'pur_' || n, n, 'top_up', 'usr_' || n, 'usr_' || n, 1, 'USD', 'sandbox', 'x', 0, now(), now()
+    from generate_series(1, 5000) n;
+insert into payment (principal, kind, amount, currency, rail, at)
+    select 'usr_' || n, 'top_up', 1, 'USD', 'sandbox', now() from generate_series(1, 5000) n;
+insert into ledger_account (code, asset, kind, cached, side)
+    select 'wallet:usr_' || n, 'USD', 'wallet', true, 'credit' from generate_series(1, 5000) n;
 insert into blocked_viewer select 'slr_' || n, 'usr_' || n, now() from generate_series(1, 5000) n;
 insert into mail (id, key, kind, principal, data, state, created_at, done_at)
     select 'mail_' || n, n, 'receipt', 'usr_' || n, '{}', 'sent', now(), now() from generate_series(1, 5000) n;

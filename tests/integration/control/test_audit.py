@@ -110,14 +110,14 @@ async def test_query_that_is_none_is_refused(control: Control, query: dict[str, 
 async def test_export_holds_all_that_a_page_does_and_no_formula(control: Control) -> None:
     auditor, ada = await people(control)
     async with control.wiring["begin"]() as unit:
-        await unit.outbox.record(ada["id"], "=1+1", "@cmd", after={"said": 'a "quote", a comma'})
+        await unit.outbox.record(ada["id"], "=1+1", " ＝cmd", after={"said": 'a "quote", a comma'})
     answer = await auditor.get("/v1/audit.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     head, *lines = csv.reader(io.StringIO(answer.text))
     assert tuple(head) == COLUMNS
     assert len(lines) == len((await trail(auditor, limit=100))["items"])
     newest = dict(zip(head, lines[1], strict=True))  # the first tells of the export itself
-    assert (newest["action"], newest["object"]) == ("'=1+1", "'@cmd") and newest["actor_name"] == "ada"
+    assert (newest["action"], newest["object"]) == ("'=1+1", "' ＝cmd") and newest["actor_name"] == "ada"
     assert newest["after"] == '{"said":"a \\"quote\\", a comma"}' and newest["before"] == ""
     one = await auditor.get("/v1/audit.csv", params={"object": ada["id"], "action": "role.give"})
     assert len(one.text.splitlines()) == 3

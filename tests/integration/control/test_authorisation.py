@@ -167,7 +167,7 @@ TABLE: dict[str, Rule] = {
     "list_coupons": Rule(may="eosdx"),
     "retire_coupon": Rule(may="eox", ok=GONE_BY_THEN),
     "read_partners": Rule(may="eox"),
-    "put_partners": Rule(may="eox", body={"items": [{"seller": "rival", "share_bp": 500}]}),
+    "put_partners": Rule(may="ox", body={"items": [{"seller": "rival", "share_bp": 500}]}),
     # What is bought.
     "check_out": Rule(may=MEMBERS, ok=(201, 409), body={"offer": "{own}", "version": 1}),
     "top_up": Rule(may=MEMBERS, body={**MONEY, "amount": 1000, "pay": "sandbox"}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import ControlSettings
-from tests.support.control import Control, code_of, control_settings
+from tests.support.control import PASSWORD, Control, code_of, control_settings
 from tests.support.shop import Shop, open_shop
 
 
@@ -185,3 +185,39 @@ async def test_partners_that_are_wrong_are_refused(shop: Shop) -> None:
     vera = await shop.viewer()
     await vera.ask("PUT", path, 403, {"items": []})
     await vera.ask("GET", path, 403)
+
+
+async def test_export_of_a_person_holds_what_they_paid_and_have(shop: Shop) -> None:
+    vera = await shop.viewer(funds=700)
+    bought = await shop.bought(vera)
+    found = await vera.ask("GET", "me/export")
+    assert [(one["id"], one["amount"], one["state"]) for one in found["purchases"]] == [(bought["id"], 500, "paid")]
+    assert [(one["kind"], one["amount"]) for one in found["payments"]] == [("purchase", -500)]
+    assert found["wallet"] == [{"currency": "USD", "balance": 200, "held": 0}]
+
+
+async def test_two_who_brought_each_other_and_buy_at_once_do_not_wait_for_each_other(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=10_000), await shop.viewer("otto", funds=10_000)
+    codes = [(await who.ask("PUT", "me/referral"))["code"] for who in (otto, vera)]
+    for _ in range(6):
+        title = (await shop.seller.published(price_minor=500))["id"]
+        offer = (await shop.seller.ask("GET", f"titles/{title}/offers"))["items"][0]
+        orders = [{"offer": offer["id"], "version": offer["version"], "referral": code} for code in codes]
+        answers = await asyncio.gather(
+            *(
+                who.http.post(f"/v1/titles/{title}/checkout", json=order, headers={"Idempotency-Key": title})
+                for who, order in zip((vera, otto), orders, strict=True)
+            )
+        )
+        assert [answer.status_code for answer in answers] == [201, 201]
+    await shop.audit()
+
+
+async def test_account_with_money_is_not_deleted_before_it_is_spent_or_given_away(shop: Shop) -> None:
+    vera, otto = await shop.viewer(funds=599), await shop.viewer("otto")
+    refused = await vera.http.request("DELETE", "/v1/me", json={"password": PASSWORD})
+    assert code_of(refused) == (409, "money-left") and "5.99 USD" in refused.json()["detail"]
+    await vera.ask("POST", "wallet/transfers", 201, {"to": "otto", "amount": 500, "currency": "USD"})
+    # What is left is less than anybody may give away.
+    assert (await vera.http.request("DELETE", "/v1/me", json={"password": PASSWORD})).status_code == 204
+    assert await shop.amounts(f"wallet:{otto.id}", f"wallet:{vera.id}") == [500, 99]

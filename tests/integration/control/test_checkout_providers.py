@@ -48,22 +48,28 @@ async def test_card_that_is_approved_buys_and_what_the_provider_keeps_is_booked(
     await shop.audit()
 
 
-async def test_part_that_a_rail_gives_the_seller_at_once_is_told_and_never_available(
-    control: Control, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def direct(control: Control, patch: pytest.MonkeyPatch) -> tuple[Shop, list[Order], str, str]:
+    """A shop whose rail pays the seller's part out at once, its orders, and the ids of the seller and its partner."""
     shop = await open_shop(control, partners=[("anna", 2000)])
     sellers = {row["handle"]: row["id"] for row in await control.rows("select id, handle from seller")}
-    studio, anna = sellers["studio"], sellers["anna"]
     await control.rows(
-        "insert into payee (seller, provider, account, can_charge) values ($1, 'sandbox', 'acct_1', true)", studio
+        "insert into payee (seller, provider, account, can_charge) values ($1, 'sandbox', 'acct_1', true)",
+        sellers["studio"],
     )
-    begin, orders = shop.hands.provider.start, []
+    begin, orders = shop.hands.provider.start, list[Order]()
 
     async def start(order: Order) -> Started:
         orders.append(order)
         return await begin(replace(order, seller_account="", fee_amount=0))
 
-    monkeypatch.setattr(shop.hands.provider, "start", start)
+    patch.setattr(shop.hands.provider, "start", start)
+    return shop, orders, sellers["studio"], sellers["anna"]
+
+
+async def test_part_that_a_rail_gives_the_seller_at_once_is_told_and_never_available(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, orders, studio, anna = await direct(control, monkeypatch)
     await shop.by_card(await shop.viewer())
     # What stays with the platform is its fee, and what it pays the partner later.
     assert [(order.seller_account, order.fee_amount) for order in orders] == [("acct_1", 140)]
@@ -76,6 +82,38 @@ async def test_part_that_a_rail_gives_the_seller_at_once_is_told_and_never_avail
     await shop.hands.provider.refund(ref, 500, "from the dashboard")
     await shop.hear()
     assert await shop.amounts(*accounts, f"earnings:{anna}") == [0, 0, 0, 0]
+    await shop.audit()
+
+
+async def test_rail_pays_out_what_it_was_told_of_whoever_the_partners_are_by_then(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, orders, studio, anna = await direct(control, monkeypatch)
+    begun = await shop.bought(await shop.viewer(), pay="sandbox")
+    all_of_it = {"items": [{"seller": "anna", "share_bp": 10_000}]}
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=all_of_it)
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert [order.fee_amount for order in orders] == [140]
+    accounts = (f"external:sandbox:{studio}", f"earnings_pending:{anna}", "platform_fee")
+    assert await shop.amounts(*accounts) == [360, 90, 50]
+    await shop.audit()
+
+
+async def test_nobody_has_a_part_of_what_was_not_wanted_and_loses_none_by_a_dispute_over_it(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, _, studio, anna = await direct(control, monkeypatch)
+    vera = await shop.viewer(funds=500)
+    begun = await shop.bought(vera, pay="sandbox")
+    await shop.bought(vera)
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert await control.rows("select n from purchase_part where purchase = $1", begun["id"]) == []
+    await shop.hands.dispute(ref_of(begun))
+    await shop.hear()
+    accounts = (f"external:sandbox:{studio}", f"receivable:{studio}", f"earnings_pending:{anna}")
+    assert await shop.amounts(*accounts) == [0, 0, 90]
     await shop.audit()
 
 
@@ -107,6 +145,25 @@ async def test_clicks_at_once_begin_one_payment(shop: Shop) -> None:
     assert await states(shop) == ["new"]
 
 
+async def test_gift_does_not_end_the_payment_of_who_is_buying_it_themselves(shop: Shop) -> None:
+    vera, otto = await shop.viewer(), await shop.viewer("otto", funds=500)
+    begun = await shop.bought(vera, pay="sandbox")
+    for way in ("sandbox", "wallet"):
+        assert code_of(await shop.buy(otto, pay=way, gift_to="vera")) == (409, "bought-meanwhile")
+    assert await states(shop) == ["new"]
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert await shop.rights(vera) == ["own"] and await states(shop) == ["paid"]
+
+
+async def test_gift_goes_on_where_who_gets_it_gave_up_paying(shop: Shop) -> None:
+    vera, otto = await shop.viewer(), await shop.viewer("otto", funds=500)
+    await shop.bought(vera, pay="sandbox")
+    shop.control.clock.advance(OPEN_FOR.total_seconds())
+    await shop.bought(otto, gift_to="vera")
+    assert await shop.rights(vera) == ["own"] and await states(shop) == ["expired", "paid"]
+
+
 async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop) -> None:
     vera = await shop.viewer(funds=500)
     begun = await shop.bought(vera, pay="sandbox")
@@ -122,6 +179,24 @@ async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop
     assert await shop.amounts("refunds_clearing", "cash:sandbox") == [0, FEE]
     assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [0, 50]
     assert await shop.rights(vera) == ["own"]
+    await shop.audit()
+
+
+@pytest.mark.parametrize("is_used_up", [False, True])
+async def test_coupon_of_a_payment_that_was_given_up_counts_again_when_it_is_paid(shop: Shop, is_used_up: bool) -> None:
+    coupon = {"code": "HALF", "percent": 50, "uses_max": 1}
+    await shop.owner.ask("POST", f"sellers/{shop.seller.seller['handle']}/coupons", 201, coupon)
+    vera, otto = await shop.viewer(), await shop.viewer("otto", funds=250)
+    begun = await shop.bought(vera, pay="sandbox", coupon="HALF")
+    await shop.bought(vera, pay="sandbox")
+    if is_used_up:
+        await shop.bought(otto, coupon="HALF")
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert (await vera.ask("GET", f"payments/{begun['id']}"))["state"] == ("refunded" if is_used_up else "paid")
+    assert await shop.rights(vera) == ([] if is_used_up else ["own"])
+    assert await shop.control.rows("select used from coupon") == [{"used": 1}]
+    assert len(await shop.control.rows("select purchase from coupon_use")) == 1
     await shop.audit()
 
 
@@ -187,6 +262,28 @@ async def test_payment_whose_webhook_is_lost_is_found_by_looking(shop: Shop) -> 
     assert await states(shop) == ["paid"] and await shop.rights(vera) == ["own"]
     await shop.hear()
     assert len(await shop.control.rows("select id from txn")) == 1
+
+
+async def test_payment_at_a_provider_that_is_not_in_use_any_more_holds_up_no_other(shop: Shop) -> None:
+    old, vera = await shop.bought(await shop.viewer("old"), pay="sandbox"), await shop.viewer()
+    await shop.control.rows("update purchase set rail = 'gone' where id = $1", old["id"])
+    begun = await shop.bought(vera, pay="sandbox")
+    await shop.hands.pay(ref_of(begun), "approve")
+    shop.control.clock.advance(OPEN_FOR.total_seconds())
+    assert await checkout.look_after(shop=shop.wired) == 2
+    assert await shop.rights(vera) == ["own"] and await states(shop) == ["new", "paid"]
+    assert await checkout.look_after(shop=shop.wired) == 0
+    shop.control.clock.advance(60)
+    assert await checkout.look_after(shop=shop.wired) == 1
+
+
+async def test_earnings_that_cannot_be_settled_hold_up_no_other(shop: Shop) -> None:
+    bad, _ = await shop.by_card(await shop.viewer("bad")), await shop.by_card(await shop.viewer())
+    await shop.control.rows("update purchase_part set amount = amount + 10000 where purchase = $1", bad["id"])
+    shop.control.clock.advance(7 * 86400)
+    assert await checkout.settle(shop=shop.wired) == 2
+    seller = shop.seller.seller["id"]
+    assert await shop.amounts(f"earnings:{seller}", f"earnings_pending:{seller}") == [450, 450]
 
 
 async def test_purchase_whose_process_died_before_the_provider_answered_comes_to_an_end(

@@ -9,6 +9,7 @@ import pytest
 from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.actions.refunds import LAST_S
 from gateway.control.ledger.model import Movement
+from gateway.control.payments.providers.base import Charge
 from gateway.control.worker import process
 from shared.errors import Conflict, ProviderUnavailable
 from tests.support.control import Control, code_of
@@ -198,6 +199,29 @@ async def test_refund_a_provider_refuses_is_left_for_a_person(
     audited = await shop.control.rows("select count(*) as n from audit where action = 'payment:refund'")
     assert audited == [{"n": 2}]
     await shop.audit()
+
+
+async def test_refund_that_goes_wrong_in_an_unforeseen_way_holds_up_no_other(
+    shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = await give_back(admin, (await shop.by_card(await shop.viewer("bad")))["id"])
+    await give_back(admin, (await shop.by_card(await shop.viewer()))["id"])
+    refund = shop.hands.provider.refund
+
+    async def broken(ref: str, amount: int, key: str) -> Charge:
+        if key == bad["id"]:
+            raise ValueError("no such field")
+        return await refund(ref, amount, key)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(shop.hands.provider, "refund", broken)
+        assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert [row["state"] for row in await shop.control.rows("select state from refund order by state")] == [
+        "asked",
+        "done",
+    ]
+    shop.control.clock.advance(LAST_S)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
 
 
 async def test_refund_that_other_hands_made_at_the_provider_first_is_done(shop: Shop, admin: Viewer) -> None:

@@ -272,7 +272,7 @@ async def test_job_is_shown_as_probing_when_its_lease_is_held(control: Control, 
 
 
 async def test_stream_tells_each_change_until_the_job_is_over(control: Control, seller: Desk, monkeypatch: Any) -> None:
-    monkeypatch.setattr("gateway.control.jobs.routes.LOOK_S", 0.01)
+    monkeypatch.setattr("gateway.control.live.LOOK_S", 0.01)
     _, job = await begun(seller)
     await say(control, Failed(job=job, chunk="probe", code="x", words="No.", final=True))
     async with seller.http.stream("GET", f"/v1/jobs/{job}/events") as answer:

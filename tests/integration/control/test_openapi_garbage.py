@@ -86,3 +86,26 @@ async def test_no_route_fails_whatever_is_sent(settings: ControlSettings, clock:
                     failed.append((route.name, path, sent, answer.text))
         assert failed == []
         assert (await control.http.get("/v1/me")).status_code == 200
+
+
+async def test_zero_byte_in_an_address_is_refused_as_the_document_says(
+    settings: ControlSettings, clock: ManualClock
+) -> None:
+    wide = msgspec.structs.replace(settings, limits_scale=1e6)
+    async with running_control(wide, clock) as control:
+        await make_admin(control, (await register(control.http, "boss"))["id"])
+        paths = (await control.http.get("/v1/openapi.json")).json()["paths"]
+        failed = []
+        for route in (route for route in ROUTES if route.name not in LEFT_OUT and ("{" in route.path or route.query)):
+            path = re.sub(r"\{\w+(:\w+)?\}", "%00", route.path)
+            answer = await control.http.request(
+                route.method,
+                path,
+                params=dict.fromkeys(route.query, "\x00"),
+                json={} if route.body is not None else None,
+                headers={HEADER: new_id("key")},
+            )
+            told = paths[re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)][route.method.lower()]["responses"]
+            if answer.status_code >= 500 or str(answer.status_code) not in told:
+                failed.append((route.method, route.path, answer.status_code))
+        assert failed == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.control.db import Begin
+from gateway.control.payments.providers.base import PaidOut
 from gateway.control.payouts import actions
 from gateway.control.wiring import Unit
 from gateway.control.worker import money
@@ -161,6 +162,28 @@ async def test_provider_that_fails_is_asked_again_and_pays_once(office: Office, 
         await office.work()
     assert (office.sent, await office.states()) == ([5000], [("paid", "")])
     assert (await office.amounts())[:3] == [25_000, 0, 5000]
+
+
+async def test_payout_that_goes_wrong_in_an_unforeseen_way_holds_up_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = await office.withdraw(5000, "stripe")
+    await office.withdraw(6000, "stripe")
+    provider = office.till.hands.provider
+    known = provider.payout
+
+    async def broken(id: str) -> PaidOut | None:
+        if id == bad:
+            raise ValueError("no such field")
+        return await known(id)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(provider, "payout", broken)
+        await office.work()
+    assert (office.sent, await office.states()) == ([6000], [("paying", ""), ("paid", "")])
+    office.control.clock.advance(60)
+    await office.work()
+    assert await office.states() == [("paid", ""), ("paid", "")]
 
 
 async def test_balance_that_is_too_low_is_waited_for(office: Office) -> None:

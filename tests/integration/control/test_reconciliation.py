@@ -14,7 +14,7 @@ from gateway.control.reconciliation import actions
 from gateway.control.reconciliation.model import Difference
 from gateway.control.worker import money
 from shared.clock import ManualClock
-from shared.errors import ProviderUnavailable
+from shared.errors import Conflict, ProviderUnavailable
 from shared.metrics import RECON_AGE, RECON_DIFFERENCES
 from shared.settings import ControlSettings
 from tests.support.control import code_of
@@ -332,11 +332,13 @@ async def test_run_without_the_providers_word_waits_for_it_and_then_fails(
     found = await actions.run_due(**ports)
     assert found is not None and (found.state, found.counts) == ("done", {})
     monkeypatch.setattr(actions, "TRIES", 1)
+    troubles: list[Exception] = [ProviderUnavailable(), Conflict("Not now."), ValueError("no such field")]
 
     async def away(*_: object, **__: object) -> None:
-        raise ProviderUnavailable
+        raise troubles.pop()
 
     monkeypatch.setattr(actions, "reconcile", away)
-    await books.admin.ask("POST", "reconciliations", 202, {"until": books.control.clock.now().isoformat()})
-    failed = await actions.run_due(**ports)
-    assert failed is not None and failed.state == "failed" and failed.words
+    for words in ("It went wrong: ValueError.", "Not now.", str(ProviderUnavailable())):
+        await books.admin.ask("POST", "reconciliations", 202, {"until": books.control.clock.now().isoformat()})
+        failed = await actions.run_due(**ports)
+        assert failed is not None and (failed.state, failed.words) == ("failed", words)

@@ -36,7 +36,7 @@ async def test_any_account_becomes_a_seller_in_one_step(control: Control) -> Non
 async def test_nobody_becomes_a_seller_when_not_logged_in(control: Control) -> None:
     assert (await post(control.http, "sellers", name="Films", handle="films")).status_code == 401
     assert (await control.http.get("/v1/sellers/films")).status_code == 404
-    assert code_of(await control.http.get("/v1/sellers/%00")) == (422, "invalid")
+    assert code_of(await control.http.get("/v1/sellers/%00")) == (404, "not-found")
 
 
 async def test_seller_is_refused_when_a_field_is_wrong(control: Control) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from gateway.control.checkout import actions as checkout
+from gateway.control.checkout.actions import books
 from shared.clock import ManualClock
+from shared.errors import Unavailable
 from shared.settings import ControlSettings
 from tests.fakes.stripe_server import DISPUTE_FEE
 from tests.support.providers import Webhook
 from tests.support.shop import Shop, Viewer, open_shop
 from tests.support.till import Till, open_till
+from tests.support.titles import desk
 
 ACCOUNTS = ("cash:stripe", "rail_fee:stripe", "platform_fee", "refunds_clearing")
 
@@ -145,4 +149,46 @@ async def test_dispute_takes_the_sellers_part_back_from_their_account_or_lets_th
     await hands.dispute(ref, won=True)
     assert await hear() == ([450, 0, 0, 50] if is_empty else [0, 0, 450, 50])
     assert (await viewer.ask("GET", f"payments/{id}"))["state"] == "paid"
+    await shop.audit()
+
+
+async def test_part_that_was_taken_back_before_the_books_broke_off_is_taken_once(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, hands, control = counter.shop, counter.till.hands, counter.till.control
+    seller, mate = shop.seller.seller["id"], (await desk(control, "mate")).seller
+    shares = {"items": [{"seller": mate["handle"], "share_bp": 1000}]}
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=shares)
+    account = await hands.provider.open_account(seller, "US")
+    hands.server.onboard(account)
+    await control.rows(
+        "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)", seller, account
+    )
+    refs = [(await counter.begun(await shop.viewer(name)))[1] for name in ("vera", "otto")]
+    for ref in refs:
+        await hands.pay(ref, "approve")
+    for one in await hands.webhooks():
+        assert await counter.till.send(one) == 204
+    await counter.work()
+    await hands.dispute(refs[0])
+    take, left = books.take, ["once"]
+
+    async def broken(*about: Any, **more: Any) -> Any:
+        if left:
+            left.pop()
+            raise Unavailable("The database went away.")
+        return await take(*about, **more)
+
+    monkeypatch.setattr(books, "take", broken)
+    for one in await hands.webhooks():
+        assert await counter.till.send(one) == 204
+    await counter.work()
+    reversals = hands.server.folders["reversals"]
+    assert (len(reversals), left) == (1, [])
+    # Meanwhile another movement of the same purchase.
+    control.clock.advance(7 * 86400)
+    await checkout.settle(shop=shop.wired)
+    await counter.work()
+    assert len(reversals) == 1 and hands.server.of("accounts", account)["balance"] == 405
+    assert await shop.amounts(f"external:stripe:{seller}", f"receivable:{seller}") == [405, 0]
     await shop.audit()

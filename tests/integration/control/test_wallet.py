@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.control.wallet import routes
+from gateway.control import live
 from tests.support.control import Control, code_of
 from tests.support.ledger import Books, movement
 from tests.support.shop import Shop, Viewer, open_shop
@@ -137,8 +137,8 @@ async def test_balance_moves_on_a_stream_and_a_stream_of_others_is_refused(
 ) -> None:
     vera, otto = await shop.viewer(funds=500), await shop.viewer("otto", funds=500)
     # The stream ends by itself, so that the whole of it is an answer.
-    monkeypatch.setattr(routes, "LOOK_S", 0.01)
-    monkeypatch.setattr(routes, "STREAM_S", 0.05)
+    monkeypatch.setattr(live, "LOOK_S", 0.01)
+    monkeypatch.setattr(live, "STREAM_S", 0.05)
     await shop.bought(vera)
     handle = shop.seller.seller["handle"]
     earned = await stream(shop.owner, f"sellers/{handle}/earnings/events", 1)
@@ -146,26 +146,6 @@ async def test_balance_moves_on_a_stream_and_a_stream_of_others_is_refused(
     assert (await stream(otto, "wallet/events", 1))[0]["pockets"][0]["free"] == 500
     await otto.ask("GET", f"sellers/{handle}/earnings/events", 403)
     await otto.ask("GET", f"sellers/{handle}/earnings", 403)
-
-
-async def test_stream_tells_what_changed_and_only_that(shop: Shop) -> None:
-    views = iter([1, 1, 2, 2, 3])
-
-    class Asked:
-        async def is_disconnected(self) -> bool:
-            return False
-
-    class Call:
-        request = Asked()
-
-    async def read(call: Any) -> Any:
-        found = next(views, None)
-        if found is None:
-            raise routes.UsherError("over")
-        return found
-
-    parts = [part async for part in routes._stream(Call(), read, await read(None))]  # type: ignore[arg-type]
-    assert [part.rpartition(b"data: ")[2].strip() for part in parts] == [b"1", b"2", b"3"]
 
 
 class Till:

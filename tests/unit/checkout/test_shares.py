@@ -192,6 +192,29 @@ def test_what_a_rail_paid_out_and_cannot_take_back_is_taken_from_earnings_and_th
         Leg("earnings_pending:slr_a", "USD", -90),
     ]
     again = after(parts, taken)
-    kept = kept_here(again, give_again(again, 1000))
-    assert [part.kind for part in kept] == ["fee", "earnings", "earnings"]
-    assert kept_here(parts, [0, 0, 0]) == parts
+    kept, given = kept_here(again, give_again(again, 1000))
+    assert [(part.kind, part.amount) for part in kept] == [
+        ("fee", 100),
+        ("external", 0),
+        ("earnings", 90),
+        ("earnings", 810),
+    ]
+    assert given == [100, 0, 90, 810]
+    assert kept_here(parts, [0, 0, 0]) == (parts, [0, 0, 0])
+
+
+def test_of_what_a_rail_paid_out_only_what_was_won_back_is_earnings() -> None:
+    parts = paid_out(share_out(1000, 1000, "slr_x", partners=[Partner("slr_a", 5000)]), "slr_x")
+    disputed = after(parts, take_back(parts, 500))
+    kept, given = kept_here(disputed, give_again(disputed, 500))
+    won = after(kept, [-one for one in given])
+    assert [(part.n, part.kind, part.to, part.left) for part in won] == [
+        (0, "fee", "", 100),
+        (1, "external", "slr_x", 225),
+        (2, "earnings", "slr_a", 450),
+        (3, "earnings", "slr_x", 225),
+    ]
+    # No more becomes available than was put there.
+    book = Book(rail="stripe", currency="USD", pending=True)
+    assert [leg.amount for leg in settling(won, book) if leg.account == "earnings_pending:slr_x"] == [-225]
+    assert sum(take_back(won, 1000)) == 1000

@@ -35,6 +35,14 @@ def test_bad_value_names_variable_value_and_meaning(variable: str, value: str) -
     assert settings.description(EdgeSettings, variable.removeprefix("USHER_").lower()) in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["A" * 23, "1984", "FILMS*", "O'HARA", "<FILMS>", "FILMS\n", 'THE "FILMS"', "A\\B"])
+def test_what_no_bank_statement_can_say_stops_the_start(value: str) -> None:
+    with pytest.raises(Misconfigured, match="USHER_PAYMENT_DESCRIPTOR"):
+        load(ControlSettings, {"USHER_PAYMENT_DESCRIPTOR": value})
+    for good in ("", "FILMS 1984", "USHER-INC."):
+        assert load(ControlSettings, {"USHER_PAYMENT_DESCRIPTOR": good}).payment_descriptor == good
+
+
 @pytest.mark.parametrize("kind", [EdgeSettings, ControlSettings, FarmSettings])
 def test_every_setting_is_documented(kind: type[settings.Common]) -> None:
     assert [name for name in kind.__struct_fields__ if not settings.description(kind, name)] == []

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.control.limits import Taken
+from gateway.web.control_front import OFFICE
 from gateway.web.front import Me, bare_portal
 from gateway.web.pages import Pages, inward
 from gateway.web.static import FOLDER, StaticTree
@@ -71,13 +72,20 @@ async def test_private_page_leads_to_log_in_when_nobody_is_logged_in(browse: Any
     [
         (Me("ann"), ["/wallet", "/purchases", "/account"]),
         (Me("ann", sells=True), ["/wallet", "/purchases", "/earnings", "/payouts", "/account"]),
-        (Me("ann", admin=True), ["/wallet", "/purchases", "/account", "/portal", "/admin"]),
+        (Me("ann", office=True), ["/wallet", "/purchases", "/account", "/admin"]),
+        (Me("ann", admin=True, office=True), ["/wallet", "/purchases", "/account", "/portal", "/admin"]),
     ],
 )
 async def test_menu_leads_to_what_one_may_do_when_logged_in(browse: Any, shelf: Any, who: Me, led: list[str]) -> None:
     shelf.who = who
     menu = (await browse("/")).text.split('class="menu-list"')[1].split("</div>")[0]
     assert re.findall(r'href="([^"]+)"', menu) == led
+
+
+def test_menu_knows_what_each_part_of_the_administration_needs_when_it_leads_there() -> None:
+    needs = re.findall(r'needs: "([^"]+)"', (FOLDER / "js" / "admin.js").read_text())
+    assert needs
+    assert set(needs) == set(OFFICE)
 
 
 def test_pages_know_the_decimals_that_the_ledger_has_when_they_say_an_amount() -> None:

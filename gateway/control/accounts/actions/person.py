@@ -19,10 +19,13 @@ from gateway.control.accounts.model import (
 )
 from gateway.control.auth import ADMIN, GLOBAL, Principal, permissions
 from gateway.control.db import Begin
+from gateway.control.ledger.model import account as code_of
 from gateway.control.outbox import Outbox
+from gateway.control.wallet.model import TRANSFER_UNITS, Wallets
 from shared.clock import Clock
 from shared.errors import Conflict, Forbidden, Unauthenticated
 from shared.events import Push
+from shared.money import Money, decimals
 
 
 async def me(by: Principal, *, accounts: AccountRows, sellers: Memberships) -> Me:
@@ -95,12 +98,19 @@ async def export(by: Principal, *, accounts: AccountRows, sellers: Memberships) 
 
 
 async def delete(
-    by: Principal, *, proved: Account, accounts: AccountRows, sellers: Memberships, outbox: Outbox, clock: Clock
+    by: Principal,
+    *,
+    proved: Account,
+    accounts: AccountRows,
+    sellers: Memberships,
+    wallet: Wallets,
+    outbox: Outbox,
+    clock: Clock,
 ) -> None:
     """Forget who this was; the pseudonym stays. Raises Forbidden as `change` does.
 
-    Raises Conflict for the only owner of a seller that has an audience, and for the last admin: a portal without one
-    lets whoever comes next set it up.
+    Raises Conflict for the only owner of a seller that has an audience, for the last admin (a portal without one lets
+    whoever comes next set it up), and for who has money on the wallet.
     """
     _check_proved(await _account(by, accounts, lock=True), proved)
     if await accounts.holders(ADMIN, GLOBAL) == [by.id]:
@@ -113,9 +123,19 @@ async def delete(
             code="only-owner",
             sellers=[seller.id for seller in alone],
         )
+    await _check_wallet(by, wallet)
     await accounts.anonymise(by.id, clock.now())
     await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
     await outbox.audit(by.id, "account.delete", by.id, place=by.place)
+
+
+async def _check_wallet(by: Principal, wallet: Wallets) -> None:
+    """Raises Conflict for one of which something could be given to somebody; less than that stays behind."""
+    held = [Money(one.balance, one.asset) for one in await wallet.balances([code_of("wallet", by.id)])]
+    left = [str(one) for one in held if one.amount_minor >= TRANSFER_UNITS * 10 ** decimals(one.currency)]
+    if left:
+        words = ", ".join(left)
+        raise Conflict(f"Your wallet holds {words}: spend it, or give it to somebody first.", code="money-left")
 
 
 def _is_delicate(asked: Changing, account: Account) -> bool:

@@ -28,7 +28,7 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
     """
     now = shop.clock.now()
     parts = await _share_out(purchase, unit=unit, shop=shop)
-    book = await _book(purchase, parts, unit=unit, pending=True)
+    book = await _book(purchase, parts, unit=unit, pending=True, beside=_paying(purchase).account)
     legs = [_paying(purchase), *fee, *shares.giving(parts, [part.amount for part in parts], book)]
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)
     kind = "sale" if purchase.kind == "title" else "top-up"
@@ -59,7 +59,7 @@ async def take(
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed)
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed, beside=to)
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
@@ -74,8 +74,7 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     """A dispute over an amount is won: everybody gets again what was taken for it."""
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.back for part in parts))
-    given = shares.give_again(parts, shared)
-    parts = shares.kept_here(parts, given)
+    parts, given = shares.kept_here(parts, shares.give_again(parts, shared))
     book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending)
     won = Leg(account("platform_fee"), purchase.currency, amount - shared)
     legs = [_cash(purchase, -amount), won, *shares.giving(parts, given, book)]
@@ -85,16 +84,16 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     return replace(purchase, disputed=purchase.disputed - amount)
 
 
-async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> int:
-    """What `take` takes of an amount from the seller's own account at the rail."""
+async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> tuple[int, str]:
+    """What `take` takes of an amount from the seller's own account at the rail, and the key to ask the rail for it by.
+
+    The key follows from what is left there: the same until that is booked, whatever else is booked before.
+    """
     parts = await unit.purchases.parts(purchase.id)
     taken = shares.take_back(parts, min(amount, sum(part.left for part in parts)))
-    return sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
-
-
-def next_key(purchase: Purchase) -> str:
-    """The key of the purchase's next movement. Its row counts them, so each has a key of its own."""
-    return f"{purchase.id}:{purchase.booked + 1}"
+    there = [(part, one) for part, one in zip(parts, taken, strict=True) if part.kind == "external"]
+    given, left = sum(part.amount for part, _ in there), sum(part.left - one for part, one in there)
+    return sum(one for _, one in there), f"{purchase.id}:left:{left}:of:{given}"
 
 
 async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase:
@@ -108,7 +107,11 @@ async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase
 
 
 async def return_all(purchase: Purchase, charge: Charge, *, unit: Stores, now: datetime) -> tuple[Purchase, int, int]:
-    """Money that came and was not wanted lies ready to be given back; also how much that is, and the movement's id."""
+    """Money that came and was not wanted lies ready to be given back; also how much that is, and the movement's id.
+
+    Nobody gets a part of it.
+    """
+    await unit.purchases.drop_parts(purchase.id)
     amount = max(0, charge.amount - charge.refunded - charge.disputed)
     legs = [
         Leg(account("cash", purchase.rail), charge.currency, -amount),
@@ -124,6 +127,15 @@ async def more_rail_fee(purchase: Purchase, charge: Charge, *, unit: Stores) -> 
     """What the rail kept, where that is told after the payment, or changed: disputes cost, and won ones less."""
     purchase, _ = await _post(purchase, "rail-fee", rail_fee(purchase, charge), unit=unit)
     return replace(purchase, rail_fee=charge.fee or purchase.rail_fee)
+
+
+async def agree(purchase: Purchase, *, unit: Stores, shop: Shop) -> None:
+    """Write down who gets what of a payment of which the rail pays a part out at once.
+
+    The rail does so by what it is told when the payment begins, whoever the partners are by the time it is paid.
+    """
+    if purchase.seller_account:
+        await unit.purchases.put_parts(purchase.id, await _share_out(purchase, unit=unit, shop=shop))
 
 
 async def kept(purchase: Purchase, *, unit: Stores, shop: Shop) -> int:
@@ -154,17 +166,34 @@ def purse(purchase: Purchase) -> str:
 async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Part]:
     if purchase.seller is None or purchase.title is None:
         return shares.top_up(purchase.amount, purchase.principal)
+    if purchase.seller_account and (agreed := await unit.purchases.parts(purchase.id)):
+        return agreed
     partners = await unit.purchases.partners(purchase.title)
     parts = shares.share_out(purchase.amount, purchase.fee_bp, purchase.seller, partners=partners)
     parts = shares.refer(parts, purchase.referrer, shop.referral_bp) if purchase.referrer else parts
     return shares.paid_out(parts, purchase.seller) if purchase.seller_account else parts
 
 
-async def _book(purchase: Purchase, parts: Sequence[Part], *, unit: Stores, pending: bool, owed: bool = False) -> Book:
-    """Where the parts lie, the rows of accounts that this depends on held."""
+async def _book(
+    purchase: Purchase,
+    parts: Sequence[Part],
+    *,
+    unit: Stores,
+    pending: bool,
+    owed: bool = False,
+    beside: str | None = None,
+) -> Book:
+    """Where the parts lie, the rows of accounts that this depends on held.
+
+    With them that of `beside`, on which the same movement is booked: all in one order, so that no two wait for each
+    other.
+    """
     book = Book(rail=purchase.rail, currency=purchase.currency, pending=pending, owed=owed)
     codes = shares.accounts_of(parts, book)
-    return replace(book, funds=await unit.purchases.funds(codes, purchase.currency)) if codes else book
+    if not codes:
+        return book
+    held = [*codes, *([beside] if beside else [])]
+    return replace(book, funds=await unit.purchases.funds(held, purchase.currency))
 
 
 async def _post(
@@ -181,7 +210,8 @@ async def _post(
     if not legs:
         return purchase, None
     movement = Movement(
-        key=next_key(purchase),
+        # Its row counts them, so each has a key of its own.
+        key=f"{purchase.id}:{purchase.booked + 1}",
         kind=kind,
         legs=legs,
         stamps=Stamps(

@@ -171,9 +171,14 @@ async def _same(agreed: Agreed, rail: Rail, *, by: Principal, unit: Stores, shop
 async def _open(
     agreed: Agreed, order: CheckoutOrder, rail: Rail, /, *, by: Principal, key: str, unit: Stores, shop: Shop
 ) -> Purchase:
-    """A new purchase in place of one that was not paid: should that be paid all the same, it is given back."""
+    """A new purchase in place of one that was not paid: should that be paid all the same, it is given back.
+
+    A gift does not take the place of what its viewer is paying themselves.
+    """
     now, title = shop.clock.now(), agreed.title
     if (older := await unit.purchases.open_for(agreed.viewer.id, title.id)) is not None:
+        if older.principal == older.viewer != by.id and now < older.expires_at:
+            raise Conflict("They are buying it themselves just now.", code="bought-meanwhile")
         await coupons.release(older.id, coupons=unit.coupons)
         await unit.purchases.put(replace(older, state="expired", look_at=now))
     id = new_id("pur")
@@ -205,6 +210,7 @@ async def _open(
     )
     if not await unit.purchases.add(purchase):
         raise Conflict("This was bought by the same request before.", code="bought-already")
+    await books.agree(purchase, unit=unit, shop=shop)
     return purchase
 
 

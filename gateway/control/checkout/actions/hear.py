@@ -58,6 +58,10 @@ async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purcha
     # Whoever buys the same for this viewer waits before the row is held, as the others do.
     wanted = await rights.is_wanted(known, unit=unit, shop=shop) if not known.was_paid else False
     purchase = await _locked(known.id, unit)
+    if wanted and charge.state == "paid" and purchase.coupon and purchase.state not in OPEN and not purchase.was_paid:
+        wanted = await coupons.use_again(
+            purchase.coupon, by=purchase.principal, purchase=purchase.id, coupons=unit.coupons, clock=shop.clock
+        )
     step = follow(purchase, charge, wanted=wanted)
     before = purchase.state
     if not step.is_nothing or step.state != before:
@@ -112,13 +116,14 @@ async def _is_owed(purchase: Purchase, amount: int, *, unit: Stores, shop: Shop)
 
     The rail is asked to, once for this movement. Raises ProviderUnavailable: then the dispute is heard of again.
     """
-    part, provider = await books.paid_out(purchase, amount, unit=unit), shop.providers.named(purchase.rail)
+    part, key = await books.paid_out(purchase, amount, unit=unit)
+    provider = shop.providers.named(purchase.rail)
     if not part:
         return False
     if not isinstance(provider, Onboarding):
         return True
     try:
-        await provider.take_back(purchase.provider_ref or "", part, books.next_key(purchase))
+        await provider.take_back(purchase.provider_ref or "", part, key)
     except Refused as error:
         log.get("checkout").warning("seller owes a dispute", purchase=purchase.id, amount=part, reason=str(error))
         return True

@@ -35,7 +35,8 @@ async def set_partners(
 
     Raises NotFound, Forbidden, Invalid for shares that are more than all, a seller named twice, and the title's own.
     """
-    title = await catalogue.to_change(ref, "offer:write", by=by, titles=titles)
+    # Who may send earnings elsewhere may take them out.
+    title = await catalogue.to_change(ref, "payout:write", by=by, titles=titles)
     before = await purchases.partner_handles(title.id)
     found = [Partner((await sellers.read(one.seller, sellers=directory)).id, one.share_bp) for one in wanted.items]
     share_out(0, 0, title.seller, partners=found)

@@ -15,7 +15,7 @@ from gateway.control.ledger.model import Leg, Movement, Stamps, account
 from shared import log
 from shared.errors import Conflict, Invalid, NotFound, Retryable, UsherError
 from shared.ids import new_id
-from shared.metrics import REFUNDS_FAILED
+from shared.metrics import ERRORS, REFUNDS_FAILED
 
 #: Seconds until a provider that did not answer is asked again: doubled each time, up to an hour.
 FIRST_S, LAST_S = 30, 3600
@@ -95,17 +95,25 @@ async def _ask(id: str, *, shop: Shop) -> bool:
     try:
         await _at_provider(found, purchase, shop=shop)
     except Retryable:
-        async with shop.begin() as unit:
-            await unit.purchases.retry_refund(id, _next_try(found, shop.clock.now()))
-        return False
+        return await _put_off(found, shop=shop)
     except UsherError as error:
         REFUNDS_FAILED.inc()
         log.get("checkout").error("refund failed", refund=id, purchase=purchase.id, reason=str(error))
         async with shop.begin() as unit:
             await unit.purchases.close_refund(id, "failed", words=str(error), at=shop.clock.now())
         return False
+    except Exception as error:  # whatever it is, the refunds behind this one must not wait for it
+        ERRORS.labels("worker").inc()
+        log.get("checkout").error("refund put off", refund=id, error=type(error).__name__, reason=str(error)[:300])
+        return await _put_off(found, shop=shop)
     async with shop.begin() as unit:
         return await _done(id, purchase, unit=unit, now=shop.clock.now())
+
+
+async def _put_off(refund: Refund, *, shop: Shop) -> bool:
+    async with shop.begin() as unit:
+        await unit.purchases.retry_refund(refund.id, _next_try(refund, shop.clock.now()))
+    return False
 
 
 async def _at_provider(refund: Refund, purchase: Purchase, *, shop: Shop) -> None:

@@ -13,7 +13,9 @@ from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import OPEN, Purchase
 from gateway.control.payments import actions as payments
 from gateway.control.payments.providers.base import Charge
-from shared.errors import Conflict, Refused, Retryable
+from shared import log
+from shared.errors import Conflict, Refused, Retryable, Unavailable
+from shared.metrics import ERRORS
 
 #: Purchases that one turn settles, or asks about.
 AT_ONCE = 100
@@ -26,11 +28,12 @@ async def settle(*, shop: Shop) -> int:
     async with shop.begin() as unit:
         due = await unit.purchases.due_to_settle(shop.clock.now(), AT_ONCE)
     for id in due:
-        async with shop.begin() as unit:
-            purchase = await unit.purchases.by_id(id, lock=True)
-            if purchase is not None:
-                settled = await books.settle(purchase, unit=unit, now=shop.clock.now())
-                await unit.purchases.put(settled)
+        try:
+            await _settle(id, shop=shop)
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever it is, the earnings behind these must not wait for it
+            _tell(id, error)
     return len(due)
 
 
@@ -45,6 +48,14 @@ async def look_after(*, shop: Shop) -> int:
     return len(due)
 
 
+async def _settle(id: str, *, shop: Shop) -> None:
+    async with shop.begin() as unit:
+        purchase = await unit.purchases.by_id(id, lock=True)
+        if purchase is not None:
+            settled = await books.settle(purchase, unit=unit, now=shop.clock.now())
+            await unit.purchases.put(settled)
+
+
 async def _look(purchase: Purchase, *, shop: Shop) -> None:
     over = False
     try:
@@ -54,6 +65,8 @@ async def _look(purchase: Purchase, *, shop: Shop) -> None:
         over = charge.state in ("declined", "voided", "paid")
     except (Retryable, Conflict):  # it did not answer, or it moves just now
         pass
+    except Exception as error:  # a provider that is not in use, or whatever it is: those behind it must not wait for it
+        _tell(purchase.id, error)
     async with shop.begin() as unit:
         now = await unit.purchases.by_id(purchase.id, lock=True)
         if now is not None and now.look_at is not None:
@@ -86,6 +99,13 @@ async def _at_provider(purchase: Purchase, *, shop: Shop) -> str | None:
     except Refused:
         return None
     return ref
+
+
+def _tell(purchase: str, error: Exception) -> None:
+    ERRORS.labels("worker").inc()
+    log.get("checkout").error(
+        "purchase put off", purchase=purchase, error=type(error).__name__, reason=str(error)[:300]
+    )
 
 
 async def _hear(purchase: Purchase, ref: str | None, *, unit: Stores, shop: Shop) -> Charge:

@@ -7,14 +7,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.control.db import Begin
 from gateway.control.payments.providers.base import Payer, Provider, Rail, parse_rails
 from shared.clock import Clock
 from shared.errors import Misconfigured, NotFound
+from shared.network import is_loopback
 from shared.secrets import Secrets
 from shared.settings import ControlSettings
 
+#: Whoever names it to pay by is charged nothing.
+PLAY = "sandbox"
 #: Each module has `open_provider(stack, parts)`.
 TABLE = {
     "sandbox": "gateway.control.payments.providers.sandbox",
@@ -52,11 +56,20 @@ class Providers:
 
 
 async def open_providers(stack: AsyncExitStack, parts: Parts) -> Providers:
-    """What `USHER_PAYMENTS` names, closed with the stack. Raises Misconfigured (unknown name, missing secret)."""
+    """What `USHER_PAYMENTS` names, closed with the stack.
+
+    Raises Misconfigured (unknown name, missing secret, the sandbox where real money is taken).
+    """
     settings = parts.settings
     rails = parse_rails(settings.payments, legal_entity=settings.legal_entity, descriptor=settings.payment_descriptor)
     by_name: dict[str, Provider] = {}
-    for name in dict.fromkeys(rail.provider for rail in rails):
+    names = list(dict.fromkeys(rail.provider for rail in rails))
+    if PLAY in names and len(names) > 1 and not is_loopback(urlsplit(settings.public_origin).hostname or ""):
+        raise Misconfigured(
+            f"USHER_PAYMENTS is {settings.payments!r}: {PLAY} stands beside others on this machine alone, for there "
+            "anybody pays with money that is none; leave it out."
+        )
+    for name in names:
         if name not in TABLE:
             raise Misconfigured(f"USHER_PAYMENTS names {name}; there is {' and '.join(TABLE)}.")
         by_name[name] = await import_module(TABLE[name]).open_provider(stack, parts)

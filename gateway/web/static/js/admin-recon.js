@@ -73,7 +73,10 @@ async function runs(list) {
 
 export async function reconReport(id, { again }) {
   const run = await api("GET", `reconciliations/${encodeURIComponent(id)}`);
-  if (run.state === "asked") setTimeout(again, LOOK_MS);
+  // A look that nobody answered is not the last.
+  const missed = (problem) => (problem.status === 0 || problem.status >= 500 ? look() : toast(problem.message));
+  const look = () => setTimeout(() => again().catch(missed), LOOK_MS);
+  if (run.state === "asked") look();
   const about = facts([
     ["Outcome", badge(run)],
     ["Asked by", run.actor === "system" ? "the night" : run.actor],

@@ -25,7 +25,12 @@ export function reportPart() {
   const month = h("input", { type: "month", required: true, max: thisMonth(), value: known ?? thisMonth() });
   const shown = h("div", { class: "stack" });
   const beside = h("div", { class: "row" });
-  const load = () => show(month.value || thisMonth(), { shown, beside });
+  let turn = 0;
+  const load = () => {
+    turn += 1;
+    const mine = turn;
+    show(month.value || thisMonth(), { shown, beside, isLatest: () => mine === turn });
+  };
   month.addEventListener("change", load);
   load();
   return [h("div", { class: "filters" }, field("Month", month), beside), shown];
@@ -33,10 +38,11 @@ export function reportPart() {
 
 const thisMonth = () => new Date().toISOString().slice(0, 7);
 
-async function show(month, { shown, beside }) {
+async function show(month, { shown, beside, isLatest }) {
   history.replaceState(null, "", `${location.pathname}?month=${month}`);
   try {
-    const report = await api("GET", `platform/report?month=${month}`);
+    const report = await api("GET", `platform/report?month=${encodeURIComponent(month)}`);
+    if (!isLatest()) return;
     beside.replaceChildren(h("a", { class: "button", href: `/v1/platform/report.csv?month=${month}`, download: "" }, icon("copy"), "Export as CSV"));
     const wrong = report.checks.filter((one) => BigInt(one.difference)).map((one) => `${one.currency}: ${format(one.difference, one.currency)}`);
     shown.replaceChildren(
@@ -46,6 +52,7 @@ async function show(month, { shown, beside }) {
       ...(report.items.length ? report.items.map((line) => entity(line, report)) : [nothing("clock", "Nothing was booked", `There is nothing in the books up to ${monthName(month)}.`)]),
     );
   } catch (problem) {
+    if (!isLatest()) return;
     shown.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
   }

@@ -31,14 +31,21 @@ export async function userPart(username, { may, again }) {
     heading: user.username,
     content: [
       user.disabled ? notice("bad", h("strong", {}, `Shut out since ${moment(user.disabled_at)}. `), user.disabled_reason) : null,
-      about(user),
+      about(user, may),
       may("account:assign") ? roles(user, again) : null,
       may("account:disable") ? door(user, again) : null,
     ].filter(Boolean),
   };
 }
 
-function about(user) {
+function about(user, may) {
+  const name = encodeURIComponent(user.username);
+  const way = ([wanted, address, words]) => may(wanted) && h("a", { class: "button button-small", href: address }, words);
+  const ways = [
+    ["payment:read", `/admin/payments?buyer=${name}`, "Payments"],
+    ["audit:read", `/admin/audit?actor=${name}`, "What they did"],
+    ["audit:read", `/admin/audit?object=${user.id}`, "What was done to them"],
+  ];
   const pockets = user.wallet?.map((one) => format(one.balance, one.currency)).join(", ");
   return h(
     "section",
@@ -54,7 +61,7 @@ function about(user) {
       ["Wallet", user.wallet ? pockets || "empty" : null],
       ["Id", user.id],
     ]),
-    h("div", { class: "row" }, h("a", { class: "button button-small", href: `/admin/payments?buyer=${encodeURIComponent(user.username)}` }, "Payments"), h("a", { class: "button button-small", href: `/admin/audit?actor=${encodeURIComponent(user.username)}` }, "What they did"), h("a", { class: "button button-small", href: `/admin/audit?object=${user.id}` }, "What was done to them")),
+    h("div", { class: "row" }, ways.map(way)),
   );
 }
 

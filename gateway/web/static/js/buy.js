@@ -22,6 +22,9 @@ const UNASKED = new Set(["free", "owner", "admin"]);
 const LONGEST_MS = 2 ** 31 - 1;
 
 let known = { items: [], allow: false, reason: "" };
+/** The last question for what is known; an answer to an earlier one may be older than what was bought since. */
+let latest = null;
+let trouble = null;
 let wallet = null;
 let coupon = "";
 let chosen = new URLSearchParams(location.search).get("offer") ?? "";
@@ -66,19 +69,35 @@ function show() {
   (box.querySelector("input[name=offer]:checked") ?? box).focus({ preventScroll: true });
 }
 
-/** Ask again what the title is to be had for, and whether one may watch it. */
-async function load() {
+/** Ask again what the title is to be had for, and whether one may watch it; the last of several questions counts. */
+function load() {
+  const mine = asked().then((found) => (mine === latest ? take(found) : latest));
+  latest = mine;
+  return mine;
+}
+
+async function asked() {
   const query = coupon ? `?coupon=${encodeURIComponent(coupon)}` : "";
   try {
-    known = await api("GET", `titles/${box.dataset.title}/offers${query}`);
-    if (NOT_SOLD.has(known.reason)) known.items = [];
-    await Promise.all([loadWallet(), ...known.items.map(nameWhole)]);
+    const found = await api("GET", `titles/${box.dataset.title}/offers${query}`);
+    if (NOT_SOLD.has(found.reason)) found.items = [];
+    await Promise.all([loadWallet(), ...found.items.map(nameWhole)]);
+    return { found };
   } catch (problem) {
-    if (problem.status === 404) return;
-    part("buy-news").replaceChildren(notice("bad", problem.message));
+    return { problem };
+  }
+}
+
+function take({ found, problem }) {
+  trouble?.remove();
+  if (problem?.status === 404) return;
+  if (problem) {
+    trouble = notice("bad", problem.message);
+    part("buy-news").replaceChildren(trouble);
     box.hidden = false;
     return;
   }
+  known = found;
   draw();
   again();
 }

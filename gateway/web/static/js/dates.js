@@ -3,8 +3,8 @@
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
-/** "Nov 22, 2026" of an ISO text, in the reader's time. */
-export const day = (iso) => DAY.format(new Date(iso));
+/** "Nov 22, 2026" of an ISO text, in the reader's time; a day without an hour is that day everywhere. */
+export const day = (iso) => DAY.format(new Date(iso.length === 10 ? `${iso}T12:00` : iso));
 
 /** "Nov 22, 2026, 6:15 AM" of an ISO text, in the reader's time. */
 export const moment = (iso) => MOMENT.format(new Date(iso));

@@ -1,5 +1,6 @@
 // One title's desk: its file and the work on it, name and words, what it is offered for, publishing, who may watch.
 import { all, api, once } from "./api.js";
+import { copyLine } from "./copy.js";
 import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
 import { follow, jobView, RUNNING } from "./jobs.js";
 import { offersPanel } from "./offers.js";
@@ -213,7 +214,7 @@ function publishPanel(title, settings, reload) {
   }
   const showing = title.state === "published" || title.state === "ready" || (title.state === "processing" && watchable);
   const look = showing ? h("a", { class: "button", href: title.watch_url }, icon("play"), title.state === "published" ? "Watch page" : "Preview") : null;
-  const links = title.state === "published" ? copyLine(settings.origin + title.watch_url) : null;
+  const links = title.state === "published" ? linkLine(settings.origin + title.watch_url) : null;
   return h(
     "section",
     { class: "panel stack", "aria-labelledby": "d-publish" },
@@ -225,19 +226,9 @@ function publishPanel(title, settings, reload) {
   );
 }
 
-function copyLine(address) {
+function linkLine(address) {
   const shown = h("input", { class: "input", readonly: true, value: address, "aria-label": "Link to the watch page" });
-  const copy = h("button", { class: "button", type: "button", "aria-label": "Copy the link" }, icon("copy"));
-  copy.addEventListener("click", async () => {
-    shown.select();
-    try {
-      await navigator.clipboard.writeText(address);
-      toast("The link is copied.");
-    } catch {
-      toast("The link is selected: copy it with the keyboard.");
-    }
-  });
-  return h("div", { class: "copy-line" }, shown, copy);
+  return copyLine(shown, "Copy the link", "The link is copied.");
 }
 
 function viewersPanel(title) {

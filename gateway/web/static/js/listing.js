@@ -1,6 +1,6 @@
 // A list that is searched: filters that stand in the address, items page by page.
 import { api } from "./api.js";
-import { busy, field, h, notice } from "./dom.js";
+import { busy, field, h, notice, toast } from "./dom.js";
 
 /**
  * A filter form and below it what was found. `filters` are `[name, label, input]`; `render(items)` gives an element;
@@ -55,13 +55,16 @@ async function show(room, { path, query, render, empty, isLatest }) {
     try {
       const answer = await api("GET", `${path}?${mark}`);
       if (!isLatest()) return;
+      const before = items.length;
       items.push(...answer.items);
       const button = h("button", { class: "button", type: "button" }, "Show more");
       button.addEventListener("click", () => busy(button, () => more(answer.next)));
       room.replaceChildren(items.length ? h("div", { class: "panel" }, render(items)) : empty, ...(answer.next ? [h("div", {}, button)] : []));
+      if (before) room.querySelectorAll("tbody tr")[before]?.querySelector("a, button")?.focus({ preventScroll: true });
     } catch (problem) {
       if (!isLatest()) return;
-      room.replaceChildren(notice("bad", problem.message));
+      if (items.length) toast(problem.message);
+      else room.replaceChildren(notice("bad", problem.message));
       if (!problem.code) throw problem;
     }
   };

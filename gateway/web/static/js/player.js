@@ -39,13 +39,17 @@ export async function mount(stage, template, play, { title, startAt, wishedAt, o
   const controller = parts.querySelector("media-controller");
   const media = parts.querySelector("[slot=media]");
   const leave = new AbortController();
+  // What was asked of the edge before all this was taken away is nobody's refusal any more.
+  const refuse = (problem) => {
+    if (!leave.signal.aborted) onRefused(problem);
+  };
   const release = Hls.isSupported()
-    ? viaHls(Hls, media, play, { title, startAt, parts, onRefused, signal: leave.signal })
-    : natively(media, play.url, { startAt, onRefused, signal: leave.signal });
+    ? viaHls(Hls, media, play, { title, startAt, parts, onRefused: refuse, signal: leave.signal })
+    : natively(media, play.url, { startAt, onRefused: refuse, signal: leave.signal });
   if (play.player.sprites) media.append(h("track", { kind: "metadata", label: "thumbnails", src: play.player.sprites, default: true }));
   stage.append(parts);
   begin(media);
-  const end = signsOfLife(media, play.player, { wishedAt, onRefused, signal: leave.signal });
+  const end = signsOfLife(media, play.player, { wishedAt, onRefused: refuse, signal: leave.signal });
   return {
     media,
     controller,
@@ -97,10 +101,13 @@ function viaHls(Hls, media, { url, sid, player, making }, { title, startAt, part
     isOver = isUnmade;
     hls.stopLoad();
     const problem = await ask(url);
+    if (signal.aborted) return;
     if (problem) onRefused(problem);
     else if (isUnmade) whenDry(media, () => onRefused(new Problem(410, { code: "not-made" })), signal);
-    else if (tries <= TRIES) hls.startLoad();
-    else onRefused(new Problem(status));
+    else if (tries > TRIES) onRefused(new Problem(status));
+    // hls.js asks by itself for what the first playlist names, but not for that one again.
+    else if (hls.levels.length) hls.startLoad();
+    else hls.loadSource(url);
   });
   hls.loadSource(url);
   hls.attachMedia(media);

@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { copies } from "./copy.js";
 import { day, moment } from "./dates.js";
-import { busy, h, icon } from "./dom.js";
+import { busy, h, icon, toast } from "./dom.js";
 import { format, percentOf } from "./money.js";
 import { showReceipt } from "./receipt.js";
 import { nothing } from "./table.js";
@@ -127,7 +127,8 @@ async function load() {
   try {
     await more();
   } catch (problem) {
-    part("history").replaceChildren(h("p", { class: "row" }, icon("alert"), problem.message));
+    if (part("payments")) toast(problem.message);
+    else part("history").replaceChildren(h("p", { class: "row" }, icon("alert"), problem.message));
   }
 }
 

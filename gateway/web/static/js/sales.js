@@ -61,7 +61,7 @@ async function load(view, { since, until }) {
   turn += 1;
   const mine = turn;
   if (!since || !until || since > until) {
-    view.shown.replaceChildren(notice("bad", "“From” is a day before “To”."));
+    view.shown.replaceChildren(notice("bad", "“To” is before “From”."));
     return;
   }
   const path = `sellers/${view.seller.handle}/sales?since=${since}&until=${until}`;
@@ -106,7 +106,7 @@ function present(view) {
     h("div", { class: "panel" }, chart(lines, { currency, signal: AbortSignal.any([view.drawn.signal, view.signal]) })),
     h("h3", {}, "By title"),
     h("div", { class: "panel" }, table("Sales by title", [["Title"], ...figures], titles.map((line) => [line.name ?? "A title", ...cells(line)]), ["All", ...cells(sum)])),
-    h("details", { class: "more-of-it" }, h("summary", {}, "By day"), h("div", { class: "panel" }, table("Sales by day", [["Day"], ...figures], days.map((line) => [day(`${line.day}T12:00`), ...cells(line)])))),
+    h("details", { class: "more-of-it" }, h("summary", {}, "By day"), h("div", { class: "panel" }, table("Sales by day", [["Day"], ...figures], days.map((line) => [day(line.day), ...cells(line)])))),
   );
 }
 

@@ -30,6 +30,17 @@ const tried = async (button, act) => {
 
 const load = async () => show(await api("GET", path));
 
+/** Look again at a payment that takes its time; a look that nobody answered is not the last. */
+async function look() {
+  try {
+    await load();
+  } catch (problem) {
+    showProblem(form, problem);
+    if (problem.status === 0 || problem.status >= 500) setTimeout(look, POLL_MS);
+    if (!problem.code) throw problem;
+  }
+}
+
 function show(payment) {
   document.getElementById("what").replaceChildren(
     h("span", {}, payment.description),
@@ -42,9 +53,9 @@ function show(payment) {
   bank.hidden = payment.state !== "secure";
   waiting.hidden = payment.state !== "processing";
   back.hidden = isOpen || payment.state === "secure";
-  if (payment.words) showProblem(form, { message: payment.words });
+  showProblem(form, payment.words ? { message: payment.words } : null);
   if (payment.state === "voided") showProblem(form, { message: "This payment was given up. Nothing was paid." });
-  if (payment.state === "processing") setTimeout(() => tried(waiting, load), POLL_MS);
+  if (payment.state === "processing") setTimeout(look, POLL_MS);
   document.getElementById("cards").replaceChildren(...Object.entries(payment.cards).map(testCard));
 }
 

@@ -105,10 +105,9 @@ sends("card", "card-sum", async (values) => {
   const card = await once("POST", "gift-cards", sumOf(values, "card-sum"));
   part("card").reset();
   const code = h("input", { class: "input", readonly: true, value: card.code, "aria-label": "Code of the gift card" });
-  part("new-card").replaceChildren(
-    notice("good", `The card holds ${format(card.amount, card.currency)}. Keep its code: it is shown only now.`),
-    copyLine(code, "Copy the code", "The code is copied."),
-  );
+  const words = `The card holds ${format(card.amount, card.currency)}. Keep its code: it is shown only now.`;
+  // That of a card bought before stays: it is shown nowhere else.
+  part("new-card").prepend(notice("good", words), copyLine(code, "Copy the code", "The code is copied."));
 });
 
 part("shown-in").addEventListener("change", async ({ target }) => {

@@ -22,14 +22,21 @@ const SEEN = 0.95;
 const TAKEN_BACK = "entitlement-taken-back";
 /** Waits before each look at why a film that played may not play on. */
 const LOOKS_MS = [0, 1000, 2000, 4000, 8000, 16_000];
+/** After so many looks a right that is about to end has ended; one that stands gets another link. */
+const FIRST_LOOKS = 3;
 
 let playing = null;
 let renewedAt = 0;
+/** How often it was tried to play: what is found out for an earlier try counts no more. */
+let turn = 0;
+/** Links in a row that were over before the film played: each waits longer for the next one. */
+let unplayed = 0;
 let watched = new AbortController();
 
 /** Ask for the right to play, and play. When that is refused, `otherwise` is said if given, else the refusal. */
 async function play({ otherwise } = {}) {
   if (start.getAttribute("aria-busy") === "true") return;
+  turn += 1;
   const wishedAt = performance.now();
   start.setAttribute("aria-busy", "true");
   lift();
@@ -68,6 +75,9 @@ function present({ sound_only: sound }) {
     remember(media);
   });
   media.addEventListener("pause", () => remember(media));
+  media.addEventListener("playing", () => {
+    unplayed = 0;
+  });
   if ("mediaSession" in navigator) {
     const artwork = cover.querySelector("img") ? [{ src: cover.querySelector("img").src }] : [];
     navigator.mediaSession.metadata = new MediaMetadata({ title: stage.dataset.name, artwork });
@@ -122,23 +132,26 @@ function refused(problem) {
  * after all that gets another link.
  */
 async function said(problem) {
-  let shown = null;
-  for (const wait of LOOKS_MS) {
+  const mine = turn;
+  const isWithdrawn = problem.code === "revoked";
+  let isTold = false;
+  for (const wait of isWithdrawn ? LOOKS_MS : LOOKS_MS.slice(0, FIRST_LOOKS + unplayed)) {
     await new Promise((next) => setTimeout(next, wait));
-    if (shown && !shown.isConnected) return;
+    if (mine !== turn) return;
     const why = await standsInTheWay();
+    if (mine !== turn) return;
     if (why) {
-      if (problem.code === "revoked" && why.code === "entitlement-no-right") why.code = TAKEN_BACK;
+      if (isWithdrawn && why.code === "entitlement-no-right") why.code = TAKEN_BACK;
       await curtain(why);
       box?.load();
       return;
     }
-    if (!shown) {
-      await curtain(problem);
-      shown = document.getElementById("curtain");
-    }
+    if (!isTold) await curtain(problem);
+    isTold = true;
   }
-  if (shown?.isConnected && problem.code !== "revoked") play();
+  if (mine !== turn || isWithdrawn) return;
+  unplayed += 1;
+  play();
 }
 
 /** Why this viewer may not watch now, as a Problem; null when they may. */
@@ -268,6 +281,7 @@ addEventListener("pagehide", () => {
 /** Somebody wishes to play: a link that turns out to be over is renewed, whatever was renewed before. */
 function wish() {
   renewedAt = 0;
+  unplayed = 0;
   play();
 }
 
