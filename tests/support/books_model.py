@@ -151,6 +151,8 @@ class ModelBooks(msgspec.Struct):
             if (older.viewer, older.film, older.state) == (sale.viewer, sale.film, "new"):
                 if sale.rail != "wallet" and same(older, sale):
                     return known
+                if older.payer == older.viewer != sale.payer and sale.opened < older.opened + OPEN_FOR:
+                    raise Refusal("bought-meanwhile")
                 older.state, older.coupon = "expired", ""
         self.claim(sale)
         self.sales[name] = sale
