@@ -38,6 +38,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 #: What pytest's closing line counts, as "N passed, N failed" counts it.
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+#: A line of pytest's short summary for a test that failed, or that could not be set up.
+_FAILURE = re.compile(r"(FAILED|ERROR) tests/")
 _WORDS = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
 #: pytest's own exit statuses for "all passed" and "no tests collected".
 _FINE = (0, 5)
@@ -54,8 +56,13 @@ def run(options: Sequence[str]) -> int:
     """All tests in their lanes; each line as it is said, behind the name of its part. Returns 0 when all passed."""
     with ThreadPoolExecutor(max_workers=LANES) as pool:
         parts = list(pool.map(lambda part: _run(part, options), PARTS))
-    print(closing_line(parts))
+    print(*failures(parts), closing_line(parts), sep="\n")
     return max((part.status for part in parts if part.status not in _FINE), default=0)
+
+
+def failures(parts: Sequence[Part]) -> list[str]:
+    """pytest's line for each test that failed, of all parts: whoever reads only the end sees what to look at."""
+    return [line for part in parts for line in part.said.splitlines() if _FAILURE.match(line)]
 
 
 def closing_line(parts: Sequence[Part]) -> str:

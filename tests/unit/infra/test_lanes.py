@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.lanes import PARTS, Part, closing_line, paths
+from infra.cli.lanes import PARTS, Part, closing_line, failures, paths
 from infra.tree import ROOT
 
 
@@ -21,6 +21,15 @@ from infra.tree import ROOT
 )
 def test_closing_line_counts_all_parts(said: list[str], line: str) -> None:
     assert closing_line([Part(0, words) for words in said]) == line
+
+
+def test_failures_of_all_parts_stand_together() -> None:
+    first = Part(1, "tests/a.py F\nFAILED tests/a.py::test_x - assert 1 == 2\n1 failed in 1s\n")
+    second = Part(1, "FAILED words of a program\nERROR tests/b.py::test_y - OSError\n1 error in 1s\n")
+    assert failures([first, Part(0, "3 passed in 1s\n"), second]) == [
+        "FAILED tests/a.py::test_x - assert 1 == 2",
+        "ERROR tests/b.py::test_y - OSError",
+    ]
 
 
 def test_every_test_is_in_one_part() -> None:
