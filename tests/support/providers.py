@@ -19,7 +19,8 @@ from gateway.control.sandbox import actions, model
 from gateway.control.sandbox.model import Notice, Payment
 from shared.clock import ManualClock
 from shared.secrets import STRIPE_KEY, STRIPE_WEBHOOK
-from tests.fakes.stripe_server import APPROVED, DECLINED, SECURE, StripeServer, stripe_server
+from tests.fakes.stripe_payments import APPROVED, DECLINED, SECURE
+from tests.fakes.stripe_server import StripeServer, stripe_server
 from tests.support.control import Control
 
 #: A secret of webhooks, and the one before it.

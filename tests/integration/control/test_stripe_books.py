@@ -13,7 +13,7 @@ from gateway.control.checkout.actions import books
 from shared.clock import ManualClock
 from shared.errors import Unavailable
 from shared.settings import ControlSettings
-from tests.fakes.stripe_server import DISPUTE_FEE
+from tests.fakes.stripe_payments import DISPUTE_FEE
 from tests.support.providers import Webhook
 from tests.support.shop import Shop, Viewer, open_shop
 from tests.support.till import Till, open_till
