@@ -35,6 +35,7 @@ from gateway.control.jobs.leases import RedisLeases
 from gateway.control.jobs.store import JobStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.limits import Limits
+from gateway.control.live import Streams
 from gateway.control.mail.actions import Desk
 from gateway.control.mail.adapters.open import open_desk
 from gateway.control.mail.store import MailStore
@@ -123,6 +124,7 @@ class Wiring(TypedDict):
     secrets: Secrets
     clock: Clock
     limits: Limits
+    streams: Streams
     finder: PrincipalFinder
     flags: Flags
     trusted_proxies: Networks
@@ -155,9 +157,7 @@ async def wire(
         redis = await _redis(stack, settings.redis_url)
         events = await _redis(stack, settings.events)
         needs = Needs(events, lease_s=settings.lease_s)
-        bucket = open_bucket(settings)
-        stack.push_async_callback(bucket.close)
-        await bucket.check()
+        bucket = await _bucket(stack, settings)
         secrets = FolderSecrets(settings.secrets_dir)
         begin = Database(pool, Unit).begin
         upload_locks = PostgresLocks(settings.database_url)
@@ -174,6 +174,7 @@ async def wire(
             secrets=secrets,
             clock=clock,
             limits=Limits(redis, scale=settings.limits_scale),
+            streams=Streams(),
             finder=SessionFinder(begin, sessions),
             flags=Flags(redis, clock),
             trusted_proxies=parse_networks(settings.trusted_proxies),
@@ -201,6 +202,13 @@ async def _redis(stack: AsyncExitStack, url: str) -> Redis:
     client: Redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
     stack.push_async_callback(client.aclose)
     return client
+
+
+async def _bucket(stack: AsyncExitStack, settings: ControlSettings) -> Bucket:
+    bucket = open_bucket(settings)
+    stack.push_async_callback(bucket.close)
+    await bucket.check()
+    return bucket
 
 
 def _shop(settings: ControlSettings, begin: Begin[Unit], *, clock: Clock, providers: Providers) -> Shop:

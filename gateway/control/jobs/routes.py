@@ -6,7 +6,6 @@ from functools import partial
 
 from starlette.responses import Response
 
-from gateway.control import live
 from gateway.control.jobs import actions
 from gateway.control.jobs.model import OVER, Job, JobList, JobView
 from gateway.control.limits import POLL, READ, WRITE
@@ -59,7 +58,10 @@ async def retry_job(call: Call[None]) -> JobView:
 
 async def follow_job(call: Call[None]) -> Response:
     """Server-sent events: the job whenever it changes, until it is over."""
-    return await live.follow("job", partial(read_job, call), is_over=lambda view: view.state in OVER)
+    streams, about = call.wiring["streams"], call.request.url.path
+    return await streams.follow(
+        "job", partial(read_job, call), by=call.principal.id, about=about, is_over=lambda view: view.state in OVER
+    )
 
 
 async def _show(call: Call[None], job: Job) -> JobView:

@@ -7,7 +7,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.control import live
 from gateway.control.catalogue.paging import page_size
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
@@ -38,7 +37,8 @@ async def read_wallet(call: Call[None]) -> Wallet:
 
 async def follow_wallet(call: Call[None]) -> Response:
     """Server-sent events: one's wallet whenever it changes."""
-    return await live.follow("balance", partial(read_wallet, call))
+    streams, about = call.wiring["streams"], call.request.url.path
+    return await streams.follow("balance", partial(read_wallet, call), by=call.principal.id, about=about)
 
 
 async def put_display(call: Call[DisplayOrder]) -> Display:
@@ -72,7 +72,8 @@ async def read_earnings(call: Call[None]) -> Earnings:
 
 async def follow_earnings(call: Call[None]) -> Response:
     """Server-sent events: a seller's money whenever it changes."""
-    return await live.follow("balance", partial(read_earnings, call))
+    streams, about = call.wiring["streams"], call.request.url.path
+    return await streams.follow("balance", partial(read_earnings, call), by=call.principal.id, about=about)
 
 
 async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
