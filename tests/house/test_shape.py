@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,13 @@ def test_no_module_is_named_for_nothing() -> None:
 def test_the_root_holds_only_what_belongs_there() -> None:
     stray = {path.parts[0] for path in tracked() if not path.parts[0].startswith(".")} - ROOT_NAMES
     assert stray == set()
+
+
+def test_every_feature_is_held_to_its_layers() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = {name for contract in told for name in contract.get("containers", ())}
+    features = {dotted(path.parent) for path in modules() if path.match("gateway/control/*/store.py")}
+    assert features - held == set()
 
 
 @pytest.mark.parametrize("package", ["gateway", "farm", "shared", "infra"])
