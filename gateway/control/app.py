@@ -74,18 +74,8 @@ async def read_health(call: Call[None]) -> dict[str, str]:
 
 
 OWN = [
-    Route(
-        method="GET", path="/v1/openapi.json", handler=read_openapi, limit=READ, login=False, stream=True, tag="about"
-    ),
-    Route(
-        method="GET",
-        path="/v1/healthz",
-        handler=read_health,
-        limit=READ,
-        login=False,
-        returns=dict[str, str],
-        tag="about",
-    ),
+    Route("GET", "/v1/openapi.json", read_openapi, limit=READ, login=False, stream=True, tag="about"),
+    Route("GET", "/v1/healthz", read_health, limit=READ, login=False, tag="about"),
 ]
 ROUTES: list[Route] = [
     *ACCOUNTS,

@@ -87,11 +87,17 @@ def _responses(route: Route, named: dict[Any, dict[str, Any]]) -> dict[str, Any]
         "description": "Problem (RFC 9457)",
         "content": {"application/problem+json": {"schema": named[Problem]}},
     }
-    expected = set(route.problems) | set(EVERYWHERE)
+    expected = set(route.problems) | implied(route)
+    return {str(status): answer, **{str(code): problem for code in sorted(expected)}}
+
+
+def implied(route: Route) -> set[int]:
+    """Problems that a route may answer by its method, path, parameters and body."""
+    expected = set(EVERYWHERE)
     expected |= {401} if route.login else set()
     expected |= {413, 415, 422} if route.body is not None else set()
     expected |= {403} if route.method not in ("GET", "HEAD", "OPTIONS") else set()
     expected |= {404} if "{" in route.path else set()
     expected |= {422} if route.query else set()
     expected |= {409, 422} if route.idempotent else set()
-    return {str(status): answer, **{str(code): problem for code in sorted(expected)}}
+    return expected

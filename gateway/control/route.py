@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -106,9 +107,12 @@ class Call(Generic[Body]):
 Handler = Callable[[Call[Any]], Awaitable[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Route:
-    """One documented endpoint. `stream` routes read and answer raw bytes themselves.
+    """One documented endpoint; what it takes and gives is said by its handler's signature.
+
+    `returns` is said beside it only where the handler makes the response itself, `problems` only those that do not
+    follow from the rest (`openapi.implied`). `stream` routes read and answer raw bytes themselves.
 
     `idempotent` ones need an Idempotency-Key and act in `call.unit()`: the same request again gets the kept answer,
     another one with the key 422, one that comes while the first is not answered 409.
@@ -117,8 +121,10 @@ class Route:
     method: str
     path: str
     handler: Handler
+    _: KW_ONLY
     limit: Limit
-    body: Any = None
+    #: The body's type, None where the handler takes none.
+    body: Any = field(init=False)
     returns: Any = None
     status: int = 200
     login: bool = True
@@ -130,6 +136,11 @@ class Route:
     max_body_bytes: int = MAX_BODY_BYTES
     deprecated: date | None = None
     sunset: date | None = None
+
+    def __post_init__(self) -> None:
+        takes, gives = _signature(self.handler)
+        object.__setattr__(self, "body", takes)
+        object.__setattr__(self, "returns", self.returns or gives)
 
     @property
     def name(self) -> str:
@@ -254,3 +265,12 @@ class Route:
         if self.sunset:
             headers["Sunset"] = format_datetime(datetime(*self.sunset.timetuple()[:3], tzinfo=UTC), usegmt=True)
         return headers
+
+
+def _signature(handler: Handler) -> tuple[Any, Any]:
+    """What a handler takes as the body, and what it gives: None where that is nothing, or a response as a whole."""
+    hints = get_type_hints(handler)
+    gives = hints.pop("return", NoneType)
+    takes = next((of for hint in hints.values() for of in get_args(hint)), NoneType)
+    whole = gives is NoneType or (isinstance(gives, type) and issubclass(gives, Response))
+    return (None if takes is NoneType else takes), (None if whole else gives)

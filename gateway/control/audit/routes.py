@@ -49,21 +49,12 @@ WANTED = {
 }
 ROUTES: list[Route] = [
     Route(
-        method="GET",
-        path="/v1/audit",
-        handler=list_audit,
+        "GET",
+        "/v1/audit",
+        list_audit,
         limit=READ,
-        returns=Trail,
         query={**WANTED, "cursor": "`next` of the page before", "limit": "entries a page, 1 to 100"},
-        problems=(403, 422),
+        problems=(403,),
     ),
-    Route(
-        method="GET",
-        path="/v1/audit.csv",
-        handler=export_audit,
-        limit=AUTH,
-        stream=True,
-        query=WANTED,
-        problems=(403, 422),
-    ),
+    Route("GET", "/v1/audit.csv", export_audit, limit=AUTH, stream=True, query=WANTED, problems=(403,)),
 ]

@@ -46,31 +46,7 @@ async def retire_coupon(call: Call[None]) -> None:
 
 
 ROUTES: list[Route] = [
-    Route(
-        method="POST",
-        path="/v1/sellers/{handle}/coupons",
-        handler=create_coupon,
-        limit=WRITE,
-        body=NewCoupon,
-        returns=Coupon,
-        status=201,
-        idempotent=True,
-        problems=(403, 404, 409),
-    ),
-    Route(
-        method="GET",
-        path="/v1/sellers/{handle}/coupons",
-        handler=list_coupons,
-        limit=READ,
-        returns=Coupons,
-        problems=(403,),
-    ),
-    Route(
-        method="DELETE",
-        path="/v1/sellers/{handle}/coupons/{code}",
-        handler=retire_coupon,
-        limit=WRITE,
-        idempotent=True,
-        problems=(403,),
-    ),
+    Route("POST", "/v1/sellers/{handle}/coupons", create_coupon, limit=WRITE, status=201, idempotent=True),
+    Route("GET", "/v1/sellers/{handle}/coupons", list_coupons, limit=READ, problems=(403,)),
+    Route("DELETE", "/v1/sellers/{handle}/coupons/{code}", retire_coupon, limit=WRITE, idempotent=True),
 ]

@@ -82,42 +82,10 @@ async def unblock_viewer(call: Call[None]) -> None:
 
 
 ROUTES: list[Route] = [
-    Route(
-        method="GET",
-        path="/v1/titles/{title}/viewers",
-        handler=list_viewers,
-        limit=READ,
-        returns=Viewers,
-        problems=(403,),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/titles/{title}/viewers/{username}",
-        handler=put_viewer,
-        limit=WRITE,
-        idempotent=True,
-    ),
-    Route(
-        method="DELETE",
-        path="/v1/titles/{title}/viewers/{username}",
-        handler=delete_viewer,
-        limit=WRITE,
-        idempotent=True,
-    ),
-    Route(
-        method="GET",
-        path="/v1/sellers/{handle}/blocked",
-        handler=list_blocked,
-        limit=READ,
-        returns=Viewers,
-        problems=(403,),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/sellers/{handle}/blocked/{username}",
-        handler=block_viewer,
-        limit=WRITE,
-        problems=(409,),
-    ),
-    Route(method="DELETE", path="/v1/sellers/{handle}/blocked/{username}", handler=unblock_viewer, limit=WRITE),
+    Route("GET", "/v1/titles/{title}/viewers", list_viewers, limit=READ, problems=(403,)),
+    Route("PUT", "/v1/titles/{title}/viewers/{username}", put_viewer, limit=WRITE, idempotent=True),
+    Route("DELETE", "/v1/titles/{title}/viewers/{username}", delete_viewer, limit=WRITE, idempotent=True),
+    Route("GET", "/v1/sellers/{handle}/blocked", list_blocked, limit=READ, problems=(403,)),
+    Route("PUT", "/v1/sellers/{handle}/blocked/{username}", block_viewer, limit=WRITE, problems=(409,)),
+    Route("DELETE", "/v1/sellers/{handle}/blocked/{username}", unblock_viewer, limit=WRITE),
 ]

@@ -43,31 +43,15 @@ async def mark_worker(call: Call[Order]) -> Marked:
 
 
 ROUTES: list[Route] = [
-    Route(method="GET", path="/v1/farm", handler=read_farm, limit=POLL, returns=FarmView, problems=(403, 503)),
+    Route("GET", "/v1/farm", read_farm, limit=POLL, problems=(403,)),
     Route(
-        method="GET",
-        path="/v1/farm/jobs",
-        handler=list_farm_jobs,
+        "GET",
+        "/v1/farm/jobs",
+        list_farm_jobs,
         limit=READ,
-        returns=JobLines,
         query={"state": "`over`: those that failed or were cancelled; without it those under way"},
         problems=(403,),
     ),
-    Route(
-        method="GET",
-        path="/v1/farm/jobs/{job}",
-        handler=read_farm_job,
-        limit=POLL,
-        returns=JobPieces,
-        problems=(403, 404),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/farm/workers/{worker}",
-        handler=mark_worker,
-        limit=WRITE,
-        body=Order,
-        returns=Marked,
-        problems=(403, 404, 503),
-    ),
+    Route("GET", "/v1/farm/jobs/{job}", read_farm_job, limit=POLL, problems=(403,)),
+    Route("PUT", "/v1/farm/workers/{worker}", mark_worker, limit=WRITE),
 ]

@@ -31,6 +31,6 @@ async def switch_flag(call: Call[Switching]) -> Flag:
 
 
 ROUTES: list[Route] = [
-    Route(method="GET", path="/v1/flags", handler=list_flags, limit=READ, returns=AllFlags, problems=(403,)),
-    Route(method="PUT", path="/v1/flags/{name}", handler=switch_flag, limit=WRITE, body=Switching, returns=Flag),
+    Route("GET", "/v1/flags", list_flags, limit=READ, problems=(403,)),
+    Route("PUT", "/v1/flags/{name}", switch_flag, limit=WRITE),
 ]

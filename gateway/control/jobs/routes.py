@@ -71,11 +71,9 @@ async def _show(call: Call[None], job: Job) -> JobView:
 
 
 ROUTES: list[Route] = [
-    Route(method="GET", path="/v1/titles/{title}/jobs", handler=list_jobs, limit=READ, returns=JobList),
-    Route(method="GET", path="/v1/jobs/{job}", handler=read_job, limit=POLL, returns=JobView),
-    Route(method="GET", path="/v1/jobs/{job}/events", handler=follow_job, limit=READ, stream=True),
-    Route(
-        method="POST", path="/v1/jobs/{job}/cancel", handler=cancel_job, limit=WRITE, returns=JobView, problems=(409,)
-    ),
-    Route(method="POST", path="/v1/jobs/{job}/retry", handler=retry_job, limit=WRITE, returns=JobView, problems=(409,)),
+    Route("GET", "/v1/titles/{title}/jobs", list_jobs, limit=READ),
+    Route("GET", "/v1/jobs/{job}", read_job, limit=POLL),
+    Route("GET", "/v1/jobs/{job}/events", follow_job, limit=READ, stream=True),
+    Route("POST", "/v1/jobs/{job}/cancel", cancel_job, limit=WRITE, problems=(409,)),
+    Route("POST", "/v1/jobs/{job}/retry", retry_job, limit=WRITE, problems=(409,)),
 ]

@@ -36,14 +36,14 @@ async def _body(call: Call[None]) -> bytes:
 
 ROUTES: list[Route] = [
     Route(
-        method="POST",
-        path="/v1/webhooks/{provider}",
-        handler=take_webhook,
+        "POST",
+        "/v1/webhooks/{provider}",
+        take_webhook,
         limit=WEBHOOKS,
         login=False,
         stream=True,
         status=204,
         tag="payments",
-        problems=(400, 404, 413, 503),
+        problems=(400, 413),
     ),
 ]

@@ -47,31 +47,8 @@ async def complete_payout_run(call: Call[PaidOut]) -> FullRun:
 
 PATH = "/v1/payouts"
 ROUTES: list[Route] = [
-    Route(method="GET", path=PATH, handler=list_payout_runs, limit=READ, returns=Runs, problems=(403,)),
-    Route(
-        method="GET",
-        path=f"{PATH}/{{run}}",
-        handler=read_payout_run,
-        limit=READ,
-        returns=FullRun,
-        problems=(403, 404),
-    ),
-    Route(
-        method="GET",
-        path=f"{PATH}/{{run}}/items.csv",
-        handler=export_payout_run,
-        limit=READ,
-        stream=True,
-        problems=(403, 404),
-    ),
-    Route(
-        method="POST",
-        path=f"{PATH}/{{run}}/complete",
-        handler=complete_payout_run,
-        limit=WRITE,
-        body=PaidOut,
-        returns=FullRun,
-        tag="value",
-        idempotent=True,
-    ),
+    Route("GET", PATH, list_payout_runs, limit=READ, problems=(403,)),
+    Route("GET", f"{PATH}/{{run}}", read_payout_run, limit=READ, problems=(403,)),
+    Route("GET", f"{PATH}/{{run}}/items.csv", export_payout_run, limit=READ, stream=True, problems=(403,)),
+    Route("POST", f"{PATH}/{{run}}/complete", complete_payout_run, limit=WRITE, tag="value", idempotent=True),
 ]

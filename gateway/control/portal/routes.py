@@ -51,25 +51,7 @@ async def set_up(call: Call[SettingUp]) -> Response:
 
 
 ROUTES: list[Route] = [
-    Route(method="GET", path="/v1/portal", handler=read_portal, limit=READ, login=False, returns=Portal),
-    Route(
-        method="PUT",
-        path="/v1/portal",
-        handler=change_portal,
-        limit=WRITE,
-        body=Furnishing,
-        returns=Portal,
-        max_body_bytes=MAX_BODY_BYTES,
-    ),
-    Route(
-        method="POST",
-        path="/v1/setup",
-        handler=set_up,
-        limit=AUTH,
-        login=False,
-        body=SettingUp,
-        returns=Me,
-        status=201,
-        problems=(409,),
-    ),
+    Route("GET", "/v1/portal", read_portal, limit=READ, login=False),
+    Route("PUT", "/v1/portal", change_portal, limit=WRITE, max_body_bytes=MAX_BODY_BYTES),
+    Route("POST", "/v1/setup", set_up, limit=AUTH, login=False, returns=Me, status=201, problems=(409,)),
 ]

@@ -31,23 +31,7 @@ async def read_reconciliation(call: Call[None]) -> FullReport:
 
 PATH = "/v1/reconciliations"
 ROUTES: list[Route] = [
-    Route(
-        method="POST",
-        path=PATH,
-        handler=ask_reconciliation,
-        limit=WRITE,
-        body=Asking,
-        returns=Report,
-        status=202,
-        problems=(403, 409),
-    ),
-    Route(method="GET", path=PATH, handler=list_reconciliations, limit=READ, returns=Reports, problems=(403,)),
-    Route(
-        method="GET",
-        path=f"{PATH}/{{report}}",
-        handler=read_reconciliation,
-        limit=POLL,
-        returns=FullReport,
-        problems=(403, 404),
-    ),
+    Route("POST", PATH, ask_reconciliation, limit=WRITE, status=202, problems=(409,)),
+    Route("GET", PATH, list_reconciliations, limit=READ, problems=(403,)),
+    Route("GET", f"{PATH}/{{report}}", read_reconciliation, limit=POLL, problems=(403,)),
 ]

@@ -16,13 +16,5 @@ async def put_referral(call: Call[None]) -> Referral:
 
 
 ROUTES: list[Route] = [
-    Route(
-        method="PUT",
-        path="/v1/me/referral",
-        handler=put_referral,
-        limit=WRITE,
-        returns=Referral,
-        problems=(409,),
-        tag="me",
-    ),
+    Route("PUT", "/v1/me/referral", put_referral, limit=WRITE, problems=(409,), tag="me"),
 ]

@@ -44,12 +44,8 @@ async def _change(call: Call[Any], how: Callable[[Payment], Payment]) -> Page:
 
 PATH = "/v1/sandbox/payments/{ref}"
 ROUTES: list[Route] = [
-    Route(method="GET", path=PATH, handler=read_sandbox_payment, limit=READ, login=False, returns=Page, tag="sandbox",
-          problems=(404,)),
-    Route(method="POST", path=f"{PATH}/card", handler=pay_at_sandbox, limit=WRITE, login=False, body=Paying,
-          returns=Page, tag="sandbox", problems=(404, 409)),
-    Route(method="POST", path=f"{PATH}/answer", handler=answer_sandbox, limit=WRITE, login=False, body=Answering,
-          returns=Page, tag="sandbox", problems=(404, 409)),
-    Route(method="POST", path=f"{PATH}/leave", handler=leave_sandbox, limit=WRITE, login=False, returns=Page,
-          tag="sandbox", problems=(404, 409)),
-]  # fmt: skip
+    Route("GET", PATH, read_sandbox_payment, limit=READ, login=False, tag="sandbox"),
+    Route("POST", f"{PATH}/card", pay_at_sandbox, limit=WRITE, login=False, tag="sandbox", problems=(409,)),
+    Route("POST", f"{PATH}/answer", answer_sandbox, limit=WRITE, login=False, tag="sandbox", problems=(409,)),
+    Route("POST", f"{PATH}/leave", leave_sandbox, limit=WRITE, login=False, tag="sandbox", problems=(409,)),
+]

@@ -56,38 +56,9 @@ async def delete_member(call: Call[None]) -> None:
 
 
 ROUTES: list[Route] = [
-    Route(
-        method="POST",
-        path="/v1/sellers",
-        handler=create_seller,
-        limit=WRITE,
-        body=Founding,
-        returns=Seller,
-        status=201,
-        problems=(409,),
-    ),
-    Route(method="GET", path="/v1/sellers/{handle}", handler=read_seller, limit=READ, login=False, returns=Seller),
-    Route(
-        method="GET",
-        path="/v1/sellers/{handle}/members",
-        handler=list_members,
-        limit=READ,
-        returns=Members,
-        problems=(403,),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/sellers/{handle}/members/{username}",
-        handler=put_member,
-        limit=WRITE,
-        body=Joining,
-        problems=(409,),
-    ),
-    Route(
-        method="DELETE",
-        path="/v1/sellers/{handle}/members/{username}",
-        handler=delete_member,
-        limit=WRITE,
-        problems=(409,),
-    ),
+    Route("POST", "/v1/sellers", create_seller, limit=WRITE, status=201, problems=(409,)),
+    Route("GET", "/v1/sellers/{handle}", read_seller, limit=READ, login=False),
+    Route("GET", "/v1/sellers/{handle}/members", list_members, limit=READ, problems=(403,)),
+    Route("PUT", "/v1/sellers/{handle}/members/{username}", put_member, limit=WRITE, problems=(409,)),
+    Route("DELETE", "/v1/sellers/{handle}/members/{username}", delete_member, limit=WRITE, problems=(409,)),
 ]

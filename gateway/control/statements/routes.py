@@ -103,63 +103,15 @@ DAYS = {
 }
 MONTH = {"month": "such as 2026-11"}
 ROUTES: list[Route] = [
+    Route("GET", f"{SELLER}/sales", list_sales, limit=READ, query=DAYS, problems=(403,)),
+    Route("GET", f"{SELLER}/statements", list_statements, limit=READ, problems=(403,)),
     Route(
-        method="GET",
-        path=f"{SELLER}/sales",
-        handler=list_sales,
-        limit=READ,
-        returns=Sales,
-        query=DAYS,
-        problems=(403, 422),
+        "GET", f"{SELLER}/statements/{{month}}.csv", read_statement_csv, limit=WRITE, stream=True, problems=(403, 422)
     ),
     Route(
-        method="GET",
-        path=f"{SELLER}/statements",
-        handler=list_statements,
-        limit=READ,
-        returns=Months,
-        problems=(403,),
+        "GET", f"{SELLER}/statements/{{month}}.pdf", read_statement_pdf, limit=WRITE, stream=True, problems=(403, 422)
     ),
-    Route(
-        method="GET",
-        path=f"{SELLER}/statements/{{month}}.csv",
-        handler=read_statement_csv,
-        limit=WRITE,
-        stream=True,
-        problems=(403, 422),
-    ),
-    Route(
-        method="GET",
-        path=f"{SELLER}/statements/{{month}}.pdf",
-        handler=read_statement_pdf,
-        limit=WRITE,
-        stream=True,
-        problems=(403, 422),
-    ),
-    Route(
-        method="GET",
-        path=f"{SELLER}/statements/{{month}}",
-        handler=read_statement,
-        limit=WRITE,
-        returns=StatementView,
-        problems=(403, 422),
-    ),
-    Route(
-        method="GET",
-        path=f"{REPORT}.csv",
-        handler=read_report_csv,
-        limit=WRITE,
-        stream=True,
-        query=MONTH,
-        problems=(403, 422),
-    ),
-    Route(
-        method="GET",
-        path=REPORT,
-        handler=read_report,
-        limit=WRITE,
-        returns=Report,
-        query=MONTH,
-        problems=(403, 422),
-    ),
+    Route("GET", f"{SELLER}/statements/{{month}}", read_statement, limit=WRITE, problems=(403, 422)),
+    Route("GET", f"{REPORT}.csv", read_report_csv, limit=WRITE, stream=True, query=MONTH, problems=(403,)),
+    Route("GET", REPORT, read_report, limit=WRITE, query=MONTH, problems=(403,)),
 ]

@@ -48,34 +48,7 @@ def _today(call: Call[None]) -> date:
 
 
 ROUTES: list[Route] = [
-    Route(
-        method="GET",
-        path="/v1/me/watching",
-        handler=list_watching,
-        limit=READ,
-        returns=Watching,
-        login=False,
-        problems=(401,),
-        tag="me",
-    ),
-    Route(
-        method="GET",
-        path="/v1/me/watched",
-        handler=list_watched,
-        limit=READ,
-        returns=WatchedDays,
-        login=False,
-        query=DAYS,
-        problems=(401, 422),
-        tag="me",
-    ),
-    Route(
-        method="GET",
-        path="/v1/titles/{title}/watched",
-        handler=read_title_watched,
-        limit=READ,
-        returns=TitleDays,
-        query=DAYS,
-        problems=(403, 422),
-    ),
+    Route("GET", "/v1/me/watching", list_watching, limit=READ, login=False, problems=(401,), tag="me"),
+    Route("GET", "/v1/me/watched", list_watched, limit=READ, login=False, query=DAYS, problems=(401,), tag="me"),
+    Route("GET", "/v1/titles/{title}/watched", read_title_watched, limit=READ, query=DAYS, problems=(403,)),
 ]

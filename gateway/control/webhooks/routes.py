@@ -108,18 +108,33 @@ async def replay_webhook_delivery(call: Call[None]) -> Delivery:
 PATH = "/v1/webhook-endpoints"
 ONE = PATH + "/{endpoint}"
 ROUTES: list[Route] = [
-    Route(method="GET", path=PATH, handler=list_webhook_endpoints, limit=READ, returns=Endpoints,
-          problems=(403, 404, 422),
-          query={"seller": "handle of the seller; left out: the platform's endpoints"}),
-    Route(method="POST", path=PATH, handler=add_webhook_endpoint, limit=WRITE, body=NewEndpoint, returns=EndpointView,
-          status=201, problems=(404, 409)),
-    Route(method="PATCH", path=ONE, handler=change_webhook_endpoint, limit=WRITE, body=Change, returns=EndpointView),
-    Route(method="DELETE", path=ONE, handler=remove_webhook_endpoint, limit=WRITE),
-    Route(method="POST", path=f"{ONE}/secret", handler=rotate_webhook_secret, limit=WRITE, returns=EndpointView),
-    Route(method="POST", path=f"{ONE}/test", handler=test_webhook_endpoint, limit=SEND, returns=Delivery, status=202,
-          problems=(409,)),
-    Route(method="GET", path=f"{ONE}/deliveries", handler=list_webhook_deliveries, limit=READ, returns=Deliveries,
-          problems=(403, 422), query={"state": "dead: those that were given up", "before": "a page's `next`"}),
-    Route(method="POST", path=f"{ONE}/deliveries/{{delivery}}/replay", handler=replay_webhook_delivery, limit=SEND,
-          returns=Delivery, status=202, problems=(409,)),
-]  # fmt: skip
+    Route(
+        "GET",
+        PATH,
+        list_webhook_endpoints,
+        limit=READ,
+        problems=(403, 404),
+        query={"seller": "handle of the seller; left out: the platform's endpoints"},
+    ),
+    Route("POST", PATH, add_webhook_endpoint, limit=WRITE, status=201, problems=(404, 409)),
+    Route("PATCH", ONE, change_webhook_endpoint, limit=WRITE),
+    Route("DELETE", ONE, remove_webhook_endpoint, limit=WRITE),
+    Route("POST", f"{ONE}/secret", rotate_webhook_secret, limit=WRITE),
+    Route("POST", f"{ONE}/test", test_webhook_endpoint, limit=SEND, status=202, problems=(409,)),
+    Route(
+        "GET",
+        f"{ONE}/deliveries",
+        list_webhook_deliveries,
+        limit=READ,
+        problems=(403,),
+        query={"state": "dead: those that were given up", "before": "a page's `next`"},
+    ),
+    Route(
+        "POST",
+        f"{ONE}/deliveries/{{delivery}}/replay",
+        replay_webhook_delivery,
+        limit=SEND,
+        status=202,
+        problems=(409,),
+    ),
+]

@@ -49,9 +49,8 @@ class Shop:
         self.books = Books(control.wiring["pool"])
         self.midway: Wait = _nothing
         route = Route(
-            method="POST", path="/v1/tips/{to}", handler=self.send_tip, limit=Limit(10_000), body=Tip, returns=Tipped,
-            status=201, tag="value", idempotent=True,
-        )  # fmt: skip
+            "POST", "/v1/tips/{to}", self.send_tip, limit=Limit(10_000), status=201, tag="value", idempotent=True
+        )
         wiring = control.wiring
 
         class WithWiring:

@@ -41,9 +41,9 @@ def beside(control: Control, route: Route) -> httpx2.AsyncClient:
 
 async def test_route_on_its_way_out_says_so_when_it_answers(control: Control) -> None:
     leaving = Route(
-        method="GET",
-        path="/v2/things/{thing}",
-        handler=read_thing,
+        "GET",
+        "/v2/things/{thing}",
+        read_thing,
         limit=READ,
         login=False,
         deprecated=date(2026, 7, 1),
