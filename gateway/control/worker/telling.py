@@ -16,10 +16,11 @@ from shared import log
 from shared.clock import Clock
 from shared.errors import Retryable
 from shared.events import Envelope
-from shared.metrics import ERRORS
+from shared.metrics import ERRORS, MAIL, WEBHOOKS
 
 #: A purchase is told at once; who forgot a password waits at the mailbox.
 WEBHOOKS_S, MAIL_S = 0.5, 0.5
+OUTCOMES = {WEBHOOKS: ("taken", "failed", "dead"), MAIL: ("sent", "failed", "dead")}
 CONCERNS = frozenset({"payment.paid", "payment.refunded", "payout.changed", "transcode.completed"})
 
 
@@ -45,6 +46,9 @@ async def take_in(envelopes: Sequence[Envelope], unit: Unit, *, clock: Clock) ->
 async def tell(wiring: Wiring) -> None:
     """Send webhooks and mail, until it is cancelled."""
     begin, clock = wiring["begin"], wiring["clock"]
+    for counted, outcomes in OUTCOMES.items():
+        for outcome in outcomes:
+            counted.labels(outcome)  # from zero on: what first appears as one does not count as a rise
     async with open_sender(loopback=wiring["settings"].webhooks_loopback) as sender:
         post = webhooks.Post(sender, begin=begin, clock=clock)
         try:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,23 @@ from tests.support.stack import Running, running_stack, usher
 RULES = ROOT / "infra" / "prometheus" / "money.rules.yaml"
 #: Told only where a provider pays sellers out.
 OF_PAYERS = "usher_payouts_returned_total"
+#: A day of sending, a value a minute: which alerts ring after so many minutes, and which do not.
+DAYS: dict[str, tuple[dict[str, str], set[str]]] = {
+    "all is sent": ({"webhooks taken": "0+9x400", "mail sent": "0+9x400", "mail failed": "0+1x400"}, set()),
+    "one receiver is away": (
+        {"webhooks taken": "0+9x400", "webhooks failed": "0+1x400", "webhooks dead": "0x200 1x200"},
+        {"WebhooksDead"},
+    ),
+    "nobody takes webhooks": (
+        {"webhooks taken": "7x400", "webhooks failed": "0+1x400", "webhooks waiting": "0x60 2000x340"},
+        {"WebhooksNotTaken", "WebhooksWaiting"},
+    ),
+    "the mail server is away": (
+        {"mail sent": "7x400", "mail failed": "0+1x400", "mail waiting": "0+1x400"},
+        {"MailNotSent", "MailWaiting"},
+    ),
+    "an address does not exist": ({"mail sent": "0+9x400", "mail dead": "0x380 1x20"}, {"MailDead"}),
+}
 #: Five cents that nobody posted.
 STRAY = """
 insert into ledger_account (code, asset, kind, cached, side, balance)
@@ -138,9 +156,45 @@ def test_alert_rings_in_prometheus(night: Night) -> None:
 
 
 def test_alerts_pass_promtool() -> None:
+    promtool("check", "rules", str(RULES))
+
+
+def test_alerts_on_webhooks_and_mail_ring_when_these_fail_and_only_then(tmp_path: Path) -> None:
+    told = [alert["alert"] for alert in alerts() if alert["alert"].startswith(("Webhooks", "Mail"))]
+    days = [
+        {
+            "name": name,
+            "interval": "1m",
+            "input_series": [{"series": series(one), "values": values} for one, values in given.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)',
+                    "eval_time": "395m",
+                    "exp_samples": [{"labels": "{}", "value": int(alert in ringing)}],
+                }
+                for alert in told
+            ],
+        }
+        for name, (given, ringing) in DAYS.items()
+    ]
+    (tmp_path / "days.yaml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": days}))
+    assert set(told) == set().union(*(ringing for _, ringing in DAYS.values()))
+    promtool("test", "rules", str(tmp_path / "days.yaml"))
+
+
+def series(what: str) -> str:
+    """`webhooks dead` as the worker tells it."""
+    name, _, outcome = what.partition(" ")
+    if outcome == "waiting":
+        return f"usher_{name}_waiting"
+    return f'usher_{name}_total{{outcome="{outcome}"}}'
+
+
+def promtool(*arguments: str) -> None:
+    """Prometheus' own judge; what it does not like fails the test."""
     found = shutil.which("promtool")
     if found is None:
         words = "there is no promtool: apt-get install prometheus"
         pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    done = subprocess.run([str(found), "check", "rules", str(RULES)], capture_output=True, text=True)
+    done = subprocess.run([str(found), *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
