@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from playwright.async_api import Browser, Page, expect
 
 from gateway.control.sandbox.model import CARDS
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.e2e.conftest import DESK, PHONE
-from tests.support.control import Control, running_control
-from tests.support.ports import free_port
+from tests.support.control import Control
 from tests.support.providers import order
 from tests.support.served import served
 
@@ -24,10 +22,8 @@ NUMBERS = {card: number for number, card in CARDS.items()}
 @pytest.fixture
 async def shop(settings: ControlSettings, clock: ManualClock) -> AsyncIterator[Control]:
     """A control plane that browsers reach."""
-    port = free_port()
-    async with running_control(replace(settings, public_origin=f"http://127.0.0.1:{port}"), clock) as control:
-        async with served(control, port):
-            yield control
+    async with served(settings, clock) as control:
+        yield control
 
 
 async def begun(shop: Control, id: str) -> tuple[str, str]:

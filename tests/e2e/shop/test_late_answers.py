@@ -1,0 +1,115 @@
+"""Pages of the shop whose answers come late, or not at once: questions, lists, reports and runs go on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from playwright.async_api import Page, Route, expect
+
+from tests.e2e.conftest import Open
+from tests.e2e.shop.conftest import enter
+from tests.support.shop import Shop, Viewer
+
+
+async def held(page: Page, pattern: str) -> asyncio.Event:
+    """Requests go on once the event is set."""
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route(pattern, hold)
+    return released
+
+
+def in_pages(found: dict[str, Any]) -> Callable[[Route], Awaitable[None]]:
+    """Two pages of one item each; a server is too busy for the second one at first."""
+    answers: list[dict[str, Any]] = [
+        {"json": {"items": found["items"][:1], "next": "more"}},
+        {"status": 503, "json": {"detail": "The server is busy."}},
+        {"json": {"items": found["items"][-1:], "next": ""}},
+    ]
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(**answers.pop(0))
+
+    return answer
+
+
+async def test_question_that_is_closed_on_its_way_is_answered_all_the_same(
+    vera: Viewer, admin: Viewer, open_page: Open
+) -> None:
+    page = await enter(await open_page(), admin, "/admin/users/vera")
+    released = await held(page, "**/disabled")
+    await page.get_by_role("button", name="Shut them out …").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("Stolen cards")
+    async with page.expect_request("**/disabled"):
+        await dialog.get_by_role("button", name="Shut them out").click()
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_have_count(0)
+    released.set()
+    await expect(page.get_by_role("button", name="Let them in again")).to_be_visible()
+
+
+async def test_list_goes_on_where_it_was_when_more_of_it_is_shown(vera: Viewer, admin: Viewer, open_page: Open) -> None:
+    page = await open_page()
+    await page.route("**/v1/admin/users*", in_pages(await admin.ask("GET", "admin/users")))
+    await enter(page, admin, "/admin/users")
+    more = page.get_by_role("button", name="Show more")
+    names = page.locator("tbody").get_by_role("link")
+    await more.click()
+    await expect(page.locator("#toasts")).to_contain_text("busy")
+    await expect(names).to_have_count(1)
+    await more.click()
+    await expect(names.nth(1)).to_be_focused()
+    await expect(more).to_have_count(0)
+
+
+async def test_history_stays_when_more_of_it_cannot_be_had(shop: Shop, vera: Viewer, open_page: Open) -> None:
+    await shop.bought(vera)
+    page = await open_page()
+    await page.route("**/v1/payments/history*", in_pages(await vera.ask("GET", "payments/history")))
+    await enter(page, vera, "/purchases")
+    await page.get_by_role("button", name="Show more").click()
+    await expect(page.locator("#toasts")).to_contain_text("busy")
+    await expect(page.locator("#payments > li")).to_have_count(1)
+
+
+async def test_report_is_of_the_month_that_was_chosen_last(admin: Viewer, open_page: Open) -> None:
+    page = await enter(await open_page(), admin, "/admin/report")
+    export = page.get_by_role("link", name="Export as CSV")
+    await expect(export).to_be_visible()
+    released = await held(page, "**/report?month=2025-01")
+    for month in ("2025-01", "2025-02"):
+        await page.get_by_label("Month").fill(month)
+        await page.get_by_label("Month").dispatch_event("change")
+    await expect(export).to_have_attribute("href", re.compile("2025-02"))
+    async with page.expect_response("**/report?month=2025-01"):
+        released.set()
+    await page.wait_for_load_state("networkidle")
+    await expect(export).to_have_attribute("href", re.compile("2025-02"))
+
+
+async def test_run_that_is_on_is_looked_at_again_when_a_look_failed(admin: Viewer, open_page: Open) -> None:
+    await admin.ask("PUT", "flags/recon.enabled", 200, {"enabled": True})
+    run = await admin.ask("POST", "reconciliations", 202, {})
+    shown = await admin.ask("GET", f"reconciliations/{run['id']}")
+    looks: list[str] = []
+
+    async def now_and_then(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) == 2:
+            await route.abort()
+        else:
+            await route.fulfill(json={**shown, "state": "asked" if len(looks) == 1 else "failed"})
+
+    page = await open_page()
+    await page.route(f"**/v1/reconciliations/{run['id']}", now_and_then)
+    await enter(page, admin, f"/admin/reconciliation/{run['id']}")
+    await expect(page.get_by_text("Failed", exact=True)).to_be_visible()
+    assert len(looks) == 3

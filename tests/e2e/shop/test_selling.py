@@ -1,0 +1,125 @@
+"""Selling in a browser: prices and live sales, coupons and partners, blocked viewers, withdrawals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from tests.e2e.conftest import Open
+from tests.e2e.shop.conftest import enter, tile
+from tests.support.shop import Shop, Viewer
+from tests.support.titles import desk
+
+
+async def test_seller_sets_a_price_and_sees_the_sale_with_its_fee_when_it_comes(
+    shop: Shop, vera: Viewer, open_page: Open, tmp_path: Path
+) -> None:
+    page = await enter(await open_page(), shop.owner, f"/studio/{shop.title}")
+    offers = page.get_by_role("region", name="Offers")
+    await offers.get_by_role("button", name="Add an offer").click()
+    await offers.get_by_label("Kind").select_option("Rent for 24 hours")
+    await offers.get_by_label("Price", exact=True).fill("0.10")
+    await expect(offers.get_by_role("alert").filter(has_text="each such sale loses")).to_be_visible()
+    await offers.get_by_role("button", name="Offer it").click()
+    await expect(offers.get_by_role("alert").filter(has_text="Tick the box below")).to_be_visible()
+    await offers.get_by_label("Price", exact=True).fill("8.00")
+    await expect(offers.get_by_text("Of $8.00 you get $7.20, the portal $0.80.")).to_be_visible()
+    await offers.get_by_role("button", name="Offer it").click()
+    await expect(offers.get_by_role("listitem").filter(has_text="Rent for 24 hours")).to_contain_text("$8.00")
+    listed = (await shop.owner.ask("GET", f"titles/{shop.title}/offers"))["items"]
+    rent = next(one for one in listed if one["kind"] == "rent")
+
+    await page.goto("/earnings")
+    await expect(page.get_by_text("Nothing sold in this time")).to_be_visible()
+    await expect(tile(page, "Pending")).to_contain_text("$0.00")
+    await shop.bought(vera, offer=rent["id"], version=rent["version"])
+    await expect(tile(page, "Pending")).to_contain_text("$7.20")
+    sold = page.get_by_role("table", name="Sales by title").get_by_role("row").filter(has_text="The Long Way")
+    await expect(sold.get_by_role("cell")).to_have_text(["1", "0", "$8.00", "$0.80", "$7.20"])
+    await expect(page.locator(".chart canvas")).to_be_visible()
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="Export as CSV").click()
+    await (await download.value).save_as(tmp_path / "sales.csv")
+    lines = (tmp_path / "sales.csv").read_text().splitlines()
+    assert lines[-1] == "title,The Long Way,1,0,8.00,0.80,0.00,7.20,USD"
+
+
+async def test_seller_makes_a_coupon_shares_with_a_partner_and_blocks_a_viewer(
+    shop: Shop, vera: Viewer, open_page: Open
+) -> None:
+    await desk(shop.control, "crew")
+    page = await enter(await open_page(), shop.owner, "/studio/coupons")
+    await page.get_by_label("Code").fill("spring-1")
+    await page.get_by_label("Takes off").fill("12.5")
+    await page.get_by_role("button", name="Make the coupon").click()
+    await expect(page.get_by_role("alert").filter(has_text="whole percentage")).to_be_visible()
+    await page.get_by_label("Takes off").fill("1.50")
+    await page.get_by_label("Percent, or a currency").select_option("USD")
+    await page.get_by_role("button", name="Make the coupon").click()
+    await expect(page.get_by_role("table", name="Coupons")).to_contain_text("$1.50")
+    await page.get_by_role("button", name="Take back spring-1").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(page.get_by_role("table", name="Coupons")).to_contain_text("Taken back")
+
+    await page.get_by_role("link", name="Blocked viewers").click()
+    await page.get_by_label("User name").fill("vera")
+    await page.get_by_role("button", name="Block them").click()
+    await expect(page.get_by_role("button", name="Serve vera again")).to_be_visible()
+    assert (await shop.buy(vera)).status_code == 403
+
+    await page.goto(f"/studio/{shop.title}")
+    partners = page.get_by_role("region", name="Partners")
+    await partners.get_by_role("button", name="Add a partner").click()
+    await partners.get_by_label("Handle of the partner").fill("crew")
+    await partners.get_by_label("Share in percent").fill("12.5")
+    await expect(partners.get_by_text("You keep 87.5")).to_be_visible()
+    await partners.get_by_role("button", name="Save the shares").click()
+    await expect(page.get_by_text("It counts for sales from now on.")).to_be_visible()
+    shares = (await shop.owner.ask("GET", f"titles/{shop.title}/partners"))["items"]
+    assert shares == [{"seller": "crew", "share_bp": 1250}]
+
+    offers = page.get_by_role("region", name="Offers")
+    await offers.get_by_role("button", name="Change: Own").click()
+    await offers.get_by_label("Price", exact=True).fill("6.50")
+    await offers.get_by_role("button", name="Save as the next version").click()
+    own = offers.get_by_role("listitem").filter(has_text="$6.50")
+    await expect(own).to_contain_text("version 2")
+    await own.get_by_role("button", name="Take back: Own").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(offers.get_by_text("Nothing is offered, so nobody can buy it.")).to_be_visible()
+
+
+async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
+    shop: Shop, admin: Viewer, open_page: Open
+) -> None:
+    await shop.books.fund(20_000, f"earnings__{shop.seller.seller['id']}", asset="USD")
+    office = await enter(await open_page(), admin, "/admin/payouts")
+    await office.get_by_role("button", name="Set terms …").click()
+    terms = office.get_by_role("dialog")
+    await terms.get_by_label("At least").fill("10.00")
+    await terms.get_by_label("Days it waits").fill("0")
+    await terms.get_by_role("button", name="Save").click()
+    await expect(office.get_by_role("table", name="Terms")).to_contain_text("$10.00")
+
+    page = await enter(await open_page(phone=True), shop.owner, "/payouts")
+    await expect(page.get_by_text("$10.00 at least. It is paid without a wait")).to_be_visible()
+    await page.get_by_label("Amount").fill("9.99")
+    await page.get_by_role("button", name="Ask for it").click()
+    await expect(page.get_by_role("alert").filter(has_text="10.00 USD is paid out at least")).to_be_visible()
+    await page.get_by_label("Amount").fill("25")
+    await page.get_by_role("button", name="Ask for it").click()
+    asked = page.get_by_role("table", name="Withdrawals").get_by_role("row").filter(has_text="$25.00")
+    await expect(asked).to_contain_text("Asked for")
+    await expect(tile(page, "On its way")).to_contain_text("$25.00")
+
+    await office.reload()
+    await expect(office.get_by_role("row").filter(has_text="$25.00")).to_contain_text(shop.seller.seller["handle"])
+    await office.get_by_role("button", name="Approve $25.00").click()
+    await office.get_by_role("button", name="Mark $25.00 as paid").click()
+    paid = office.get_by_role("dialog")
+    await paid.get_by_label("Reference").fill("T-4711")
+    await paid.get_by_role("button", name="It is paid").click()
+    await expect(office.get_by_text("Nothing waits")).to_be_visible()
+    await expect(asked).to_contain_text("Paid out")
+    await expect(asked).to_contain_text("reference T-4711")
