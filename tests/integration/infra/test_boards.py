@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import pytest
-import yaml
 from redis.asyncio import Redis
 
 from gateway.edge.cmcd import FLAG
 from gateway.edge.refusals import TABLE
 from infra.stack.plan import ROOT
 from shared import flags
-from tests.support import promql
+from tests.support import boards, promql
+from tests.support.boards import alerts, asked_by_alerts, asked_by_board, missing, panels, promtool
 from tests.support.edge import MASTER, PLAYLIST, SEGMENT, TITLE, fill_bucket, until
 from tests.support.edge_process import EdgeProcess, edge_process
 from tests.support.players import linked
@@ -29,11 +26,8 @@ from tests.support.ports import free_port
 from tests.support.promql import Prometheus, prometheus
 from tests.support.valkey import Valkey, valkey
 
-RULES = ROOT / "infra" / "prometheus" / "edge.rules.yaml"
-BOARD = ROOT / "infra" / "grafana" / "edge.json"
+RULES, BOARD = boards.RULES / "edge.rules.yaml", boards.BOARDS / "edge.json"
 PAGE = ROOT / "docs" / "operations.md"
-#: What Grafana puts in the place of its variables.
-VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
 #: What Prometheus says of the target itself.
 TARGET = {"instance": "127.0.0.1", "job": "edge"}
 #: One report that says all that is ever asked of a report.
@@ -41,26 +35,6 @@ REPORTS = (
     "bl=21300,br=3200,bs,mtp=25400,ot=v,pr=2,su",
     "bl=(4000),br=(5000),bs,bsd=(700),msd=900,mtp=(9000),ot=v,pr=1.5,su,v=2",
 )
-
-
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in msgspec.json.decode(BOARD.read_bytes())["panels"] if panel["type"] != "row"]
-
-
-def alerts() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-
-
-def asked_by_board() -> list[str]:
-    questions = [target["expr"] for panel in panels() for target in panel["targets"]]
-    for name, value in VARIABLES.items():
-        questions = [question.replace(name, value) for question in questions]
-    return questions
-
-
-def asked_by_alerts() -> list[str]:
-    """What the alerts look at; of `absent(x)` that is x."""
-    return [re.sub(r"^absent\((.*)\)$", r"\1", promql.numbers(alert["expr"].strip())) for alert in alerts()]
 
 
 async def live(edge: EdgeProcess, server: Valkey) -> None:
@@ -140,7 +114,7 @@ async def scrape(edge: EdgeProcess) -> str:
 def test_every_question_asks_for_what_the_edge_tells(told: tuple[str, Prometheus | None], tools: Path) -> None:
     known = promql.samples(told[0], **TARGET)
     labels = {label for _, found in known for label in found}
-    questions = [*asked_by_board(), *asked_by_alerts()]
+    questions = [*asked_by_board(BOARD), *asked_by_alerts(RULES)]
     wrong = [
         f"{name} {matchers} of {question}"
         for question, asked in zip(questions, promql.read(tools, questions), strict=True)
@@ -153,19 +127,18 @@ def test_every_question_asks_for_what_the_edge_tells(told: tuple[str, Prometheus
 def test_every_question_has_an_answer_in_prometheus(told: tuple[str, Prometheus | None]) -> None:
     _, asked = told
     if asked is None:
-        words = "there is no Prometheus: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    silent = [question for question in [*asked_by_board(), *asked_by_alerts()] if not asked.ask(question)]
+        missing("Prometheus")
+    silent = [question for question in [*asked_by_board(BOARD), *asked_by_alerts(RULES)] if not asked.ask(question)]
     assert silent == []
     rules = {rule["name"]: rule for rule in asked.rules()}
     assert {name for name, rule in rules.items() if rule["health"] != "ok"} == set()
-    assert rules.keys() == {alert["alert"] for alert in alerts()}
+    assert rules.keys() == {alert["alert"] for alert in alerts(RULES)}
     assert {name for name, rule in rules.items() if rule["state"] != "inactive"} >= {"EdgeWithoutRedis", "EdgeErrors"}
     assert rules["EdgeDown"]["state"] == "inactive"
 
 
 def test_reasons_that_are_asked_for_are_reasons(tools: Path) -> None:
-    questions = [*asked_by_board(), *asked_by_alerts()]
+    questions = [*asked_by_board(BOARD), *asked_by_alerts(RULES)]
     named = {
         reason
         for asked in promql.read(tools, questions)
@@ -179,8 +152,7 @@ def test_reasons_that_are_asked_for_are_reasons(tools: Path) -> None:
 
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
     sections = {line.removeprefix("### ") for line in PAGE.read_text().splitlines() if line.startswith("### ")}
-    files = sorted(RULES.parent.glob("*.rules.yaml"))
-    found = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    found = [alert for path in boards.RULES.glob("*.rules.yaml") for alert in alerts(path)]
     assert {alert["alert"] for alert in found} == sections
     for alert in found:
         assert alert["annotations"]["runbook"] == f"docs/operations.md#{alert['alert'].lower()}"
@@ -193,20 +165,17 @@ def test_reasons_of_the_page_are_reasons() -> None:
     assert len(named) > 10 and named <= TABLE.keys()
 
 
-def test_board_is_in_order() -> None:
-    board = msgspec.json.decode(BOARD.read_bytes())
+@pytest.mark.parametrize("path", sorted(boards.BOARDS.glob("*.json")), ids=lambda path: path.stem)
+def test_board_is_in_order(path: Path) -> None:
+    board = msgspec.json.decode(path.read_bytes())
     places = [panel["gridPos"] for panel in board["panels"]]
     taken = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
     assert len(taken) == len(set(taken)) and max(x for x, _ in taken) < 24
     assert len({panel["id"] for panel in board["panels"]}) == len(places)
-    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in panels())
-    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels())
+    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in panels(path))
+    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels(path))
 
 
-def test_alerts_pass_promtool() -> None:
-    found = shutil.which("promtool")
-    if found is None:
-        words = "there is no promtool: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    done = subprocess.run([str(found), "check", "rules", str(RULES)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("path", sorted(boards.RULES.glob("*.rules.yaml")), ids=lambda path: path.stem)
+def test_alerts_pass_promtool(path: Path) -> None:
+    promtool("check", "rules", str(path))

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
 import shutil
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-import yaml
 from redis.asyncio import Redis
 
 from farm.report import send
-from infra.stack.plan import OFFSETS, PRIVATE_OFFSETS, ROOT
+from infra.stack.plan import OFFSETS, PRIVATE_OFFSETS
 from shared import metrics
 from shared.jobs import ChunkTicket, Failed, Started
 from shared.need import Needs, Offer, WorkerState, score
-from tests.support import media, pods, promql
+from tests.support import boards, media, pods, promql
 from tests.support.api import Person, log_in, until
+from tests.support.boards import alerts, asked_by_alerts, asked_by_board, missing
 from tests.support.pods import one
 from tests.support.promql import Prometheus, prometheus
 from tests.support.stack import Running, running_stack
 
-RULES = ROOT / "infra" / "prometheus" / "farm.rules.yaml"
-BOARD = ROOT / "infra" / "grafana" / "farm.json"
-#: What Grafana puts in the place of its variables.
-VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
+RULES, BOARD = boards.RULES / "farm.rules.yaml", boards.BOARDS / "farm.json"
 #: What Prometheus itself says of a target.
 OF_TARGET = {"instance", "job"}
 #: What a metric of each kind is made of.
@@ -41,26 +33,6 @@ SERIES = {
     "gauge": {"": set()},
     "histogram": {"_bucket": {"le"}, "_sum": set(), "_count": set()},
 }
-
-
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in msgspec.json.decode(BOARD.read_bytes())["panels"] if panel["type"] != "row"]
-
-
-def alerts() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-
-
-def asked_by_board() -> list[str]:
-    questions = [target["expr"] for panel in panels() for target in panel["targets"]]
-    for name, value in VARIABLES.items():
-        questions = [question.replace(name, value) for question in questions]
-    return questions
-
-
-def asked_by_alerts() -> list[str]:
-    """What the alerts look at; of `absent(x)` that is x."""
-    return [re.sub(r"^absent\((.*)\)$", r"\1", promql.numbers(alert["expr"].strip())) for alert in alerts()]
 
 
 def asked_by_scalers(tools: Path) -> list[str]:
@@ -80,7 +52,7 @@ def declared() -> dict[str, set[str]]:
 
 def test_every_question_asks_for_declared_metrics_by_their_labels(tools: Path) -> None:
     known = declared()
-    questions = [*asked_by_board(), *asked_by_alerts(), *asked_by_scalers(tools)]
+    questions = [*asked_by_board(BOARD), *asked_by_alerts(RULES), *asked_by_scalers(tools)]
     wrong = [
         f"{name} {matchers} by {asked.labels} of {question}"
         for question, asked in zip(questions, promql.read(tools, questions), strict=True)
@@ -93,20 +65,10 @@ def test_every_question_asks_for_declared_metrics_by_their_labels(tools: Path) -
 
 
 def test_every_farm_metric_is_on_the_board(tools: Path) -> None:
-    shown = {name for asked in promql.read(tools, asked_by_board()) for name, _ in asked.series}
+    shown = {name for asked in promql.read(tools, asked_by_board(BOARD)) for name, _ in asked.series}
     told = {name for name in declared() if name.startswith("usher_farm_")}
     unseen = {name for name in told - shown if not name.endswith(("_sum", "_count"))}
     assert unseen == set()
-
-
-def test_board_is_in_order() -> None:
-    board = msgspec.json.decode(BOARD.read_bytes())
-    places = [panel["gridPos"] for panel in board["panels"]]
-    taken = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
-    assert len(taken) == len(set(taken)) and max(x for x, _ in taken) < 24
-    assert len({panel["id"] for panel in board["panels"]}) == len(places)
-    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in panels())
-    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels())
 
 
 PARTS = ("worker", "farm")
@@ -223,7 +185,7 @@ OF_CARDS = "usher_farm_gpu_"
 
 def test_every_question_asks_for_what_the_farm_tells(told: tuple[str, Prometheus | None], tools: Path) -> None:
     known = promql.samples(told[0], instance="127.0.0.1", job="farm")
-    questions = [*asked_by_board(), *asked_by_alerts(), *asked_by_scalers(tools)]
+    questions = [*asked_by_board(BOARD), *asked_by_alerts(RULES), *asked_by_scalers(tools)]
     wrong = [
         f"{name} {matchers} of {question}"
         for question, asked in zip(questions, promql.read(tools, questions), strict=True)
@@ -236,22 +198,12 @@ def test_every_question_asks_for_what_the_farm_tells(told: tuple[str, Prometheus
 def test_every_question_has_an_answer_in_prometheus(told: tuple[str, Prometheus | None], tools: Path) -> None:
     _, asked = told
     if asked is None:
-        words = "there is no Prometheus: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    questions = [*asked_by_board(), *asked_by_alerts(), *asked_by_scalers(tools)]
+        missing("Prometheus")
+    questions = [*asked_by_board(BOARD), *asked_by_alerts(RULES), *asked_by_scalers(tools)]
     silent = [question for question in questions if OF_CARDS not in question and not asked.ask(question)]
     assert silent == []
     rules = {rule["name"]: rule for rule in asked.rules()}
     assert {name for name, rule in rules.items() if rule["health"] != "ok"} == set()
-    assert rules.keys() == {alert["alert"] for alert in alerts()}
+    assert rules.keys() == {alert["alert"] for alert in alerts(RULES)}
     assert rules["FarmUnknown"]["state"] == rules["FarmWithoutWorkers"]["state"] == "inactive"
     assert rules["FarmScratchFull"]["state"] == "firing"
-
-
-def test_alerts_pass_promtool() -> None:
-    found = shutil.which("promtool")
-    if found is None:
-        words = "there is no promtool: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    done = subprocess.run([str(found), "check", "rules", str(RULES)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
 import urllib.request
@@ -16,15 +15,16 @@ import msgspec
 import pytest
 import yaml
 
-from infra.stack.plan import OFFSETS, PRIVATE_OFFSETS, ROOT
+from infra.stack.plan import OFFSETS, PRIVATE_OFFSETS
 from tests.integration.infra.test_boards_farm import declared
-from tests.support import promql
+from tests.support import boards, promql
 from tests.support.api import until
+from tests.support.boards import alerts, asked_by_alerts, missing, promtool
 from tests.support.postgres import ask
 from tests.support.promql import Prometheus, prometheus
 from tests.support.stack import Running, running_stack, usher
 
-RULES = ROOT / "infra" / "prometheus" / "money.rules.yaml"
+RULES = boards.RULES / "money.rules.yaml"
 #: Told only where a provider pays sellers out.
 OF_PAYERS = "usher_payouts_returned_total"
 #: A day of sending, a value a minute: which alerts ring after so many minutes, and which do not.
@@ -49,15 +49,6 @@ STRAY = """
 insert into ledger_account (code, asset, kind, cached, side, balance)
 values ('wallet:usr_1', 'USD', 'wallet', true, 'credit', 5) returning id
 """
-
-
-def alerts() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-
-
-def questions() -> list[str]:
-    """What the alerts look at."""
-    return [promql.numbers(alert["expr"].strip()) for alert in alerts()]
 
 
 class Night:
@@ -136,7 +127,7 @@ def test_command_says_what_differs_and_fails(night: Night) -> None:
 
 def test_every_question_asks_for_declared_metrics_and_what_the_worker_tells(night: Night, tools: Any) -> None:
     names, known = declared(), promql.samples(night.scrape(), instance="127.0.0.1", job="worker")
-    asked = promql.read(tools, questions())
+    asked = promql.read(tools, asked_by_alerts(RULES))
     series = [one for each in asked for one in each.series]
     assert [name for name, _ in series if name not in names] == []
     silent = [name for name, matchers in series if not promql.selects(known, name, matchers) and name != OF_PAYERS]
@@ -147,20 +138,15 @@ def test_every_question_asks_for_declared_metrics_and_what_the_worker_tells(nigh
 def test_alert_rings_in_prometheus(night: Night) -> None:
     asked = night.asked
     if asked is None:
-        words = "there is no Prometheus: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
+        missing("Prometheus")
     rules = {rule["name"]: rule for rule in asked.rules()}
     assert {name for name, rule in rules.items() if rule["health"] != "ok"} == set()
-    assert rules.keys() == {alert["alert"] for alert in alerts()}
+    assert rules.keys() == {alert["alert"] for alert in alerts(RULES)}
     assert {name for name, rule in rules.items() if rule["state"] == "firing"} == {"ReconDifferences"}
 
 
-def test_alerts_pass_promtool() -> None:
-    promtool("check", "rules", str(RULES))
-
-
 def test_alerts_on_webhooks_and_mail_ring_when_these_fail_and_only_then(tmp_path: Path) -> None:
-    told = [alert["alert"] for alert in alerts() if alert["alert"].startswith(("Webhooks", "Mail"))]
+    told = [alert["alert"] for alert in alerts(RULES) if alert["alert"].startswith(("Webhooks", "Mail"))]
     days = [
         {
             "name": name,
@@ -188,13 +174,3 @@ def series(what: str) -> str:
     if outcome == "waiting":
         return f"usher_{name}_waiting"
     return f'usher_{name}_total{{outcome="{outcome}"}}'
-
-
-def promtool(*arguments: str) -> None:
-    """Prometheus' own judge; what it does not like fails the test."""
-    found = shutil.which("promtool")
-    if found is None:
-        words = "there is no promtool: apt-get install prometheus"
-        pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
-    done = subprocess.run([str(found), *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
