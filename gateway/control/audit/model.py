@@ -11,12 +11,11 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.control.catalogue.paging import EVER, Cursor
+from gateway.control.cells import safe
 from shared.errors import Invalid
 
 #: Who acted where it was the installation itself: its set-up and its command line, its worker.
 SYSTEM = frozenset({"system", "worker"})
-#: What makes a cell a formula, also in the full width that some spreadsheets fold, and what they skip before it.
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 #: The columns of an export, in this order.
 COLUMNS = ("at", "actor", "actor_name", "action", "object", "object_name", "before", "after", "place")
 
@@ -96,5 +95,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return value.isoformat()
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text
+    return safe(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from gateway.control.cells import safe
 from gateway.control.statements.model import STANDING, Section, Standing, Statement
 from gateway.control.statements.platform import Report, ReportLine
 from shared.money import Money
@@ -13,8 +14,6 @@ from shared.money import Money
 #: By this a spreadsheet knows UTF-8.
 BOM = "\ufeff"
 STATEMENT = ("seller", "month", "legal_entity", "currency", "line", "title", "name", "count", "amount")
-#: What makes a cell a formula, also in the full width that some spreadsheets fold, and what they skip before it.
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 #: Columns of a report's line that are no amounts.
 PLAIN = {"legal_entity", "currency", "purchases"}
 
@@ -39,11 +38,6 @@ def report(made: Report) -> bytes:
 def amount(minor: int, currency: str) -> str:
     """An amount in units of its currency, with all its decimals: 450 in USD is 4.50."""
     return str(Money(minor, currency)).partition(" ")[0]
-
-
-def safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: one that looks like it stands behind an apostrophe."""
-    return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA) else text
 
 
 def _section(section: Section) -> Iterable[tuple[str, ...]]:
