@@ -17,12 +17,6 @@ from tests.support.titles import PLAYABLE, Desk, desk, ready_of, say
 
 
 @pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
-
-
-@pytest.fixture
 async def admin(control: Control) -> Any:
     """A browser of an admin."""
     http = control.browser("10.2.0.1")

@@ -18,12 +18,6 @@ def settings(tmp_path: Path, database_url: str, redis_url: str) -> ControlSettin
     return control_settings(tmp_path, database_url=database_url, redis_url=redis_url, limits_scale=100.0)
 
 
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00."""
-    return await open_shop(control)
-
-
 async def test_purchase_moves_the_price_to_everybody_who_has_a_part_in_it_and_gives_the_right(shop: Shop) -> None:
     vera = await shop.viewer(funds=1200)
     assert not await shop.may_watch(vera)

@@ -15,13 +15,6 @@ from shared.errors import ProviderUnavailable
 from tests.support.control import Control, code_of
 from tests.support.shop import Shop, Viewer, open_shop, ref_of
 
-
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00."""
-    return await open_shop(control)
-
-
 #: What the sandbox keeps of 5.00: 2.9 % and 0.30.
 FEE = 45
 

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from gateway.control.idempotency.model import HEADER, REPLAYED
+from tests.integration.control.test_rights import pushes
 from tests.support.control import Control, code_of, make_admin, register
-from tests.support.titles import Desk, desk
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
-
-
-async def pushes(control: Control) -> list[tuple[str, str]]:
-    rows = await control.rows("select data from outbox where topic = 'push' order by seq")
-    return [(row["data"]["kind"], row["data"]["key"]) for row in rows]
+from tests.support.titles import Desk
 
 
 async def test_viewer_is_listed_when_let_in_and_only_once(control: Control, seller: Desk) -> None:
@@ -56,7 +44,7 @@ async def test_revoke_ends_what_plays_and_the_right_may_be_given_again(control: 
     await seller.ask("PUT", path, 204)
     await seller.ask("DELETE", path, 204)
     sub = (await control.rows("select sub from principal where id = $1", me["id"]))[0]["sub"]
-    assert await pushes(control) == [("sub", sub)]
+    assert await pushes(control) == [("sub", sub, "right-ended")]
     assert (await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"] == []
     await seller.ask("PUT", path, 204)
     assert len((await seller.ask("GET", f"titles/{title['id']}/viewers"))["items"]) == 1

@@ -17,12 +17,6 @@ CARD = GpuState(index=0, name="L4", memory_free_bytes=20 << 30, encoder_percent=
 
 
 @pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
-
-
-@pytest.fixture
 async def admin(control: Control) -> httpx2.AsyncClient:
     """An admin's browser."""
     http = control.browser("10.5.0.1")

@@ -16,13 +16,7 @@ from shared.jobs import ChunkDone, Failed, Progress, Replan, Started
 from shared.need import BULK, CLASS, FIRST
 from tests.support.control import Control, register
 from tests.support.jobs import begun, leased, messages_of, offers, sent, withdrawn
-from tests.support.titles import Desk, desk, planned_of, ready_of, say
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
+from tests.support.titles import Desk, planned_of, ready_of, say
 
 
 async def test_queue_makes_the_title_processing_and_sends_a_probe(control: Control, seller: Desk) -> None:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import httpx2
 import msgspec
-import pytest
 
 from shared.jobs import ChunkDone
 from shared.need import WorkerState
 from tests.support.control import Control, make_admin, register
 from tests.support.jobs import begun, leased, offers, reap
-from tests.support.titles import Desk, desk, planned_of, say
+from tests.support.titles import Desk, planned_of, say
 
 GIB = 1 << 30
 SMALL = WorkerState("small", ("cpu",), "x264", "9", memory_bytes=2 * GIB)
 BIG = msgspec.structs.replace(SMALL, name="big", memory_bytes=8 * GIB)
 WORDS = "This master needs workers with 5.5 GiB of memory for each piece of work; the largest one has 2.0 GiB."
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 async def large(control: Control, seller: Desk) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.support.control import Control, log_in
+from tests.support.control import log_in
 from tests.support.mail import deliver_mail, received
 from tests.support.receivers import postbox
-from tests.support.shop import Shop, open_shop
+from tests.support.shop import Shop
 
 
 async def told(shop: Shop) -> list[tuple[str, str]]:
@@ -15,12 +13,6 @@ async def told(shop: Shop) -> list[tuple[str, str]]:
     async with postbox(shop.control) as box:
         await box.hear()
     return [(mail.head.to.partition("@")[0], mail.head.subject) for mail in await received(shop.control)]
-
-
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00 USD."""
-    return await open_shop(control)
 
 
 async def test_buyer_gets_a_receipt_with_what_was_paid(shop: Shop) -> None:

@@ -16,12 +16,6 @@ from tests.support.market import ask, sell, tell
 from tests.support.titles import Desk, desk
 
 
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
-
-
 def shown(answer: dict[str, Any]) -> list[tuple[str, int | None, int]]:
     return [(item["kind"], item["hours"], item["price"]["amount"]) for item in answer["items"]]
 

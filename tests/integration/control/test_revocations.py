@@ -23,14 +23,8 @@ from shared.seats import live
 from tests.integration.control.test_screenings import claims_in, play
 from tests.integration.control.test_sessions import sit
 from tests.support.control import Control, code_of, make_admin, register
-from tests.support.titles import Desk, desk
+from tests.support.titles import Desk
 from tests.support.worker import until, working
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 @pytest.fixture

@@ -12,17 +12,11 @@ import pytest
 from gateway.control.screenings import actions as screenings
 from gateway.control.worker import money
 from tests.integration.control.test_rights import Viewer, pushes
-from tests.support.control import Control, code_of, register
+from tests.support.control import Control, code_of
 from tests.support.market import sell
-from tests.support.titles import Desk, desk
+from tests.support.titles import Desk
 
 HOUR, DAY = 3600, 86400
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 @pytest.fixture
@@ -34,10 +28,7 @@ async def title(seller: Desk) -> dict[str, Any]:
 @pytest.fixture
 async def viewer(control: Control) -> Viewer:
     """Somebody logged in."""
-    http = control.browser("10.9.0.1")
-    me = await register(http, "vera")
-    sub = (await control.rows("select sub from principal where id = $1", me["id"]))[0]["sub"]
-    return Viewer(control, http, me, sub)
+    return await Viewer.join(control)
 
 
 async def link(viewer: Viewer, title: dict[str, Any]) -> dict[str, Any]:

@@ -24,17 +24,19 @@ from tests.support.titles import Desk, desk
 HOUR, DAY = 3600, 86400
 
 
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
-
-
 class Viewer:
     """Somebody who watches."""
 
     def __init__(self, control: Control, http: httpx2.AsyncClient, me: dict[str, Any], sub: str) -> None:
         self.control, self.http, self.id, self.sub = control, http, str(me["id"]), sub
+
+    @classmethod
+    async def join(cls, control: Control) -> Viewer:
+        """Somebody who has just registered."""
+        http = control.browser("10.9.0.1")
+        me = await register(http, "vera")
+        sub = (await control.rows("select sub from principal where id = $1", me["id"]))[0]["sub"]
+        return cls(control, http, me, sub)
 
     async def play(self, title: dict[str, Any]) -> httpx2.Response:
         """Ask for a link."""
@@ -57,10 +59,7 @@ class Viewer:
 @pytest.fixture
 async def viewer(control: Control) -> Viewer:
     """Somebody logged in."""
-    http = control.browser("10.9.0.1")
-    me = await register(http, "vera")
-    sub = (await control.rows("select sub from principal where id = $1", me["id"]))[0]["sub"]
-    return Viewer(control, http, me, sub)
+    return await Viewer.join(control)
 
 
 async def pushes(control: Control) -> list[tuple[str, str, str]]:

@@ -6,22 +6,15 @@ from typing import Any
 
 import httpx2
 import msgspec
-import pytest
 from redis.asyncio import Redis
 
 from shared.events import EDGE_PUSH, Push
 from shared.seats import Claim, Seats, live
 from tests.integration.control.test_screenings import claims_in, play
 from tests.support.control import Control, code_of, log_in, register
-from tests.support.titles import Desk, desk
+from tests.support.titles import Desk
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 async def sit(control: Control, http: httpx2.AsyncClient, title: str, **order: Any) -> tuple[str, str]:

@@ -10,13 +10,7 @@ from gateway.control.catalogue import actions
 from gateway.control.catalogue.model import NewTitle, Title
 from shared.ids import SHORT_ALPHABET
 from tests.support.control import Control
-from tests.support.titles import Desk, desk
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
+from tests.support.titles import Desk
 
 
 async def fill(control: Control, seller: Desk, length: int, count: int) -> None:

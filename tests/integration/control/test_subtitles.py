@@ -16,16 +16,10 @@ from shared import jobs as farm
 from shared.need import Offer
 from tests.support.control import Control, code_of, register
 from tests.support.jobs import reap
-from tests.support.titles import Desk, desk, planned_of, ready_of, say
+from tests.support.titles import Desk, planned_of, ready_of, say
 
 SRT = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n"
 VTT = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHallo\n"
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 async def put(

@@ -23,16 +23,10 @@ from shared.storage import names
 from shared.watch import WATCH_STREAM, Watched
 from tests.integration.control.test_catalogue_scale import plan_of
 from tests.support.control import PASSWORD, Control, code_of, register
-from tests.support.titles import Desk, desk
+from tests.support.titles import Desk
 from tests.support.worker import until, working
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n" + "#EXTINF:4.000000,\n0/0.m4s\n" * 2 + "#EXTINF:2.000000,\n0/2.m4s\n"
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
 
 
 def version_of(title: str) -> str:

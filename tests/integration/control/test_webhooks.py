@@ -18,7 +18,7 @@ from tests.support.control import Control, code_of, control_settings, make_admin
 from tests.support.mail import received
 from tests.support.patience import until
 from tests.support.receivers import Postbox, Receiver, is_signed, postbox, receiver
-from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.shop import Shop, Viewer
 from tests.support.titles import desk
 
 
@@ -26,12 +26,6 @@ from tests.support.titles import desk
 def settings(tmp_path: Path, database_url: str, redis_url: str) -> ControlSettings:
     """Settings under which webhooks may be sent to this machine."""
     return control_settings(tmp_path, database_url=database_url, redis_url=redis_url, webhooks_loopback=True)
-
-
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00 USD."""
-    return await open_shop(control)
 
 
 @pytest.fixture
