@@ -6,7 +6,6 @@ import asyncio
 import re
 from typing import Any
 
-import asyncpg
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
@@ -16,6 +15,7 @@ from shared.ids import new_id, new_secret
 from tests.e2e.conftest import SECONDS, Open
 from tests.support import media
 from tests.support.api import Person, log_in, until
+from tests.support.postgres import ask
 from tests.support.stack import Running
 
 NUMBERS: dict[str, str] = {card: number for number, card in CARDS.items()}
@@ -113,15 +113,6 @@ async def purchase_at(page: Page) -> str:
     return found[1]
 
 
-async def written(stack: Running, statement: str, *values: object) -> None:
-    """Change rows as time would."""
-    connection = await asyncpg.connect(stack.database_url)
-    try:
-        await connection.execute(statement, *values)
-    finally:
-        await connection.close()
-
-
 async def test_guest_logs_in_at_the_price_box_and_rents_by_a_card_that_the_bank_asks_about(
     stack: Running, film: dict[str, Any], open_page: Open
 ) -> None:
@@ -179,7 +170,7 @@ async def test_wallet_is_topped_up_slowly_and_pays_the_price_that_is_shown_once(
     await pay(page, "slow")
     await page.get_by_role("link", name="Go back").click()
     await expect(page.get_by_text("not complete yet")).to_be_visible()
-    await written(stack, "update sandbox_payment set due_at = now() where due = 'settle'")
+    await ask(stack.database_url, "update sandbox_payment set due_at = now() where due = 'settle'")
     await expect(page.get_by_text("$12.50 came into your wallet")).to_be_visible()
     await expect(page.locator("#pockets")).to_contain_text("$12.50")
 
@@ -231,7 +222,7 @@ async def test_rental_that_ends_while_it_plays_is_told_and_rented_again(
     listed = (await viewer.ask("GET", f"titles/{film['id']}/offers"))["items"]
     rent = next(item for item in listed if item["kind"] == "rent")
     bought = await told(viewer, "POST", f"titles/{film['id']}/checkout", offer=rent["id"], version=rent["version"])
-    await written(stack, "update entitlement set span_s = $2 where source = $1", bought["id"], SHORT_S)
+    await ask(stack.database_url, "update entitlement set span_s = $2 where source = $1", bought["id"], SHORT_S)
     page = await open_page(phone=True)
     await enter(page, stack, to=film["watch_url"])
     await expect(box(page)).to_contain_text("Its time begins when you first play it")

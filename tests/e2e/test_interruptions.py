@@ -323,9 +323,8 @@ async def test_page_that_was_left_before_the_film_began_does_not_forget_where_it
     await page.goto("/docs")
 
     async def known() -> float | None:
-        items = (await viewer.ask("GET", "me/watching"))["items"]
-        found: list[float] = [item["position_s"] for item in items if item["title"]["id"] == film["id"]]
-        return found[0] if found and found[0] > 20 else None
+        found = await viewer.left_at(film["id"])
+        return found if found and found > 20 else None
 
     await lapse(stack)
     left_at = await until(known, within_s=60, what="the place in the film")

@@ -116,9 +116,8 @@ async def test_film_goes_on_in_another_browser_where_it_stopped(
     await desk.evaluate("document.querySelector('video').pause()")
 
     async def known() -> float | None:
-        items = (await viewer.ask("GET", "me/watching"))["items"]
-        found = [item["position_s"] for item in items if item["title"]["id"] == film["id"]]
-        return found[0] if found and found[0] > 22 else None
+        found = await viewer.left_at(film["id"])
+        return found if found and found > 22 else None
 
     await until(known, within_s=60, what="the place in the film")
     await desk.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
 from pathlib import Path
@@ -16,8 +15,8 @@ from infra.stack.accounts import Account
 from shared.ids import new_secret
 from tests.support.patience import until as until
 from tests.support.stack import Running
+from tests.support.tus import TUS, metadata
 
-TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = TUS | {"Content-Type": "application/offset+octet-stream"}
 
 
@@ -43,8 +42,7 @@ class Person:
     async def begin_upload(self, title: str, master: Path) -> str:
         """Create a tus upload; its address."""
         facts = {"title": title, "filename": master.name, "sha256": hashlib.sha256(master.read_bytes()).hexdigest()}
-        metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in facts.items())
-        headers = TUS | {"Upload-Length": str(master.stat().st_size), "Upload-Metadata": metadata}
+        headers = TUS | {"Upload-Length": str(master.stat().st_size), "Upload-Metadata": metadata(**facts)}
         answer = await self.http.post("/v1/uploads", headers=headers)
         assert answer.status_code == 201, answer.text
         return str(answer.headers["location"])
@@ -76,6 +74,11 @@ class Person:
             return None if (await self.ask("GET", f"titles/{title}"))["making"] else True
 
         await until(ready, within_s=within_s, what=f"{title} ready")
+
+    async def left_at(self, title: str) -> float | None:
+        """Where in a title they stopped, in seconds; None where they did not begin it."""
+        items = (await self.ask("GET", "me/watching"))["items"]
+        return next((float(item["position_s"]) for item in items if item["title"]["id"] == title), None)
 
     async def close(self) -> None:
         """Give connections back."""

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from infra.stack.child import Spec, own_session
+from infra.stack.child import Spec
 from infra.stack.home import Home
 from infra.stack.plan import Plan, app_spec, make
 from infra.stack.probe import Probe
 from shared import keys, tokens
 from tests.support.edge import claims
 from tests.support.ports import free_base
+from tests.support.processes import spawn
 
 START_WITHIN_S, STOP_WITHIN_S = 60.0, 60.0
 _SAMPLE = re.compile(r"^(usher_[a-z0-9_]+(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
@@ -87,22 +88,10 @@ class EdgeProcess:
     async def start(self) -> None:
         """Start on fresh ports and wait until it answers."""
         spec = self._spec()
-        self._process = self._spawn(spec)
+        self._process = spawn(spec, self.log, *self._arguments)
         await self._wait(spec.probe)
         # The server listens only once the application has started, so ready alone is a moment early.
         await self._wait(Probe(self.port))
-
-    def _spawn(self, spec: Spec) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [*spec.argv, *self._arguments],
-                env=dict(spec.environ),
-                cwd=spec.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=own_session(os.getpid(), signal.SIGKILL),
-            )
 
     def _spec(self) -> Spec:
         home = Home(self.folder)

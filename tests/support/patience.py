@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import httpx2
@@ -25,3 +26,12 @@ async def until(
             pass
         assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:g} s: {what}"
         await asyncio.sleep(LOOK_S)
+
+
+async def written(path: Path) -> str:
+    """What a file says, once it says something."""
+
+    async def said() -> str:
+        return path.read_text().strip()
+
+    return await until(said, what=f"something in {path.name}")

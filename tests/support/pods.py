@@ -46,6 +46,12 @@ def whole(tools: Path, overlay: str) -> list[Resource]:
     return list(yaml.safe_load_all(done.stdout))
 
 
+def size(text: str) -> int:
+    """Bytes of `64Mi` or `2Gi`."""
+    number, unit = re.fullmatch(r"(\d+)([MG]i)", text).groups()  # type: ignore[union-attr]
+    return int(number) << {"Mi": 20, "Gi": 30}[unit]
+
+
 def one(resources: list[Resource], kind: str) -> Resource:
     """The only resource of a kind."""
     (found,) = [resource for resource in resources if resource["kind"] == kind]

@@ -100,11 +100,20 @@ async def _drop(connection: asyncpg.Connection, name: str) -> None:
             await asyncio.sleep(wait_s)
 
 
-async def ask(url: str, question: str) -> object:
+async def ask(url: str, question: str, *values: object) -> object:
     """The one value that a query gives."""
     connection = await asyncpg.connect(url)
     try:
-        return await connection.fetchval(question)
+        return await connection.fetchval(question, *values)
+    finally:
+        await connection.close()
+
+
+async def run(url: str, script: str) -> None:
+    """Statements one after the other, in one transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(script)
     finally:
         await connection.close()
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from infra.stack.child import own_session
+from infra.stack.child import Spec, own_session
 from infra.stack.home import Home
 from infra.stack.plan import app_spec, make
 from shared.settings import ControlSettings, variable
@@ -19,6 +19,20 @@ from tests.support.ports import free_base
 
 START_WITHIN_S = 60.0
 PARTS = ("control", "worker")
+
+
+def spawn(spec: Spec, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process of the plan, which dies with this one; what it says is added to `log`."""
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            [*spec.argv, *arguments],
+            env=dict(spec.environ),
+            cwd=spec.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            preexec_fn=own_session(os.getpid(), signal.SIGKILL),
+        )
 
 
 class Processes:
@@ -38,25 +52,12 @@ class Processes:
 
     async def start(self, part: str) -> None:
         """Start a part and wait until it is ready."""
-        process = self._running[part] = self._spawn(part)
+        process = self._running[part] = spawn(self._specs[part], self._logs[part])
         until = time.monotonic() + START_WITHIN_S
         while not await self._specs[part].probe.answers():
             assert process.poll() is None, self._logs[part].read_text()[-4000:]
             assert time.monotonic() < until, self._logs[part].read_text()[-4000:]
             await asyncio.sleep(0.03)
-
-    def _spawn(self, part: str) -> subprocess.Popen[bytes]:
-        spec = self._specs[part]
-        with self._logs[part].open("ab") as log:
-            return subprocess.Popen(
-                spec.argv,
-                env=dict(spec.environ),
-                cwd=spec.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=own_session(os.getpid(), signal.SIGKILL),
-            )
 
     def kill(self, part: str) -> None:
         """SIGKILL to all of a part's processes; no error when it does not run."""

@@ -25,6 +25,7 @@ def film(size: int) -> bytes:
 
 
 def metadata(**facts: str) -> str:
+    """The header with which an upload says what it is of."""
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in facts.items())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from shared import jobs
 from shared.storage import names
 from tests.support import farm as farms
 from tests.support import media
+from tests.support.completions import published
 from tests.support.farm import JOB, TITLE, Farm, Made
 
 ATTRIBUTES = re.compile(r'([A-Z-]+)=("[^"]*"|[^,]*)')
@@ -24,10 +24,6 @@ def variants(playlist: str) -> dict[str, dict[str, str]]:
         for at, line in enumerate(lines)
         if line.startswith("#EXT-X-STREAM-INF:")
     }
-
-
-async def published(farm: Farm) -> dict[str, str]:
-    return {key: hashlib.sha256(await farm.bucket.get(key)).hexdigest() for key in await farm.keys("v/")}
 
 
 async def test_what_the_probe_publishes_is_what_comes_out(farm: Farm) -> None:

@@ -18,6 +18,7 @@ from farm.grid import grid
 from shared.errors import EncodeFailed, Misconfigured, Stopped
 from shared.settings import FarmSettings
 from tests.support import media
+from tests.support.patience import written
 
 LIMITS = run.Limits(deadline_s=20, stall_s=20)
 
@@ -38,14 +39,6 @@ async def gone(pid: int) -> None:
         await asyncio.sleep(0.02)
 
 
-async def pid_in(path: Path) -> int:
-    until = time.monotonic() + 60
-    while not (path.exists() and path.read_text().strip()):
-        assert time.monotonic() < until
-        await asyncio.sleep(0.02)
-    return int(path.read_text())
-
-
 async def test_a_hanging_ffmpeg_is_ended_with_its_children(tmp_path: Path) -> None:
     argv = script(tmp_path, "trap '' TERM; sleep 600 & echo $! > child; echo frame=1; echo progress=continue; wait")
 
@@ -53,7 +46,7 @@ async def test_a_hanging_ffmpeg_is_ended_with_its_children(tmp_path: Path) -> No
         await run.run(argv, tmp_path, run.Limits(deadline_s=20, stall_s=1))
 
     assert failed.value.code == "stalled"
-    await gone(await pid_in(tmp_path / "child"))
+    await gone(int(await written(tmp_path / "child")))
 
 
 async def test_a_report_that_says_nothing_new_is_no_progress(tmp_path: Path) -> None:
@@ -101,7 +94,7 @@ async def test_reports_are_told_and_last_words_kept(tmp_path: Path) -> None:
 
 async def test_killed_from_outside_is_no_fault_of_the_input(tmp_path: Path) -> None:
     running = asyncio.create_task(run.run(script(tmp_path, "echo $$ > pid; sleep 600"), tmp_path, LIMITS))
-    os.kill(await pid_in(tmp_path / "pid"), signal.SIGKILL)
+    os.kill(int(await written(tmp_path / "pid")), signal.SIGKILL)
 
     with pytest.raises(EncodeFailed, match="SIGKILL") as failed:
         await running
@@ -129,7 +122,7 @@ async def test_stop_is_polite_first(tmp_path: Path) -> None:
     stop = asyncio.Event()
     body = "trap 'echo bye > bye; exit 0' TERM; echo $$ > pid; while :; do sleep 0.05; done"
     running = asyncio.create_task(run.run(script(tmp_path, body), tmp_path, LIMITS, stop=stop))
-    await pid_in(tmp_path / "pid")
+    await written(tmp_path / "pid")
     stop.set()
 
     with pytest.raises(Stopped):
@@ -139,7 +132,7 @@ async def test_stop_is_polite_first(tmp_path: Path) -> None:
 
 async def test_cancelling_leaves_no_process(tmp_path: Path) -> None:
     running = asyncio.create_task(run.run(script(tmp_path, "echo $$ > pid; exec sleep 600"), tmp_path, LIMITS))
-    pid = await pid_in(tmp_path / "pid")
+    pid = int(await written(tmp_path / "pid"))
     running.cancel()
 
     with pytest.raises(asyncio.CancelledError):
@@ -173,7 +166,7 @@ async def test_ffmpeg_dies_with_the_process_that_started_it(tmp_path: Path) -> N
     )
     argv = script(tmp_path, "echo $$ > pid; exec sleep 600")
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, argv[0], str(tmp_path))
-    pid = await pid_in(tmp_path / "pid")
+    pid = int(await written(tmp_path / "pid"))
     parent.kill()
     await parent.wait()
 

@@ -27,6 +27,7 @@ from tests.support import farm as farms
 from tests.support import media
 from tests.support.edge import until
 from tests.support.farm import JOB, TITLE, Farm
+from tests.support.patience import written
 from tests.support.valkey import Valkey
 
 UNREACHABLE = "redis://127.0.0.1:1/0"
@@ -47,13 +48,6 @@ async def content(farm: Farm, prefix: str) -> dict[str, bytes]:
 async def planned(farm: Farm) -> Plan:
     assert await farm.probe(media.plain()) == "done"
     return await farm.plan()
-
-
-async def until_there(path: Path) -> None:
-    until = time.monotonic() + 60
-    while not (path.exists() and path.read_text().strip()):
-        assert time.monotonic() < until
-        await asyncio.sleep(0.02)
 
 
 async def test_a_chunk_twice_gives_the_same_bytes_and_one_marker(farm: Farm) -> None:
@@ -219,7 +213,7 @@ async def test_a_killed_ffmpeg_is_a_failure_that_is_not_final(tmp_path: Path, re
     async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg) as farm:
         plan = await planned(farm)
         working = asyncio.create_task(farm.chunk(plan, "0"))
-        await until_there(tmp_path / "pid")
+        await written(tmp_path / "pid")
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
         assert await working == "failed"
@@ -250,7 +244,7 @@ async def test_a_lease_lives_as_long_as_the_work_and_goes_back_when_it_is_stoppe
         plan = await planned(farm)
         await farm.offer(plan, "0")
         working = asyncio.create_task(farm.next())
-        await until_there(tmp_path / "pid")
+        await written(tmp_path / "pid")
         ends = float(await farm.on.redis.zscore(LEASES, f"{plan.version} 0") or 0)
 
         async def renewed() -> bool:
@@ -289,7 +283,7 @@ async def test_who_lost_the_lease_stops_and_says_nothing(tmp_path: Path, redis_u
         plan = await planned(farm)
         await farm.offer(plan, "0")
         working = asyncio.create_task(farm.next())
-        await until_there(tmp_path / "pid")
+        await written(tmp_path / "pid")
         work = f"{plan.version} 0"
 
         async def lost() -> bool:
@@ -310,7 +304,7 @@ async def test_the_cancel_key_stops_the_work(tmp_path: Path, redis_url: str) -> 
     async with farms.farm(tmp_path, redis_url, ffmpeg=ffmpeg) as farm:
         plan = await planned(farm)
         working = asyncio.create_task(farm.chunk(plan, "0"))
-        await until_there(tmp_path / "pid")
+        await written(tmp_path / "pid")
         await farm.on.redis.set(jobs.cancel_key(JOB), "1")
 
         assert await asyncio.wait_for(working, 60) == "cancelled"
@@ -337,7 +331,7 @@ async def test_redis_that_dies_during_the_work_stops_nothing(
     async with farms.farm(tmp_path, valkey_server.url, ffmpeg=ffmpeg) as farm:
         plan = await planned(farm)
         working = asyncio.create_task(farm.chunk(plan, "0"))
-        await until_there(tmp_path / "pid")
+        await written(tmp_path / "pid")
         valkey_server.kill()
         try:
             (tmp_path / "go").touch()

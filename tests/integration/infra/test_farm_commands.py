@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from redis.asyncio import Redis
@@ -25,6 +24,7 @@ from infra.cli import main
 from infra.stack.plan import ROOT
 from shared.jobs import ChunkTicket
 from shared.need import GpuState, Needs, Offer, WorkerState, score
+from tests.support.postgres import run
 from tests.support.stack import Running, running_stack, usher
 
 CARD = GpuState(index=0, name="NVIDIA L4", memory_free_bytes=20 << 30, encoder_percent=40, celsius=61)
@@ -52,17 +52,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Control without a farm, and a job in its rows."""
     only = ["--only", "postgres,valkey,control"]
     with running_stack(tmp_path_factory.mktemp("farm"), demo=False, arguments=only) as running:
-        asyncio.run(_fill(running))
+        asyncio.run(run(running.database_url, ROWS))
         asyncio.run(_offer(running))
         yield running
-
-
-async def _fill(running: Running) -> None:
-    connection = await asyncpg.connect(running.database_url)
-    try:
-        await connection.execute(ROWS)
-    finally:
-        await connection.close()
 
 
 @contextlib.asynccontextmanager

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from gateway.control.ledger.model import Stamps
-from infra.cli import main
 from infra.stack.postgres import Cluster
+from tests.integration.infra.conftest import Said
 from tests.support.ledger import Books, movement, open_books
 from tests.support.postgres import database
-
-Said = Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]
 
 
 @pytest.fixture
@@ -30,19 +26,6 @@ async def books(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         await opened.fund(7, asset="BONUS")
         await opened.hold("1", 250)
         yield opened
-
-
-@pytest.fixture
-def usher(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Runs `usher`; its status and what it said."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        status = await asyncio.to_thread(main, list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 async def test_audit_of_sound_books_counts_them(books: Books, usher: Said) -> None:

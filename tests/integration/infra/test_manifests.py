@@ -25,8 +25,8 @@ from tests.support import pods
 from tests.support.certificates import certificate_in
 from tests.support.edge import SEGMENT, SEGMENT_BYTES, claims
 from tests.support.jwks import KeyServer, key_server
-from tests.support.pods import OVERLAYS, Pod, Resource, built, environment, one, template
-from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, moto
+from tests.support.pods import OVERLAYS, Pod, Resource, built, environment, one, size, template
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.support.valkey import Valkey
 
 SECRETS = {"redis-url": "redis://redis:6379/0", "s3-access-key": ACCESS_KEY, "s3-secret-key": SECRET_KEY}
@@ -36,12 +36,6 @@ OLDEST, NEWEST = "1.30", "1.37"
 @pytest.fixture(scope="module", params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest, tools: Path) -> list[Resource]:
     return built(tools, request.param, "edge")
-
-
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto(tmp_path_factory.mktemp("objects")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -145,11 +139,6 @@ def test_whatever_is_written_lies_on_a_volume_that_holds_it(overlay: list[Resour
     whole = sum(size(volume["sizeLimit"]) for volume in writable.values())
     assert size(container["resources"]["limits"]["ephemeral-storage"]) > whole
     assert size(container["resources"]["limits"]["memory"]) > 2 * int(given["USHER_CACHE_RAM_BYTES"]) - (256 << 20)
-
-
-def size(text: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([MG]i)", text).groups()  # type: ignore[union-attr]
-    return int(number) << {"Mi": 20, "Gi": 30}[unit]
 
 
 def test_time_to_leave_is_enough(overlay: list[Resource]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +33,8 @@ from shared.need import FIRST, Needs, Offer, score, work_of
 from shared.settings import FarmSettings, is_secret, load, variable
 from shared.storage.s3 import S3Bucket
 from tests.support import keda, media, pods, promql
-from tests.support.pods import Pod, Resource, built, environment, one, template
-from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, moto
+from tests.support.pods import Pod, Resource, built, environment, one, size, template
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
 Value = TypeVar("Value")
 MASTER = "masters/ttl_1/upl_1"
@@ -51,12 +51,6 @@ HAND_BACK_S = 10
 @pytest.fixture(scope="module", params=EACH, ids="-".join)
 def part(request: pytest.FixtureRequest, tools: Path) -> list[Resource]:
     return built(tools, *request.param)
-
-
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with moto(tmp_path_factory.mktemp("objects")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -129,11 +123,6 @@ def test_settings_stay_within_what_the_container_has(part: list[Resource]) -> No
     assert size(limits["ephemeral-storage"]) > sum(mounts.values())
     for written in (settings.home, settings.scratch_dir, Path("/tmp")):  # noqa: S108 - a path in the pod
         assert any(written.is_relative_to(mount) for mount in mounts), written
-
-
-def size(text: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([MG]i)", text).groups()  # type: ignore[union-attr]
-    return int(number) << {"Mi": 20, "Gi": 30}[unit]
 
 
 def test_network_policy_lets_through_what_the_farm_asks_and_no_more(part: list[Resource]) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-import asyncpg
 import msgspec
 import pytest
 
-from infra.cli import main
 from infra.stack.postgres import Cluster
-from tests.support.postgres import ask, database
+from tests.integration.infra.conftest import Said
+from tests.support.postgres import ask, database, run
 
-Said = Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]
 FILL = """
 insert into seller (id, name, handle, handle_folded) values ('slr_1', 'Studio', 'studio', 'studio');
 insert into webhook_endpoint (id, seller, url, types, secret, active, words, created_at) values
@@ -31,50 +25,35 @@ insert into webhook_delivery (id, endpoint, event, type, body, state, attempts, 
 async def filled(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database with two endpoints, one of them off, and five deliveries that were given up."""
     monkeypatch.setenv("USHER_DATABASE_URL", database_url)
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.close()
+    await run(database_url, FILL)
     return database_url
 
 
-@pytest.fixture
-def usher(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Runs `usher`; its status and what it said."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        status = await asyncio.to_thread(main, ["webhooks", *arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
-
-
 async def test_endpoints_and_what_was_given_up_are_listed(filled: str, usher: Said) -> None:
-    status, out, _ = await usher("list")
+    status, out, _ = await usher("webhooks", "list")
     lines = out.splitlines()
     assert status == 0 and lines[1].split() == ["whe_1", "platform", "https://ours.example/x", "on", "0", "3"]
     assert "off. It took nothing for 3 days." in lines[2] and "whsec" not in out
-    _, out, _ = await usher("list", "--json")
+    _, out, _ = await usher("webhooks", "list", "--json")
     assert [one["dead"] for one in msgspec.json.decode(out)] == [3, 2] and "whsec" not in out
-    status, out, _ = await usher("dead", "--count", "4")
+    status, out, _ = await usher("webhooks", "dead", "--count", "4")
     assert status == 0 and [line.split()[0] for line in out.splitlines()[1:]] == [f"msg_{n}" for n in range(1, 5)]
-    _, out, _ = await usher("dead", "--endpoint", "whe_2", "--json")
+    _, out, _ = await usher("webhooks", "dead", "--endpoint", "whe_2", "--json")
     assert [one["id"] for one in msgspec.json.decode(out)] == ["msg_4", "msg_5"]
 
 
 async def test_deliveries_are_sent_again_and_those_that_cannot_be_are_told(filled: str, usher: Said) -> None:
-    status, out, _ = await usher("replay", "--endpoint", "whe_1")
+    status, out, _ = await usher("webhooks", "replay", "--endpoint", "whe_1")
     assert status == 0 and len(out.splitlines()) == 3
     assert await ask(filled, "select count(*) from webhook_delivery where state = 'waiting' and attempts = 0") == 3
     assert await ask(filled, "select count(*) from webhook_endpoint where due_at <= now()") == 1
-    status, _, err = await usher("replay", "msg_1", "msg_4", "msg_9")
+    status, _, err = await usher("webhooks", "replay", "msg_1", "msg_4", "msg_9")
     assert status == 1 and err.splitlines() == [
         "msg_1: This delivery waits to be sent already.",
         "msg_4: This endpoint is switched off; switch it on first.",
         "msg_9: There is no such delivery.",
     ]
-    assert (await usher("replay"))[0] == 2
+    assert (await usher("webhooks", "replay"))[0] == 2
 
 
 async def test_database_without_webhooks_gets_words(
@@ -82,5 +61,5 @@ async def test_database_without_webhooks_gets_words(
 ) -> None:
     async with database(postgres_cluster, migrated=False) as url:
         monkeypatch.setenv("USHER_DATABASE_URL", url)
-        status, _, err = await usher("list")
+        status, _, err = await usher("webhooks", "list")
     assert (status, err.strip()) == (1, "This database has no webhooks yet: run `usher migrate`.")

@@ -25,6 +25,7 @@ from gateway.control.uploads.model import (
 )
 from shared.errors import Gone, Refused, TooLarge, Unsupported
 from shared.storage.base import PART_LAST, PART_MIN_BYTES
+from tests.support.tus import metadata
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 1000
@@ -36,12 +37,8 @@ def upload(**about: object) -> Upload:
     return Upload(**{**facts, **about})  # type: ignore[arg-type]
 
 
-def encoded(**facts: str) -> str:
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in facts.items())
-
-
 def creation(length: str = "100", **facts: str) -> dict[str, str]:
-    return {"upload-length": length, "upload-metadata": encoded(**{"title": "ttl_1", "filename": "a.mp4", **facts})}
+    return {"upload-length": length, "upload-metadata": metadata(**{"title": "ttl_1", "filename": "a.mp4", **facts})}
 
 
 def packets(size: int, offset: int = 0) -> bytes:
