@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -46,14 +46,24 @@ async def open_pool(url: str, size: int) -> asyncpg.Pool:
     raise AssertionError("unreachable")
 
 
-class Database(Generic[Unit]):
+class Stored(Protocol):
+    """The stores of a transaction."""
+
+    def committed(self) -> None:
+        """It is committed; never called for one that is rolled back."""
+
+
+AllStores = TypeVar("AllStores", bound=Stored)
+
+
+class Database(Generic[AllStores]):
     """Transactions on a pool; each yields the stores of all features on one connection."""
 
-    def __init__(self, pool: asyncpg.Pool, unit: Callable[[Connection], Unit]) -> None:
+    def __init__(self, pool: asyncpg.Pool, unit: Callable[[Connection], AllStores]) -> None:
         self.pool, self._unit = pool, unit
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Unit]:
+    async def begin(self) -> AsyncIterator[AllStores]:
         """One transaction: committed at the end, rolled back on any error.
 
         Raises Unavailable without Postgres or after a deadlock, and Invalid for text that Postgres cannot hold (a zero
@@ -61,7 +71,9 @@ class Database(Generic[Unit]):
         """
         try:
             async with _lent(self.pool) as connection, _transaction(connection):
-                yield self._unit(connection)
+                unit = self._unit(connection)
+                yield unit
+            unit.committed()
         except GONE as error:
             raise Unavailable("The database did not answer; try again in a moment.") from error
         except UNSTORABLE as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from prometheus_client import Counter
 
 from gateway.control.db import Connection
 from shared.events import TYPES, Envelope, Push
@@ -82,6 +83,7 @@ class Outbox:
         self._connection = connection
         #: Whether this transaction has said who acts in it, and what was done.
         self.is_recorded = False
+        self._counted: list[tuple[Counter, float]] = []
 
     async def emit(self, type: str, subject: str, **data: Any) -> None:
         """Tell that something happened. `type` must be listed in shared/events.py; `data` holds ids and numbers."""
@@ -135,6 +137,15 @@ class Outbox:
         """`record`, and tell it as `admin.action`."""
         await self.record(actor, action, object, before=before, after=after, place=place)
         await self.emit("admin.action", object, actor=actor, action=action, object=object, before=before, after=after)
+
+    def count(self, counter: Counter, by: float = 1) -> None:
+        """Let a counter rise once this transaction is committed: what is rolled back did not happen."""
+        self._counted.append((counter, by))
+
+    def committed(self) -> None:
+        """The transaction is committed."""
+        for counter, by in self._counted:
+            counter.inc(by)
 
     async def take(self, count: int, *, topic: str) -> list[Row]:
         """The next rows of a topic, locked until the transaction ends; `relayed` those that left."""

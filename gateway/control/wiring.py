@@ -111,6 +111,10 @@ class Unit:
         self.mail = MailStore(connection)
         self.outbox = Outbox(connection)
 
+    def committed(self) -> None:
+        """The transaction is committed."""
+        self.outbox.committed()
+
 
 class Wiring(TypedDict):
     """All that handlers and the worker's loops may use."""

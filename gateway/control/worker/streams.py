@@ -160,6 +160,6 @@ async def take_edge(id: str, data: bytes, *, redis: Redis, begin: Begin[Unit]) -
     elif envelope.type == "playback.sharing":
         async with begin() as unit:
             if await unit.jobs.first_time(f"edge:{envelope.id}"):
-                SHARED_LINKS.inc()
+                unit.outbox.count(SHARED_LINKS)
                 await screenings.keep_shared(told.get("sid", ""), screenings=unit.screenings, outbox=unit.outbox)
     await redis.xadd(EVENTS, {"e": data}, maxlen=STREAM_LENGTH, approximate=True)

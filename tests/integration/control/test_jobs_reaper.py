@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.control.jobs import actions as jobs
 from gateway.control.jobs.leases import RedisLeases
+from shared.errors import Unavailable
 from shared.jobs import ChunkDone, Failed, GivenBack, Started
 from shared.metrics import REGISTRY
 from shared.need import Needs, of_plan
@@ -145,3 +147,36 @@ async def test_a_lost_worker_is_shown_once_however_late_and_often_it_says_so(con
     for _ in range(2):
         await say(control, late, entry="another")
     assert shown() == before + 2
+
+
+async def test_what_a_transaction_counted_is_shown_once_it_is_committed(control: Control, seller: Desk) -> None:
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("usher_farm_refused_total", {"code": "not-committed"})
+
+    _, job = await begun(seller)
+    refused = Failed(job=job, chunk="probe", code="not-committed", words="This is a text file.", final=True)
+    with pytest.raises(Unavailable):
+        async with control.wiring["begin"]() as unit:
+            ports = {"jobs": unit.jobs, "titles": unit.catalogue, "outbox": unit.outbox}
+            await jobs.apply(refused, **ports, clock=control.clock, entry="refused")  # type: ignore[arg-type]
+            raise Unavailable("The database is gone.")
+    assert shown() == 0
+    await say(control, refused, entry="refused")
+    assert shown() == 1
+
+
+async def test_what_is_not_offered_again_is_not_counted_as_such(control: Control, seller: Desk) -> None:
+    def shown() -> float:
+        return REGISTRY.get_sample_value("usher_jobs_reenqueued_total", {"task": "ChunkTicket"}) or 0.0
+
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0", "1")))
+    counted = []
+    for n in range(20):
+        await say(control, Started(job=job, chunk="1", attempt=f"a{n}"), entry=f"s{n}")
+        control.clock.advance(6)
+        before = shown()
+        await reap(control)
+        counted.append(shown() - before)
+    assert (await seller.ask("GET", f"jobs/{job}"))["state"] == "failed"
+    assert counted == [2] * 19 + [0]

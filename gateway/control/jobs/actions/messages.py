@@ -114,7 +114,7 @@ async def _on_started(
         return
     # One attempt at a time: whoever began before and was not heard of since is lost.
     lost = max(piece.running, 0)
-    FARM_LOST.labels("vanished").inc(lost)
+    outbox.count(FARM_LOST.labels("vanished"), lost)
     piece = msgspec.structs.replace(piece, started=piece.started + 1, lost=piece.lost + lost)
     await jobs.put_piece(piece)
     await jobs.update(job.id, attempts=max(job.attempts, piece.started))
@@ -142,12 +142,12 @@ async def _on_failed(
 ) -> None:
     piece = await _piece(job, message.chunk, jobs)
     if message.final:
-        FARM_REFUSED.labels(message.code).inc()
+        outbox.count(FARM_REFUSED.labels(message.code))
         await fail(job, message.words, message.code, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
         return
     if piece is None or piece.done_at is not None:
         return
-    piece = _counted(piece, message)
+    piece = _counted(piece, message, outbox)
     await jobs.put_piece(piece)
     if not too_often(piece):
         await offer(job, [piece], jobs=jobs, outbox=outbox, clock=clock)
@@ -158,12 +158,12 @@ async def _on_failed(
         await fail(job, words, message.code, jobs=jobs, titles=titles, outbox=outbox, clock=clock)
 
 
-def _counted(piece: Piece, message: farm.Failed) -> Piece:
+def _counted(piece: Piece, message: farm.Failed, outbox: Outbox) -> Piece:
     # The attempt may have been taken for lost in the moment before its message came.
     lost = piece.lost - 1 if piece.running <= 0 < piece.lost else piece.lost
     if message.lost:
         if lost == piece.lost:
-            FARM_LOST.labels(message.code).inc()
+            outbox.count(FARM_LOST.labels(message.code))
         return msgspec.structs.replace(piece, lost=lost + 1)
     return msgspec.structs.replace(piece, failures=piece.failures + 1, lost=lost)
 

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from gateway.control.jobs.actions.steps import FALLBACK, fail, replan
 from gateway.control.jobs.actions.stores import Reaper
-from gateway.control.jobs.model import Job
+from gateway.control.jobs.model import UNFIT, Job
 from shared.jobs import GPU_QUEUE
 from shared.need import WorkerState
-
-#: The code of a job that failed for want of such a worker.
-CODE = "no-worker-fits"
 
 
 async def weigh(job: Job, works: Sequence[str], on: Reaper) -> bool:
@@ -37,7 +34,7 @@ async def weigh(job: Job, works: Sequence[str], on: Reaper) -> bool:
             await replan(current, FALLBACK, jobs=stores.jobs, outbox=stores.outbox, clock=on.clock)
         else:
             titles, outbox = stores.catalogue, stores.outbox
-            await fail(current, words, CODE, jobs=stores.jobs, titles=titles, outbox=outbox, clock=on.clock)
+            await fail(current, words, UNFIT, jobs=stores.jobs, titles=titles, outbox=outbox, clock=on.clock)
     return True
 
 

@@ -117,13 +117,14 @@ async def _offer_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles
     pieces = []
     for chunk in sorted(chunks & missing.keys()):
         lost = max(missing[chunk].running, 0)
-        FARM_LOST.labels("vanished").inc(lost)
+        outbox.count(FARM_LOST.labels("vanished"), lost)
         piece = msgspec.structs.replace(missing[chunk], lost=missing[chunk].lost + lost)
         if too_often(piece):
             await fail(job, LOST, "workers-lost", jobs=jobs, titles=titles, outbox=outbox, clock=clock)
             return 0
         pieces.append(piece)
-        REENQUEUED.labels(type(ticket_of(job, chunk)).__name__).inc()
     if pieces:
         await offer(job, pieces, jobs=jobs, outbox=outbox, clock=clock)
+    for piece in pieces:
+        outbox.count(REENQUEUED.labels(type(ticket_of(job, piece.chunk)).__name__))
     return len(pieces)

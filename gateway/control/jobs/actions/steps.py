@@ -102,4 +102,4 @@ async def replan(job: Job, encoder: str, *, jobs: Jobs, outbox: Outbox, clock: C
     await offer(await again(job, jobs), probe, jobs=jobs, outbox=outbox, clock=clock)
     ids = {"job": job.id, "title": job.title, "version": job.version, "encoder": encoder}
     await outbox.emit("transcode.replanned", job.id, **ids)
-    FARM_REPLANS.inc()
+    outbox.count(FARM_REPLANS)

@@ -93,7 +93,8 @@ async def _write(id: str, sent: Sequence[Delivery], answers: Sequence[Answer], *
     for delivery, answer in zip(sent, answers, strict=True):
         tried = after(delivery, answer, now)
         if tried.state == "dead":
-            _died(tried)
+            unit.outbox.count(WEBHOOKS.labels("dead"))
+            log.get("webhooks").warning("webhook given up", delivery=tried.id, endpoint=tried.endpoint)
         await unit.webhooks.put_delivery(tried)
     if not endpoint.active:
         await unit.webhooks.give_up(id, "Its endpoint was switched off.", now)
@@ -124,8 +125,3 @@ async def _tell_owners(endpoint: Endpoint, words: str, *, unit: Stores, clock: C
     for principal in await unit.accounts.holders(role, scope):
         key = f"{endpoint.id}:off:{int(clock.now().timestamp())}"
         await mail.put(Message(key=key, kind="webhook-off", principal=principal, data=data), unit=unit, clock=clock)
-
-
-def _died(delivery: Delivery) -> None:
-    WEBHOOKS.labels("dead").inc()
-    log.get("webhooks").warning("webhook given up", delivery=delivery.id, endpoint=delivery.endpoint)
