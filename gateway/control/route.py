@@ -22,6 +22,7 @@ from starlette.routing import Route as StarletteRoute
 from gateway.control import auth
 from gateway.control.idempotency import actions as idempotency
 from gateway.control.idempotency.model import HEADER, REPLAYED, Answer, Attempt, hash_of, key_of
+from gateway.control.idempotency.seal import Seal
 from gateway.control.limits import Limit
 from gateway.control.problems import problem_response
 from shared import log
@@ -198,7 +199,7 @@ class Route:
 
     async def _once(self, call: Call[Any], headers: dict[str, str]) -> Response:
         """Handle the request unless it was, and keep the answer in the transaction in which it has its effect."""
-        begin, asked = call.wiring["begin"], call.request.url
+        begin, asked, seal = call.wiring["begin"], call.request.url, Seal(call.wiring["secrets"])
         attempt = Attempt(
             principal=call.viewer.id,
             key=key_of(call.request.headers.get(HEADER)),
@@ -208,13 +209,15 @@ class Route:
         )
         kept = await idempotency.start(attempt, begin=begin, clock=call.wiring["clock"])
         if kept is not None:
+            kept = seal.open(kept, attempt)
             again = {**headers, "Cache-Control": "no-store", REPLAYED: "true"}
             return Response(kept.body, kept.status, again, media_type=kept.media_type)
         async with idempotency.effect(attempt, begin=begin) as effect:
             result = await self.handler(replace(call, effect=effect))
             await self._record(call.viewer, result, (await effect.unit()).outbox)
             response = self._encode(result, headers)
-            await effect.keep(Answer(response.status_code, response.media_type, bytes(response.body)))
+            answer = Answer(response.status_code, response.media_type, bytes(response.body))
+            await effect.keep(seal.close(answer, attempt))
         return response
 
     async def _record(self, by: auth.Principal, result: Any, outbox: Outbox) -> None:
