@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.control.auth import SESSION_COOKIE, Principal
-from gateway.control.sellers.model import Membership, Seller
+from gateway.control.sellers.model import Alone, Membership
 from shared.ids import new_session_id
 
 DEVICE_COOKIE = "usher_device"
@@ -291,7 +291,7 @@ class Memberships(Protocol):
     """What accounts ask of sellers."""
 
     async def memberships(self, principal: str) -> list[Membership]: ...
-    async def only_owner_with_titles(self, principal: str) -> list[Seller]: ...
+    async def alone_with(self, principal: str) -> list[Alone]: ...
 
 
 class Stores(Protocol):

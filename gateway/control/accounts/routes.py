@@ -197,7 +197,6 @@ async def give_role(call: Call[None]) -> None:
             call.path("username"),
             _role(call),
             by=call.principal,
-            place=call.place,
             accounts=unit.accounts,
             outbox=unit.outbox,
         )
@@ -210,7 +209,6 @@ async def take_role(call: Call[None]) -> None:
             call.path("username"),
             _role(call),
             by=call.principal,
-            place=call.place,
             accounts=unit.accounts,
             outbox=unit.outbox,
         )

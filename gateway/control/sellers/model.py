@@ -40,13 +40,20 @@ class Seller(msgspec.Struct, frozen=True):
         return self.id
 
 
+class Alone(Seller, frozen=True):
+    """A seller with one owner left; `is_on_sale`: it has published titles."""
+
+    is_on_sale: bool
+
+
 class Membership(msgspec.Struct, frozen=True):
-    """A seller as one of its members sees it."""
+    """A seller as one of its members sees it; `permissions` are those held with what is the seller's."""
 
     id: str
     name: str
     handle: str
     role: str
+    permissions: list[str]
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -72,7 +79,7 @@ class SellerRows(Protocol):
     async def memberships(self, principal: str) -> list[Membership]: ...
     async def members(self, seller: str) -> list[Member]: ...
     async def roles_of(self, seller: str, principal: str) -> list[str]: ...
-    async def only_owner_with_titles(self, principal: str) -> list[Seller]: ...
+    async def alone_with(self, principal: str) -> list[Alone]: ...
 
 
 def scope_of(seller: str) -> str:

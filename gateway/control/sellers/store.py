@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gateway.control.auth import OWNER
+from gateway.control.auth import OWNER, permissions_of
 from gateway.control.db import Connection
-from gateway.control.sellers.model import Member, Membership, Seller
+from gateway.control.sellers.model import Alone, Member, Membership, Seller
 
 ADD = """
 insert into seller (id, name, handle, handle_folded) values ($1, $2, $3, lower($3))
@@ -27,11 +27,12 @@ where a.scope = 'partner:' || $1 order by a.role = $2 desc, c.username_folded
 ROLES_OF = """
 select role from assignment where scope = 'partner:' || $1 and principal = $2
 """
-ONLY_OWNER_WITH_TITLES = """
-select s.id, s.name, s.handle from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
+ALONE_WITH = """
+select s.id, s.name, s.handle,
+    exists (select from title t where t.seller = s.id and t.state = 'published') as is_on_sale
+from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
 where a.principal = $1 and a.role = $2 and a.scope like 'partner:%'
   and not exists (select from assignment o where o.scope = a.scope and o.role = $2 and o.principal <> $1)
-  and exists (select from title t where t.seller = s.id and t.state = 'published')
 order by s.name
 """
 #: Held, so that of two owners who leave at once one sees that the other went.
@@ -70,7 +71,7 @@ class SellerStore:
     async def memberships(self, principal: str) -> list[Membership]:
         """The sellers a principal belongs to."""
         rows = await self._connection.fetch(MEMBERSHIPS, principal)
-        return [Membership(row["id"], row["name"], row["handle"], row["role"]) for row in rows]
+        return [Membership(**row, permissions=permissions_of(row["role"])) for row in rows]
 
     async def members(self, seller: str) -> list[Member]:
         """Who belongs to a seller, owners first."""
@@ -80,8 +81,7 @@ class SellerStore:
         """The roles a principal has with a seller; one at most, as far as routes gave them."""
         return [row["role"] for row in await self._connection.fetch(ROLES_OF, seller, principal)]
 
-    async def only_owner_with_titles(self, principal: str) -> list[Seller]:
-        """Sellers with published titles that nobody else owns; their members stay until the transaction ends."""
+    async def alone_with(self, principal: str) -> list[Alone]:
+        """Sellers that nobody else owns; their members stay until the transaction ends."""
         await self._connection.fetch(LOCK_OWNED, principal, OWNER)
-        rows = await self._connection.fetch(ONLY_OWNER_WITH_TITLES, principal, OWNER)
-        return [Seller(row["id"], row["name"], row["handle"]) for row in rows]
+        return [Alone(**row) for row in await self._connection.fetch(ALONE_WITH, principal, OWNER)]

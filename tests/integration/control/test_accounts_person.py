@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.control import PASSWORD, Control, code_of, log_in, make_admin, make_seller, post, register
+from tests.support.ledger import Books
 
 
 async def test_username_changes_when_free(control: Control) -> None:
@@ -86,3 +87,16 @@ async def test_delete_is_refused_when_nobody_else_owns_published_titles(control:
     await control.http.put("/v1/sellers/films/members/eve", json={"role": "owner"})
     assert (await control.http.request("DELETE", "/v1/me", json={"password": PASSWORD})).status_code == 204
     assert len(await control.rows("select id from title")) == 1
+
+
+@pytest.mark.parametrize("kind", ["earnings", "earnings_pending", "payout_in_transit"])
+async def test_delete_is_refused_while_a_seller_that_nobody_else_owns_has_money(control: Control, kind: str) -> None:
+    await register(control.http, "ada")
+    await register(control.browser(), "eve")
+    seller = await make_seller(control.http, "films")
+    await Books(control.wiring["pool"]).fund(1, f"{kind}__{seller['id']}")
+    answer = await control.http.request("DELETE", "/v1/me", json={"password": PASSWORD})
+    assert code_of(answer) == (409, "earnings-left")
+    assert all(words in answer.json()["detail"] for words in ("Films", "0.01 USD", "take it out", "owner"))
+    await control.http.put("/v1/sellers/films/members/eve", json={"role": "owner"})
+    assert (await control.http.request("DELETE", "/v1/me", json={"password": PASSWORD})).status_code == 204

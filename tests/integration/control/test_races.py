@@ -82,7 +82,7 @@ async def test_one_of_two_owners_stays_when_both_delete_their_accounts_at_once(
     handle = (await control.rows("select handle from seller"))[0]["handle"]
     joined = await seller.http.put(f"/v1/sellers/{handle}/members/eve", json={"role": "owner"})
     assert joined.status_code == 204, joined.text
-    look, met = SellerStore.only_owner_with_titles, asyncio.Barrier(2)
+    look, met = SellerStore.alone_with, asyncio.Barrier(2)
 
     async def together(store: SellerStore, principal: str) -> Any:
         found = await look(store, principal)
@@ -91,7 +91,7 @@ async def test_one_of_two_owners_stays_when_both_delete_their_accounts_at_once(
                 await met.wait()
         return found
 
-    monkeypatch.setattr(SellerStore, "only_owner_with_titles", together)
+    monkeypatch.setattr(SellerStore, "alone_with", together)
     both = (http.request("DELETE", "/v1/me", json={"password": PASSWORD}) for http in (seller.http, other))
     answers = await asyncio.gather(*both)
     assert sorted(answer.status_code for answer in answers) == [204, 409]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -19,13 +19,18 @@ from gateway.control.accounts.model import (
 )
 from gateway.control.auth import ADMIN, GLOBAL, Principal, permissions
 from gateway.control.db import Begin
+from gateway.control.ledger.model import Kind
 from gateway.control.ledger.model import account as code_of
 from gateway.control.outbox import Outbox
+from gateway.control.sellers.model import Alone
 from gateway.control.wallet.model import TRANSFER_UNITS, Wallets
 from shared.clock import Clock
 from shared.errors import Conflict, Forbidden, Unauthenticated
 from shared.events import Push
 from shared.money import Money, decimals
+
+#: What a seller earned and was not paid: available, to become so, on its way.
+EARNED: Sequence[Kind] = ("earnings", "earnings_pending", "payout_in_transit")
 
 
 async def me(by: Principal, *, accounts: AccountRows, sellers: Memberships) -> Me:
@@ -109,24 +114,38 @@ async def delete(
 ) -> None:
     """Forget who this was; the pseudonym stays. Raises Forbidden as `change` does.
 
-    Raises Conflict for the only owner of a seller that has an audience, for the last admin (a portal without one lets
-    whoever comes next set it up), and for who has money on the wallet.
+    Raises Conflict for the only owner of a seller that has an audience or money, for the last admin (a portal without
+    one lets whoever comes next set it up), and for who has money on the wallet.
     """
     _check_proved(await _account(by, accounts, lock=True), proved)
     if await accounts.holders(ADMIN, GLOBAL) == [by.id]:
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
-    alone = await sellers.only_owner_with_titles(by.id)
-    if alone:
-        names = ", ".join(seller.name for seller in alone)
-        raise Conflict(
-            f"Nobody else owns {names}, which has published titles: archive them, or make another member owner.",
-            code="only-owner",
-            sellers=[seller.id for seller in alone],
-        )
+    await _check_sellers(await sellers.alone_with(by.id), wallet)
     await _check_wallet(by, wallet)
     await accounts.anonymise(by.id, clock.now())
     await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
     await outbox.audit(by.id, "account.delete", by.id, place=by.place)
+
+
+async def _check_sellers(alone: Sequence[Alone], wallet: Wallets) -> None:
+    """Raises Conflict for one whose titles or money nobody would be left to look after, the least of it."""
+    on_sale = [seller for seller in alone if seller.is_on_sale]
+    if on_sale:
+        names = ", ".join(seller.name for seller in on_sale)
+        raise Conflict(
+            f"Nobody else owns {names}, which has published titles: archive them, or make another member owner.",
+            code="only-owner",
+            sellers=[seller.id for seller in on_sale],
+        )
+    for seller in alone:
+        held = await wallet.balances([code_of(kind, seller.id) for kind in EARNED])
+        if left := [str(Money(one.balance, one.asset)) for one in held if one.balance]:
+            raise Conflict(
+                f"Nobody else owns {seller.name}, which has {', '.join(left)} to come: take it out first, or make "
+                "another member owner.",
+                code="earnings-left",
+                sellers=[seller.id],
+            )
 
 
 async def _check_wallet(by: Principal, wallet: Wallets) -> None:

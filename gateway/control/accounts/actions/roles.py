@@ -26,20 +26,16 @@ async def assign(principal: str, role: str, scope: str = GLOBAL, *, accounts: Ac
         await outbox.audit("system", "role.give", principal, after={"role": role, "scope": scope})
 
 
-async def give_role(
-    username: str, role: PlatformRole, *, by: Principal, place: str, accounts: AccountRows, outbox: Outbox
-) -> None:
+async def give_role(username: str, role: PlatformRole, *, by: Principal, accounts: AccountRows, outbox: Outbox) -> None:
     """Give a role on the whole platform. Raises NotFound."""
     require(by, "account:assign")
     principal = await _named(username, accounts)
     if await accounts.assign(principal, role, GLOBAL):
         after = {"role": role, "scope": GLOBAL}
-        await outbox.audit(by.id, "role.give", principal, after=after, place=place)
+        await outbox.audit(by.id, "role.give", principal, after=after, place=by.place)
 
 
-async def take_role(
-    username: str, role: PlatformRole, *, by: Principal, place: str, accounts: AccountRows, outbox: Outbox
-) -> None:
+async def take_role(username: str, role: PlatformRole, *, by: Principal, accounts: AccountRows, outbox: Outbox) -> None:
     """Take a role. Raises NotFound, and Conflict rather than leave nobody who may give roles."""
     require(by, "account:assign")
     principal = await _named(username, accounts)
@@ -49,7 +45,7 @@ async def take_role(
     if not await accounts.holders(ADMIN, GLOBAL):
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     before = {"role": role, "scope": GLOBAL}
-    await outbox.audit(by.id, "role.take", principal, before=before, place=place)
+    await outbox.audit(by.id, "role.take", principal, before=before, place=by.place)
 
 
 async def _named(username: str, accounts: AccountRows) -> str:
