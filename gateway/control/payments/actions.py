@@ -125,6 +125,7 @@ async def _handled(
 
 async def _take_in(source: str, charge: Charge, *, settle: Sequence[Settle[Unit]], unit: Unit, clock: Clock) -> Outcome:
     known = await unit.providers.charge(source, charge.provider_ref)
+    await unit.providers.open_assets({charge.currency, charge.fee_currency})
     for book in settle:
         await book(source, charge, unit)
     if known == charge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from gateway.control.db import Connection
 from gateway.control.payments.model import Outcome, Waiting
 from gateway.control.payments.providers.base import Charge, ProviderEvent
+from shared.money import decimals
 
 #: First key of the advisory locks of payments (outbox.py and worker/turns.py have the others).
 LOCK = 7320
@@ -33,6 +34,7 @@ CHARGE = """
 select provider_ref, order_id as "order", state, amount, currency, fee, fee_currency, refunded, disputed, words
 from provider_charge where source = $1 and provider_ref = $2
 """
+OPEN_ASSET = "insert into asset (code, decimals, kind) values ($1, $2, 'fiat') on conflict (code) do nothing"
 WRITE_CHARGE = """
 insert into provider_charge (
     source, provider_ref, order_id, state, amount, currency, fee, fee_currency, refunded, disputed, words, seen_at)
@@ -83,6 +85,11 @@ class ProviderStore:
 
     async def write_charge(self, source: str, charge: Charge, now: datetime) -> None:
         """Keep a payment as it is now."""
+    async def open_assets(self, currencies: Collection[str]) -> None:
+        """Let money be booked in these: what a provider took is there, whether anybody foresaw its currency or not."""
+        for currency in sorted(filter(None, currencies)):
+            await self._connection.execute(OPEN_ASSET, currency, decimals(currency))
+
         await self._connection.execute(WRITE_CHARGE, source, *msgspec.structs.astuple(charge), now)
 
     async def waiting(self) -> int:
