@@ -35,6 +35,8 @@ IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
 EXAMPLES = 5_000 if IS_LONG else 100
 #: Acts of one example.
 STEPS = 12
+#: The company of the books.
+US = "usher"
 WHO, WHOSE = st.sampled_from(PEOPLE), st.sampled_from(SELLERS)
 FILMS, OTHERS = st.sampled_from("xyyz"), st.sampled_from(["", "", *PEOPLE])
 AMOUNTS = st.integers(50, 900)
@@ -42,6 +44,8 @@ AMOUNTS = st.integers(50, 900)
 EARNS = {"s": "x", "t": "z", "u": "y"}
 #: An amount, or 0 for all there is.
 SUMS = st.one_of(st.just(0), AMOUNTS)
+#: What a bank claims of a payment, in percent, one after another.
+CLAIMS = st.sampled_from([[100], [60], [0], [100, 0], [60, 100, 0], [100, 0, 100, 0]])
 CODES = st.sampled_from(["", "", "THIRD", "ALL", "LESS"])
 #: Before which statement of an act its connection ends; below zero: at which commit; None: at none.
 CUTS = st.sampled_from([*120 * [None], *range(30), *range(-4, 0)])
@@ -179,14 +183,15 @@ class Machine(Beside):
         self.ask("refund", ADMIN, {"of": self.ids[name], "amount": amount}, act, said, cut)
 
     @precondition(lambda self: self.disputable())
-    @rule(data=st.data(), part=st.sampled_from([0, 0, 60, 100, 100]), cut=CUTS)
-    def dispute(self, data: st.DataObject, part: int, cut: int | None) -> None:
-        """A payer's bank takes a payment back, or some of it; or gives it again."""
+    @rule(data=st.data(), parts=CLAIMS, cut=CUTS)
+    def dispute(self, data: st.DataObject, parts: list[int], cut: int | None) -> None:
+        """A payer's bank takes a payment back, or some of it; or gives it again; and so on."""
         name = data.draw(st.sampled_from(self.disputable()))
-        sale = self.model.sales[name]
-        claimed = min(sale.amount * part // 100, sale.amount - sale.returned)
-        self.at_bank(name, lambda payment: replace(payment, disputed=claimed), cut)
-        self.both(lambda model: model.dispute(name, claimed))
+        for part in parts:
+            sale = self.model.sales[name]
+            claimed = min(sale.amount * part // 100, sale.amount - sale.returned)
+            self.at_bank(name, lambda payment, claimed=claimed: replace(payment, disputed=claimed), cut)
+            self.both(lambda model, claimed=claimed: model.dispute(name, claimed))
 
     @rule(giver=WHO, taker=WHO, amount=SUMS, cut=CUTS)
     def transfer(self, giver: str, taker: str, amount: int, cut: int | None) -> None:
@@ -196,7 +201,9 @@ class Machine(Beside):
         order = TransferOrder(to=f"u{self.town.name}{taker}", amount=amount, currency="USD")
 
         async def act(unit: Opens, key: str) -> dict[str, Any]:
-            made = await wallet.transfer(order, by=by, key=key, unit=await unit(), clock=self.books.clock)
+            made = await wallet.transfer(
+                order, by=by, key=key, unit=await unit(), clock=self.books.clock, legal_entity=US
+            )
             return {"id": str(made.txn), "amount": made.amount}
 
         def said(model: ModelBooks, _: str) -> dict[str, Any]:
@@ -218,10 +225,10 @@ class Machine(Beside):
                 order,
                 by=by,
                 key=key,
-                place="",
                 unit=await unit(),
                 clock=self.books.clock,
                 hold_days=9,
+                legal_entity=US,
             )
             return {"id": made.id, "state": made.state}
 
@@ -238,7 +245,7 @@ class Machine(Beside):
         id, clock = self.ids[name], self.books.clock
 
         async def act(unit: Opens, key: str) -> dict[str, Any]:
-            more: dict[str, Any] = {"by": ADMIN, "place": "", "unit": await unit(), "clock": clock}
+            more: dict[str, Any] = {"by": ADMIN, "unit": await unit(), "clock": clock}
             match what:
                 case "approved":
                     made = await wallet.approve(id, **more)
@@ -260,7 +267,7 @@ class Machine(Beside):
         by, new = self.town.person(who), NewGiftCard(amount=amount, currency="USD")
 
         async def act(unit: Opens, key: str) -> dict[str, Any]:
-            made = await giftcards.buy(new, by=by, key=key, unit=await unit(), clock=self.books.clock)
+            made = await giftcards.buy(new, by=by, key=key, unit=await unit(), clock=self.books.clock, legal_entity=US)
             return {"id": made.code, "amount": made.amount}
 
         def said(model: ModelBooks, name: str) -> dict[str, Any]:
@@ -277,7 +284,7 @@ class Machine(Beside):
         code = self.ids[name]
 
         async def act(unit: Opens, key: str) -> dict[str, Any]:
-            made = await giftcards.redeem(code, by=by, unit=await unit(), clock=self.books.clock)
+            made = await giftcards.redeem(code, by=by, unit=await unit(), clock=self.books.clock, legal_entity=US)
             return {"id": "", "amount": made.amount}
 
         def said(model: ModelBooks, _: str) -> dict[str, Any]:

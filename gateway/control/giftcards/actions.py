@@ -39,25 +39,28 @@ class Stores(Protocol):
     def wallet(self) -> Wallets: ...
 
 
-async def buy(new: NewGiftCard, *, by: Principal, key: str, unit: Stores, clock: Clock) -> Bought:
-    """A card, paid by wallet. Raises Invalid, NotFound for a currency that is not booked here, Insufficient."""
+async def buy(new: NewGiftCard, *, by: Principal, key: str, unit: Stores, clock: Clock, legal_entity: str) -> Bought:
+    """A card, paid by wallet. Raises Invalid, NotFound for a currency that is not booked here, Insufficient.
+
+    `legal_entity`: the company that keeps the wallets and owes what is on cards.
+    """
     check_amount(new.amount, new.currency)
     code = draw_code()
     card = GiftCard(id=new_id("gft"), hint=code[-4:], amount=new.amount, currency=new.currency, created_at=clock.now())
-    posted = await ledger_actions.post(purchase(card, by.id, key=key), ledger=unit.ledger)
+    posted = await ledger_actions.post(purchase(card, by.id, key=key, legal_entity=legal_entity), ledger=unit.ledger)
     await unit.gift_cards.add(card, hash_of(code), bought_by=by.id, txn=posted.txn)
     await unit.wallet.tell(payment(card, "gift_card", principal=by.id, txn=posted.txn, at=clock.now()))
     return Bought(id=card.id, code=code, amount=card.amount, currency=card.currency)
 
 
-async def redeem(code: str, *, by: Principal, unit: Stores, clock: Clock) -> Redeemed:
+async def redeem(code: str, *, by: Principal, unit: Stores, clock: Clock, legal_entity: str) -> Redeemed:
     """What a card holds goes to one's wallet, once. Raises NotFound, Conflict with code `gift-card-used`."""
     card = await unit.gift_cards.by_code(hash_of(code))
     if card is None:
         raise NotFound("There is no gift card with this code; look whether it was typed as it stands there.")
     if card.redeemed_at is not None:
         raise Conflict("This gift card was used before.", code="gift-card-used")
-    posted = await ledger_actions.post(redemption(card, by.id), ledger=unit.ledger)
+    posted = await ledger_actions.post(redemption(card, by.id, legal_entity=legal_entity), ledger=unit.ledger)
     await unit.gift_cards.redeem(card.id, by=by.id, txn=posted.txn, at=clock.now())
     await unit.wallet.tell(payment(card, "redeemed", principal=by.id, txn=posted.txn, at=clock.now()))
     return Redeemed(amount=card.amount, currency=card.currency)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from gateway.control.ledger.model import Event, Leg, Movement, account
+from gateway.control.ledger.model import Event, Leg, Movement, Stamps, account
 from gateway.control.wallet.model import Payment
 from shared.errors import Invalid
 from shared.ids import SHORT_ALPHABET
@@ -38,7 +38,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Bought(msgspec.Struct, frozen=True, kw_only=True):
-    """A new card, with its code: it is shown in this answer, and kept nowhere."""
+    """A new card, with its code: it is shown in this answer, and kept nowhere in clear."""
 
     id: str
     code: str
@@ -97,24 +97,26 @@ def check_amount(amount: int, currency: str) -> None:
         raise Invalid(f"amount: a gift card holds from {least} to {most}.")
 
 
-def purchase(card: GiftCard, buyer: str, *, key: str) -> Movement:
+def purchase(card: GiftCard, buyer: str, *, key: str, legal_entity: str) -> Movement:
     """From the buyer's wallet to what the platform owes for cards."""
     legs = [
         Leg(account("wallet", buyer), card.currency, -card.amount),
         Leg(account("giftcards"), card.currency, card.amount),
     ]
     event = Event("giftcard.bought", card.id, {"giftcard": card.id, "principal": buyer})
-    return Movement(key=f"giftcard.buy:{key}", kind="giftcard.buy", legs=legs, events=[event])
+    stamps = Stamps(legal_entity=legal_entity)
+    return Movement(key=f"giftcard.buy:{key}", kind="giftcard.buy", legs=legs, stamps=stamps, events=[event])
 
 
-def redemption(card: GiftCard, by: str) -> Movement:
+def redemption(card: GiftCard, by: str, *, legal_entity: str) -> Movement:
     """From there to the wallet of whoever brought the code; once a card."""
     legs = [
         Leg(account("giftcards"), card.currency, -card.amount),
         Leg(account("wallet", by), card.currency, card.amount),
     ]
     event = Event("giftcard.redeemed", card.id, {"giftcard": card.id, "principal": by})
-    return Movement(key=f"giftcard.redeem:{card.id}", kind="giftcard.redeem", legs=legs, events=[event])
+    stamps = Stamps(legal_entity=legal_entity)
+    return Movement(key=f"giftcard.redeem:{card.id}", kind="giftcard.redeem", legs=legs, stamps=stamps, events=[event])
 
 
 def payment(

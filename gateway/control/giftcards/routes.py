@@ -11,13 +11,26 @@ from gateway.control.route import Call, Route
 async def buy_gift_card(call: Call[NewGiftCard]) -> Bought:
     """Put money of one's wallet on a card; this answer alone shows its code."""
     unit = await call.unit()
-    return await actions.buy(call.body, by=call.principal, key=call.key, unit=unit, clock=call.wiring["clock"])
+    return await actions.buy(
+        call.body,
+        by=call.principal,
+        key=call.key,
+        unit=unit,
+        clock=call.wiring["clock"],
+        legal_entity=call.wiring["settings"].legal_entity,
+    )
 
 
 async def redeem_gift_card(call: Call[Redemption]) -> Redeemed:
     """Put what a card holds into one's wallet."""
     unit = await call.unit()
-    return await actions.redeem(call.body.code, by=call.principal, unit=unit, clock=call.wiring["clock"])
+    return await actions.redeem(
+        call.body.code,
+        by=call.principal,
+        unit=unit,
+        clock=call.wiring["clock"],
+        legal_entity=call.wiring["settings"].legal_entity,
+    )
 
 
 async def list_gift_cards(call: Call[None]) -> GiftCards:

@@ -31,6 +31,8 @@ from shared.money import to_json
 WORKER = "worker"
 #: A provider says so where it cannot pay now.
 TOO_LOW = "balance-too-low"
+#: Why a payout waits whose key was another request's at the provider.
+CLASH = "The provider knows the key of this payout with other values; it is asked once more under another."
 NO_RUN = "There is no such payout run."
 
 
@@ -70,13 +72,13 @@ async def pay(payers: Mapping[str, Payer], *, begin: Begin[Stores], clock: Clock
                 "payout failed", withdrawal=id, error=type(error).__name__, reason=str(error)[:300]
             )
             async with begin() as unit:
-                await unit.payouts.put_off(id, clock.now() + timedelta(seconds=wait_s(0)), refused=False)
+                await unit.payouts.put_off(id, clock.now() + timedelta(seconds=wait_s(0)), refused=False, reason="")
     async with begin() as unit:
         await unit.payouts.close(clock.now())
     return paid
 
 
-async def complete(id: str, rail_ref: str, *, by: Principal, place: str, unit: Stores, clock: Clock) -> FullRun:
+async def complete(id: str, rail_ref: str, *, by: Principal, unit: Stores, clock: Clock) -> FullRun:
     """Say that all of a run that is left was paid by hand. Raises Forbidden, NotFound, Conflict for one that a provider
     pays, or of which nothing is left.
     """
@@ -90,7 +92,7 @@ async def complete(id: str, rail_ref: str, *, by: Principal, place: str, unit: S
     for withdrawal in left:
         held = await unit.wallet.by_id(withdrawal, lock=True)
         if held is not None and held.state == "paying":
-            await wallet.settle(held, rail_ref, actor=by.id, place=place, unit=unit, clock=clock)
+            await wallet.settle(held, rail_ref, actor=by.id, place=by.place, unit=unit, clock=clock)
     await unit.payouts.close(clock.now())
     return await read(id, by=by, unit=unit)
 
@@ -145,7 +147,11 @@ async def _pay(id: str, payers: Mapping[str, Payer], *, begin: Begin[Stores], cl
         if payer is None:
             raise Retryable(f"{withdrawal.rail} is not in use.")
         rail_ref = await _ask(withdrawal, account, payer=payer)
-    except (Retryable, KeyReused) as error:  # of a key that came before, what it did is found when asked again
+    except Retryable as error:
+        return await _put_off(withdrawal, error, begin=begin, clock=clock)
+    except KeyReused as error:
+        if withdrawal.reason == CLASH:
+            return await _return(withdrawal, error, begin=begin, clock=clock)
         return await _put_off(withdrawal, error, begin=begin, clock=clock)
     except Refused as error:
         if error.code == TOO_LOW:
@@ -160,7 +166,10 @@ async def _pay(id: str, payers: Mapping[str, Payer], *, begin: Begin[Stores], cl
 
 
 async def _ask(withdrawal: Withdrawal, account: str, *, payer: Payer) -> str:
-    """The provider's name of the payout. One that was made before counts, whatever became of the account since."""
+    """The provider's name of the payout. One that was made before counts, whatever became of the account since.
+
+    Raises KeyReused where the provider knows its key with other values and made nothing of it.
+    """
     if (known := await payer.payout(withdrawal.id)) is not None:
         return known.rail_ref
     if not account:
@@ -172,14 +181,27 @@ async def _ask(withdrawal: Withdrawal, account: str, *, payer: Payer) -> str:
         currency=withdrawal.currency,
         attempt=withdrawal.tries,
     )
-    return (await payer.pay_out(payout)).rail_ref
+    try:
+        return (await payer.pay_out(payout)).rail_ref
+    except KeyReused:
+        if (known := await payer.payout(withdrawal.id)) is not None:
+            return known.rail_ref
+        raise
 
 
 async def _put_off(withdrawal: Withdrawal, error: UsherError, *, begin: Begin[Stores], clock: Clock) -> bool:
+    """Ask again later, under another key where the provider would keep to its answer to this one.
+
+    A key that came before may be in work there now. When it is asked next, that is made and found, or it never will be;
+    and where the next key came before, too, the withdrawal goes back to its seller rather than wait for ever.
+    """
+    is_clash = isinstance(error, KeyReused)
     until = clock.now() + timedelta(seconds=wait_s(withdrawal.tries))
     log.get("payouts").warning("payout put off", withdrawal=withdrawal.id, rail=withdrawal.rail, reason=str(error))
     async with begin() as unit:
-        await unit.payouts.put_off(withdrawal.id, until, refused=error.code == TOO_LOW)
+        await unit.payouts.put_off(
+            withdrawal.id, until, refused=is_clash or error.code == TOO_LOW, reason=CLASH if is_clash else ""
+        )
     return False
 
 

@@ -39,7 +39,6 @@ async def complete_payout_run(call: Call[PaidOut]) -> FullRun:
         call.path("run"),
         call.body.rail_ref,
         by=call.principal,
-        place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
     )

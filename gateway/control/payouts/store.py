@@ -25,7 +25,7 @@ on conflict (rail, currency, day) where by_hand do nothing returning id
 JOIN = "update withdrawal set state = 'paying', run = $1, next_try_at = $3 where id = any($2::text[])"
 TO_PAY = "select id from withdrawal where next_try_at <= $1 and state = 'paying' order by next_try_at limit $2"
 PUT_OFF = """
-update withdrawal set next_try_at = $2, tries = tries + $3::integer where id = $1 and state = 'paying'
+update withdrawal set next_try_at = $2, tries = tries + $3::integer, reason = $4 where id = $1 and state = 'paying'
 """
 CLOSE = """
 update payout_run set closed_at = $1
@@ -77,9 +77,9 @@ class PayoutStore:
         """Withdrawals that a provider is to be asked to pay."""
         return [row[0] for row in await self._connection.fetch(TO_PAY, now, limit)]
 
-    async def put_off(self, id: str, until: datetime, *, refused: bool) -> None:
-        """A provider is asked again then; `refused`: it said so itself."""
-        await self._connection.execute(PUT_OFF, id, until, int(refused))
+    async def put_off(self, id: str, until: datetime, *, refused: bool, reason: str) -> None:
+        """A provider is asked again then, for a `reason`; `refused`: it said so itself, so under another key."""
+        await self._connection.execute(PUT_OFF, id, until, int(refused), reason)
 
     async def close(self, now: datetime) -> None:
         """Runs are closed of which nothing is left to pay."""

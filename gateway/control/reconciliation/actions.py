@@ -60,7 +60,7 @@ class Stores(Protocol):
     def outbox(self) -> Outbox: ...
 
 
-async def ask(asked: Asking, *, by: Principal, is_on: bool, place: str, unit: Stores, clock: Clock) -> Report:
+async def ask(asked: Asking, *, by: Principal, is_on: bool, unit: Stores, clock: Clock) -> Report:
     """Let the worker reconcile a period; without one the last three days, up to an hour ago.
 
     Raises Forbidden, Invalid for a period that is none or not over, Conflict while the flag is off.
@@ -76,7 +76,7 @@ async def ask(asked: Asking, *, by: Principal, is_on: bool, place: str, unit: St
     report = _new(by.id, since, until, now=now)
     await unit.recon.ask(report, day=None)
     period = {"since": since.isoformat(), "until": until.isoformat()}
-    await unit.outbox.audit(by.id, "recon:run", report.id, after=period, place=place)
+    await unit.outbox.audit(by.id, "recon:run", report.id, after=period, place=by.place)
     return report
 
 

@@ -12,9 +12,7 @@ async def ask_reconciliation(call: Call[Asking]) -> Report:
     """Let the worker compare the books with what payment providers say of a period."""
     is_on = await call.wiring["flags"].flag(FLAG)
     async with call.wiring["begin"]() as unit:
-        return await actions.ask(
-            call.body, by=call.principal, is_on=is_on, place=call.place, unit=unit, clock=call.wiring["clock"]
-        )
+        return await actions.ask(call.body, by=call.principal, is_on=is_on, unit=unit, clock=call.wiring["clock"])
 
 
 async def list_reconciliations(call: Call[None]) -> Reports:

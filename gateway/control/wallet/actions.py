@@ -19,6 +19,7 @@ from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import Seller, SellerRows
 from gateway.control.wallet.model import (
     BY_HAND,
+    DAY,
     PAGE,
     Display,
     Earnings,
@@ -51,6 +52,8 @@ from shared.ids import new_id
 from shared.rates import PER_DOLLAR, RATES_OF
 
 NO_WITHDRAWAL = "There is no such withdrawal."
+#: The kind of the movement by which a withdrawal begins.
+LEAVING = "withdrawal"
 
 
 class People(Protocol):
@@ -111,8 +114,13 @@ async def choose_display(currency: str | None, *, by: Principal, wallet: Wallets
     return Display(currency=currency or default, rates_of=RATES_OF)
 
 
-async def transfer(order: TransferOrder, *, by: Principal, key: str, unit: Stores, clock: Clock) -> Transfer:
-    """Give money to another account. Raises Invalid, NotFound, Conflict for one's own name, Insufficient."""
+async def transfer(
+    order: TransferOrder, *, by: Principal, key: str, unit: Stores, clock: Clock, legal_entity: str
+) -> Transfer:
+    """Give money to another account. Raises Invalid, NotFound, Conflict for one's own name, Insufficient.
+
+    `legal_entity`: the company that keeps the wallets, here and below.
+    """
     check_transfer(order.amount, order.currency)
     to = await unit.accounts.principal_named(fold(order.to))
     if to is None:
@@ -124,8 +132,9 @@ async def transfer(order: TransferOrder, *, by: Principal, key: str, unit: Store
         Leg(account("wallet", to), order.currency, order.amount),
     ]
     told = Event("payment.transferred", by.id, {"principal": by.id, "to": to, **_sum(order)})
+    stamps = Stamps(legal_entity=legal_entity)
     posted = await ledger_actions.post(
-        Movement(key=f"transfer:{key}", kind="transfer", legs=legs, events=[told]), ledger=unit.ledger
+        Movement(key=f"transfer:{key}", kind="transfer", legs=legs, stamps=stamps, events=[told]), ledger=unit.ledger
     )
     sent = Payment(
         principal=by.id,
@@ -148,13 +157,14 @@ async def withdraw(
     *,
     by: Principal,
     key: str,
-    place: str,
     unit: Stores,
     clock: Clock,
     hold_days: int,
+    legal_entity: str,
     payers: Collection[str] = (),
 ) -> Withdrawal:
-    """Take available earnings out, by the terms of the rail. Approved at once up to its ceiling, else by an admin.
+    """Take available earnings out, by the terms of the rail. Approved at once while all of a day stays within its
+    ceiling, else by an admin.
 
     `payers`: the rails that pay by themselves, into an account that the seller has there. Raises NotFound, Forbidden,
     Invalid (below the minimum, an unknown rail), Conflict without such an account, Insufficient.
@@ -168,39 +178,41 @@ async def withdraw(
     if policy is None and order.rail != BY_HAND:
         raise Invalid(f"Nothing is paid out by {order.rail} in {order.currency}.", code="rail-unknown")
     policy = policy or default_policy(order.rail, order.currency, hold_days=hold_days)
-    made = decide(new_id("wdr"), order, policy, seller=seller.id, now=clock.now())
+    now = clock.now()
+    taken = await unit.wallet.taken_unasked(seller.id, policy, now - DAY) if policy.auto_up_to else 0
+    made = decide(new_id("wdr"), order, policy, seller=seller.id, now=now, taken=taken)
     if not await unit.wallet.add(made, key=key, principal=by.id):
         raise Conflict("This was withdrawn by the same request before.", code="withdrawn-already")
-    await _post(made, "withdrawal", leaving(made), unit=unit)
-    await unit.outbox.audit(by.id, "payout:request", made.id, after=_said(made), place=place)
+    await _post(made, LEAVING, leaving(made), unit=unit, legal_entity=legal_entity)
+    await unit.outbox.audit(by.id, "payout:request", made.id, after=_said(made), place=by.place)
     return made
 
 
-async def approve(id: str, *, by: Principal, place: str, unit: Stores, clock: Clock) -> Withdrawal:
+async def approve(id: str, *, by: Principal, unit: Stores, clock: Clock) -> Withdrawal:
     """Let a withdrawal be paid, once its days have passed. Raises Forbidden, NotFound, Conflict."""
     before = await _held(id, by=by, unit=unit)
     after = moved(before, "approved", now=clock.now())
     await unit.outbox.emit("payout.changed", after.id, **_told(after), txn=None)
-    return await _decided(before, after, actor=by.id, place=place, unit=unit)
+    return await _decided(before, after, actor=by.id, place=by.place, unit=unit)
 
 
 async def reject(
-    id: str, reason: str, *, by: Principal, place: str, unit: Stores, clock: Clock, payers: Collection[str] = ()
+    id: str, reason: str, *, by: Principal, unit: Stores, clock: Clock, payers: Collection[str] = ()
 ) -> Withdrawal:
     """Return a withdrawal: it is available again, after what is owed by now.
 
     Raises Forbidden, NotFound, Conflict, also for one that its rail may be paying by itself now.
     """
     before = _by_hand(await _held(id, by=by, unit=unit), payers)
-    return await send_back(before, reason, actor=by.id, place=place, unit=unit, clock=clock)
+    return await send_back(before, reason, actor=by.id, place=by.place, unit=unit, clock=clock)
 
 
 async def complete(
-    id: str, rail_ref: str, *, by: Principal, place: str, unit: Stores, clock: Clock, payers: Collection[str] = ()
+    id: str, rail_ref: str, *, by: Principal, unit: Stores, clock: Clock, payers: Collection[str] = ()
 ) -> Withdrawal:
     """Say that an approved withdrawal was paid. Raises as `reject`, and Conflict before it is due."""
     before = _by_hand(await _held(id, by=by, unit=unit), payers)
-    return await settle(before, rail_ref, actor=by.id, place=place, unit=unit, clock=clock)
+    return await settle(before, rail_ref, actor=by.id, place=by.place, unit=unit, clock=clock)
 
 
 async def send_back(
@@ -210,7 +222,8 @@ async def send_back(
     state: WithdrawalState = "returned" if before.state == "paying" else "rejected"
     after = replace(moved(before, state, now=clock.now()), reason=reason)
     owed = await ledger_actions.balance(account("receivable", before.seller), before.currency, ledger=unit.ledger)
-    await _post(after, "withdrawal-returned", returning(after, -owed.balance), unit=unit)
+    entity = await _legal_entity(before, unit=unit)
+    await _post(after, "withdrawal-returned", returning(after, -owed.balance), unit=unit, legal_entity=entity)
     return await _decided(before, after, actor=actor, place=place, unit=unit)
 
 
@@ -218,8 +231,9 @@ async def settle(
     before: Withdrawal, rail_ref: str, *, actor: str, place: str = "", unit: Stores, clock: Clock
 ) -> Withdrawal:
     """Book that a withdrawal, whose row is held, was paid."""
-    after = replace(moved(before, "paid", now=clock.now()), rail_ref=rail_ref)
-    await _post(after, "payout", arriving(after), unit=unit)
+    after = replace(moved(before, "paid", now=clock.now()), rail_ref=rail_ref, reason="")
+    entity = await _legal_entity(before, unit=unit)
+    await _post(after, "payout", arriving(after), unit=unit, legal_entity=entity)
     return await _decided(before, after, actor=actor, place=place, unit=unit)
 
 
@@ -253,7 +267,7 @@ async def policies(*, by: Principal, wallet: Wallets) -> list[Policy]:
     return await wallet.policies()
 
 
-async def set_policy(policy: Policy, *, by: Principal, place: str, unit: Stores, clock: Clock) -> Policy:
+async def set_policy(policy: Policy, *, by: Principal, unit: Stores, clock: Clock) -> Policy:
     """The terms of a rail from now on; what was asked for before keeps its own. Raises Forbidden, Invalid."""
     require(by, "payout:approve")
     if not await unit.wallet.is_asset(policy.currency):
@@ -261,7 +275,7 @@ async def set_policy(policy: Policy, *, by: Principal, place: str, unit: Stores,
     before = await unit.wallet.policy(policy.rail, policy.currency)
     await unit.wallet.set_policy(policy, clock.now())
     said = [msgspec.to_builtins(one) if one else None for one in (before, policy)]
-    await unit.outbox.audit(by.id, "payout:policy", policy.rail, before=said[0], after=said[1], place=place)
+    await unit.outbox.audit(by.id, "payout:policy", policy.rail, before=said[0], after=said[1], place=by.place)
     return policy
 
 
@@ -293,12 +307,18 @@ async def _decided(before: Withdrawal, after: Withdrawal, *, actor: str, place: 
     return after
 
 
-async def _post(withdrawal: Withdrawal, kind: str, legs: list[Leg], *, unit: Stores) -> None:
+async def _legal_entity(withdrawal: Withdrawal, *, unit: Stores) -> str | None:
+    """The company whose books it left: it is paid, or comes back, in the same, whatever the settings say by now."""
+    left = await unit.ledger.txn_named(f"{withdrawal.id}:{LEAVING}")
+    return left.postings[0].stamps.legal_entity if left else None
+
+
+async def _post(withdrawal: Withdrawal, kind: str, legs: list[Leg], *, unit: Stores, legal_entity: str | None) -> None:
     movement = Movement(
         key=f"{withdrawal.id}:{kind}",
         kind=kind,
         legs=legs,
-        stamps=Stamps(seller=withdrawal.seller, provider_ref=withdrawal.rail_ref or None),
+        stamps=Stamps(seller=withdrawal.seller, legal_entity=legal_entity, provider_ref=withdrawal.rail_ref or None),
         events=[Event("payout.changed", withdrawal.id, _told(withdrawal))],
     )
     await ledger_actions.post(movement, ledger=unit.ledger)

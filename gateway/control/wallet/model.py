@@ -31,8 +31,8 @@ MOVES: Mapping[WithdrawalState, frozenset[WithdrawalState]] = {
     "rejected": frozenset(),
     "returned": frozenset(),
 }
-#: Payments a page.
-PAGE = 50
+#: Payments a page, and what a rail's ceiling is counted over.
+PAGE, DAY = 50, timedelta(days=1)
 
 Amount = Annotated[int, Meta(ge=1, le=10**12)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,5}$(?!\n)")]
@@ -213,7 +213,7 @@ class PaidOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """On which terms a rail pays out: the smallest amount, days it waits, and up to which amount nobody is asked."""
+    """On which terms a rail pays out: the least, days it waits, and how much in 24 hours without anybody asked."""
 
     rail: Rail
     currency: Currency
@@ -240,6 +240,7 @@ class Wallets(Protocol):
     async def policy(self, rail: str, currency: str) -> Policy | None: ...
     async def policies(self) -> list[Policy]: ...
     async def set_policy(self, policy: Policy, at: datetime) -> None: ...
+    async def taken_unasked(self, seller: str, policy: Policy, since: datetime) -> int: ...
     async def add(self, withdrawal: Withdrawal, *, key: str, principal: str) -> bool: ...
     async def by_id(self, id: str, *, lock: bool = False) -> Withdrawal | None: ...
     async def put(self, withdrawal: Withdrawal, *, by: str) -> None: ...
@@ -261,12 +262,17 @@ def default_policy(rail: str, currency: str, *, hold_days: int) -> Policy:
     )
 
 
-def decide(id: str, order: WithdrawalOrder, policy: Policy, *, seller: str, now: datetime) -> Withdrawal:
-    """The withdrawal that an order becomes: approved at once up to the ceiling. Raises Invalid below the minimum."""
+def decide(
+    id: str, order: WithdrawalOrder, policy: Policy, *, seller: str, now: datetime, taken: int = 0
+) -> Withdrawal:
+    """The withdrawal that an order becomes: approved at once up to the ceiling, with what was `taken` so before it.
+
+    Raises Invalid below the minimum.
+    """
     if order.amount < policy.minimum:
         least = Money(policy.minimum, policy.currency)
         raise Invalid(f"By {policy.rail} {least} is paid out at least.", code="withdrawal-too-small")
-    is_approved = order.amount <= policy.auto_up_to
+    is_approved = taken + order.amount <= policy.auto_up_to
     return Withdrawal(
         id=id,
         seller=seller,

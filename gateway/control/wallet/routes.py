@@ -61,7 +61,14 @@ async def list_payments(call: Call[None]) -> History:
 async def send_transfer(call: Call[TransferOrder]) -> Transfer:
     """Give money of one's wallet to another account."""
     unit = await call.unit()
-    return await actions.transfer(call.body, by=call.principal, key=call.key, unit=unit, clock=call.wiring["clock"])
+    return await actions.transfer(
+        call.body,
+        by=call.principal,
+        key=call.key,
+        unit=unit,
+        clock=call.wiring["clock"],
+        legal_entity=call.wiring["settings"].legal_entity,
+    )
 
 
 async def read_earnings(call: Call[None]) -> Earnings:
@@ -84,10 +91,10 @@ async def withdraw_earnings(call: Call[WithdrawalOrder]) -> Withdrawal:
         call.body,
         by=call.principal,
         key=call.key,
-        place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
         hold_days=call.wiring["settings"].payout_hold_days,
+        legal_entity=call.wiring["settings"].legal_entity,
         payers=call.wiring["providers"].payers,
     )
 
@@ -115,9 +122,7 @@ async def list_waiting_withdrawals(call: Call[None]) -> Withdrawals:
 async def approve_withdrawal(call: Call[None]) -> Withdrawal:
     """Let a withdrawal be paid once its days have passed."""
     unit = await call.unit()
-    return await actions.approve(
-        call.path("withdrawal"), by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"]
-    )
+    return await actions.approve(call.path("withdrawal"), by=call.principal, unit=unit, clock=call.wiring["clock"])
 
 
 async def reject_withdrawal(call: Call[Rejection]) -> Withdrawal:
@@ -127,7 +132,6 @@ async def reject_withdrawal(call: Call[Rejection]) -> Withdrawal:
         call.path("withdrawal"),
         call.body.reason,
         by=call.principal,
-        place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
         payers=call.wiring["providers"].payers,
@@ -141,7 +145,6 @@ async def complete_withdrawal(call: Call[PaidOut]) -> Withdrawal:
         call.path("withdrawal"),
         call.body.rail_ref,
         by=call.principal,
-        place=call.place,
         unit=unit,
         clock=call.wiring["clock"],
         payers=call.wiring["providers"].payers,
@@ -157,9 +160,7 @@ async def list_policies(call: Call[None]) -> Policies:
 async def put_policy(call: Call[Policy]) -> Policy:
     """Set on which terms a rail pays out in a currency."""
     async with call.wiring["begin"]() as unit:
-        return await actions.set_policy(
-            call.body, by=call.principal, place=call.place, unit=unit, clock=call.wiring["clock"]
-        )
+        return await actions.set_policy(call.body, by=call.principal, unit=unit, clock=call.wiring["clock"])
 
 
 def _display(call: Call[Any]) -> str:

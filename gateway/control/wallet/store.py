@@ -41,6 +41,14 @@ insert into payout_policy (rail, currency, minimum, hold_days, auto_up_to, updat
 on conflict (rail, currency) do update set minimum = excluded.minimum, hold_days = excluded.hold_days,
     auto_up_to = excluded.auto_up_to, updated_at = excluded.updated_at
 """
+#: Held, so that of two withdrawals at once the second counts the first.
+LOCK_EARNINGS = "select id from ledger_account where code = 'earnings:' || $1 and asset = $2 for no key update"
+#: Nobody was asked about what was decided on as it was made; what came back does not count.
+TAKEN_UNASKED = """
+select coalesce(sum(amount), 0) from withdrawal
+where seller = $1 and created_at > $4 and currency = $2 and rail = $3 and decided_at = created_at
+    and state in ('approved', 'paying', 'paid')
+"""
 ADD = """
 insert into withdrawal (
     id, key, seller, principal, amount, currency, rail, state, due_at, created_at, decided_at, decided_by)
@@ -111,6 +119,15 @@ class WalletStore:
         """The terms of a rail from now on."""
         values = (policy.rail, policy.currency, policy.minimum, policy.hold_days, policy.auto_up_to)
         await self._connection.execute(SET_POLICY, *values, at)
+
+    async def taken_unasked(self, seller: str, policy: Policy, since: datetime) -> int:
+        """What a seller took out by a rail since then that nobody was asked about.
+
+        Until the transaction ends nobody else counts it, or takes anything of these earnings.
+        """
+        await self._connection.execute(LOCK_EARNINGS, seller, policy.currency)
+        values = (seller, policy.currency, policy.rail, since)
+        return int(await self._connection.fetchval(TAKEN_UNASKED, *values))
 
     async def add(self, withdrawal: Withdrawal, *, key: str, principal: str) -> bool:
         """A new withdrawal; False when its key has one already."""

@@ -48,7 +48,15 @@ async def test_card_moves_money_to_the_liability_and_from_there_to_who_brings_it
         (shown,) = (await who.get("/v1/payments/history")).json()["items"]
         assert (shown["kind"], shown["amount"], shown["currency"]) == (*told, "USD")
     kept = await control.rows("select * from gift_card")
+    kept += await control.rows("select encode(body, 'escape') from idempotency where state = 'done'")
     assert card["code"] not in str(kept) and card["code"].replace("-", "") not in str(kept)
+    stamps = await control.rows(
+        "select distinct t.kind, p.legal_entity from posting p join txn t on t.id = p.txn "
+        "where t.kind like 'giftcard.%'"
+    )
+    assert sorted((one["kind"], one["legal_entity"]) for one in stamps) == [
+        ("giftcard.buy", "usher"), ("giftcard.redeem", "usher"),
+    ]  # fmt: skip
 
 
 async def test_card_is_redeemed_once_when_many_bring_it_at_once(

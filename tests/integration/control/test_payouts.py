@@ -49,6 +49,7 @@ class Office:
     async def withdraw(self, amount: int, rail: str) -> str:
         """The seller takes so much out; the withdrawal."""
         body = {"amount": amount, "currency": "USD", "rail": rail}
+        self.control.clock.advance(1)
         made = await self.shop.owner.ask("POST", f"sellers/{self.handle}/withdrawals", 201, body)
         return str(made["id"])
 
@@ -184,6 +185,53 @@ async def test_payout_that_goes_wrong_in_an_unforeseen_way_holds_up_no_other(
     office.control.clock.advance(60)
     await office.work()
     assert await office.states() == [("paid", ""), ("paid", "")]
+
+
+async def test_payout_whose_key_came_before_is_looked_for_and_asked_under_another(office: Office) -> None:
+    id = await office.withdraw(5000, "stripe")
+    office.stripe.kept[f"payout:{id}:0"] = ("another request", 200, {})
+    await office.work()
+    assert (office.sent, await office.states()) == ([], [("paying", actions.CLASH)])
+    office.control.clock.advance(120)
+    await office.work()
+    assert (office.sent, await office.states()) == ([5000], [("paid", "")])
+    assert (await office.amounts())[:3] == [25_000, 0, 5000]
+
+
+async def test_payout_whose_key_came_before_counts_when_it_was_made(office: Office) -> None:
+    id = await office.withdraw(5000, "stripe")
+
+    def made_by_another_request() -> None:
+        office.stripe.kept[f"payout:{id}:0"] = ("another request", 200, {})
+        office.stripe.transfer(
+            {
+                "amount": "5000",
+                "currency": "usd",
+                "destination": office.account,
+                "transfer_group": id,
+                "metadata": {"withdrawal": id},
+            }
+        )
+
+    office.stripe.meanwhile = made_by_another_request
+    await office.work()
+    assert (office.sent, await office.states()) == ([5000], [("paid", "")])
+    assert (await office.amounts())[:3] == [25_000, 0, 5000]
+
+
+async def test_payout_whose_keys_all_came_before_is_available_again(office: Office) -> None:
+    id = await office.withdraw(5000, "stripe")
+    for number in range(2):
+        office.stripe.kept[f"payout:{id}:{number}"] = ("another request", 200, {})
+    for _ in range(2):
+        await office.work()
+        office.control.clock.advance(120)
+    [(state, reason)] = await office.states()
+    assert (state, office.sent) == ("returned", []) and "other values" in reason
+    assert (await office.amounts())[:2] == [30_000, 0]
+    run = (await office.admin.ask("GET", "payouts"))["items"][0]
+    assert run["closed_at"] is not None
+    await office.shop.audit()
 
 
 async def test_balance_that_is_too_low_is_waited_for(office: Office) -> None:

@@ -221,6 +221,52 @@ async def test_terms_of_a_rail_say_minimum_days_and_up_to_where_nobody_is_asked(
         await till.shop.owner.ask(method, path, 403, body)
 
 
+async def test_small_withdrawals_of_a_day_pass_the_ceiling_no_more_than_a_large_one(till: Till, admin: Viewer) -> None:
+    terms = {"rail": "bank", "currency": "USD", "minimum": 1, "hold_days": 0, "auto_up_to": 1000}
+    await admin.ask("PUT", "policies", body=terms)
+    await admin.ask("PUT", "policies", body={**terms, "rail": "paypal"})
+
+    async def states(*amounts: int, **about: Any) -> list[str]:
+        return [(await till.withdraw(amount, **about)).json()["state"] for amount in amounts]
+
+    assert await states(400, 400, 400, 200, 100) == ["approved", "approved", "requested", "approved", "requested"]
+    assert await states(1000, rail="paypal") == ["approved"]
+    till.shop.control.clock.advance(DAY_S - 1)
+    assert await states(100) == ["requested"]
+    mine = (await till.shop.owner.ask("GET", f"sellers/{till.handle}/withdrawals"))["items"]
+    back = next(one["id"] for one in mine if (one["state"], one["amount"]) == ("approved", 400))
+    await admin.ask("POST", f"withdrawals/{back}/reject", body={"reason": "no such account"})
+    assert await states(401, 400, 1) == ["requested", "approved", "requested"]  # what came back does not count
+    till.shop.control.clock.advance(DAY_S)
+    assert await states(1000, 100) == ["approved", "requested"]
+
+
+async def test_of_withdrawals_at_once_no_more_than_the_ceiling_is_approved(till: Till, admin: Viewer) -> None:
+    terms = {"rail": "bank", "currency": "USD", "minimum": 100, "hold_days": 0, "auto_up_to": 1000}
+    await admin.ask("PUT", "policies", body=terms)
+    answers = await asyncio.gather(*(till.withdraw(400) for _ in range(8)))
+    assert sorted(answer.json()["state"] for answer in answers) == ["approved"] * 2 + ["requested"] * 6
+
+
+async def test_movements_of_wallets_and_withdrawals_say_which_company_keeps_them(till: Till, admin: Viewer) -> None:
+    shop = till.shop
+    await (await shop.viewer(funds=500)).ask(
+        "POST", "wallet/transfers", 201, {"to": "ada", "amount": 100, "currency": "USD"}
+    )
+    first, second = [(await till.withdraw(5000)).json()["id"] for _ in range(2)]
+    await admin.ask("POST", f"withdrawals/{first}/reject", body={"reason": "no such account"})
+    await admin.ask("POST", f"withdrawals/{second}/approve")
+    shop.control.clock.advance(3 * DAY_S)
+    await admin.ask("POST", f"withdrawals/{second}/complete", body={"rail_ref": "T1"})
+    rows = await shop.control.rows(
+        "select distinct t.kind, p.legal_entity from posting p join txn t on t.id = p.txn "
+        "where t.kind in ('transfer', 'withdrawal', 'withdrawal-returned', 'payout') order by t.kind"
+    )
+    assert [(row["kind"], row["legal_entity"]) for row in rows] == [
+        ("payout", "usher"), ("transfer", "usher"), ("withdrawal", "usher"), ("withdrawal-returned", "usher"),
+    ]  # fmt: skip
+
+
 async def test_withdrawals_at_once_take_no_more_than_there_is(till: Till) -> None:
     answers = await asyncio.gather(*(till.withdraw(6000) for _ in range(12)))
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 9

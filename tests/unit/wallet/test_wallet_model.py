@@ -64,6 +64,12 @@ def test_withdrawal_is_approved_at_once_up_to_the_ceiling_and_due_after_its_days
     assert (high.state, high.decided_at) == ("requested", None)
 
 
+def test_ceiling_holds_for_all_of_a_day_together() -> None:
+    order = WithdrawalOrder(amount=6000, currency="USD", rail="bank")
+    states = [decide("wdr_1", order, TERMS, seller="slr_1", now=NOW, taken=taken).state for taken in (4000, 4001)]
+    assert states == ["approved", "requested"]
+
+
 def test_withdrawal_makes_the_legal_moves_alone() -> None:
     for state, targets in MOVES.items():
         one = msgspec.structs.replace(asked(6000), state=state)

@@ -147,7 +147,7 @@ async function edit(policy, load) {
       field("Currency", h("input", { name: "currency", required: true, minlength: "3", maxlength: "5", autocapitalize: "characters", spellcheck: "false", value: policy.currency })),
       field("At least", input("minimum", shown(policy.minimum), "decimal")),
       field("Days it waits", input("days", String(policy.hold_days ?? 3), "numeric")),
-      field("Nobody is asked up to", input("auto", shown(policy.auto_up_to ?? 0), "decimal"), "0: somebody is always asked."),
+      field("Nobody is asked up to", input("auto", shown(policy.auto_up_to ?? 0), "decimal"), "All that a seller takes out in 24 hours counts. 0: somebody is always asked."),
     ],
     yes: "Save",
     act: ({ rail, currency, minimum, days, auto }) => {

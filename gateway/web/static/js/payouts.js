@@ -105,6 +105,6 @@ function requestForm(seller, { terms, reload }) {
 
 function termWords({ minimum, hold_days: days, auto_up_to: upTo, currency }) {
   const wait = days ? `It is paid after ${days} ${days === 1 ? "day" : "days"}` : "It is paid without a wait";
-  const look = BigInt(upTo) ? `; above ${format(upTo, currency)} somebody looks at it first` : ", once somebody looked at it";
+  const look = BigInt(upTo) ? `; above ${format(upTo, currency)} within a day somebody looks at it first` : ", once somebody looked at it";
   return `${format(minimum, currency)} at least. ${wait}${look}.`;
 }
