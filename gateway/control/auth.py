@@ -106,6 +106,11 @@ def permissions(principal: Principal) -> list[str]:
     return sorted({p for held in principal.assignments if held.scope == GLOBAL for p in ROLES.get(held.role, ())})
 
 
+def permissions_of(role: str) -> list[str]:
+    """What a role gives where it is held, but for what is PLATFORM_ONLY."""
+    return sorted(ROLES.get(role, ()))
+
+
 def credential(connection: HTTPConnection[Any]) -> Credential | None:
     """The session a request carries: Authorization: Bearer first, then the cookie."""
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
