@@ -26,6 +26,8 @@ GRACE = timedelta(seconds=5)
 AT_ONCE = 4
 #: `Job.priority` of those others, and of the first.
 BACKLOG, USUAL = 0, 1
+#: The code of a job that failed because no worker could go on with it.
+UNFIT = "no-worker-fits"
 #: What a viewer needs before the title can be watched while the rest is made.
 OPENING = frozenset({"0", SOUND_CHUNK})
 #: Seconds of sound that are enough for that: it is published while it is encoded, and comes faster than it plays.
@@ -100,7 +102,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
     `made`: which spans of the title can be played, [start, end] in seconds, in order; `playable`: whether it can be
     watched already. `eta_s`: seconds until the rest is made, None where nobody can say. `waits_for`: what no worker has
-    that it needs, in words.
+    that it needs, in words. `refused`: its master cannot be taken, so another try would fail like this one.
     """
 
     id: str
@@ -118,6 +120,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     playable: bool
     eta_s: float | None
     waits_for: str | None
+    refused: bool
 
 
 class JobList(msgspec.Struct, frozen=True):

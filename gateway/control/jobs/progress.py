@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from gateway.control.jobs.model import OPEN, PROBE_PIECE, Job, JobView, Piece, State, heard_s, planned
+from gateway.control.jobs.model import (
+    OPEN,
+    PROBE_PIECE,
+    UNFIT,
+    Job,
+    JobView,
+    Piece,
+    State,
+    heard_s,
+    planned,
+    too_often,
+)
 from shared.jobs import POSTER_CHUNK, SOUND_CHUNK, STORYBOARD_CHUNK
 
 #: What is shown while the playlists are written.
@@ -37,6 +48,7 @@ def view(job: Job, pieces: Sequence[Piece], *, probing: bool = False) -> JobView
         playable=job.state == "done" or (job.state in ("encoding", "finalising") and job.playable_at is not None),
         eta_s=_eta_s(job, chunks),
         waits_for=job.last_error if job.state in OPEN else None,
+        refused=_refused(job, pieces),
     )
 
 
@@ -77,6 +89,11 @@ def rendition_progress(renditions: Sequence[str], chunks: Sequence[Piece]) -> di
 def merge_progress(old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, float]:
     """Progress never goes back, whatever order reports come in."""
     return {name: max(old.get(name, 0.0), min(max(new.get(name, 0.0), 0.0), 1.0)) for name in {*old, *new}}
+
+
+def _refused(job: Job, pieces: Sequence[Piece]) -> bool:
+    """Whether a rule ended it: it was not tried too often, and there was a worker for it."""
+    return job.state == "failed" and job.error_code != UNFIT and not any(map(too_often, pieces))
 
 
 def _progress(state: State, chunks: Sequence[Piece]) -> float:

@@ -88,6 +88,14 @@ def test_view_says_when_the_rest_is_made_by_what_runs_now() -> None:
     assert view(job(state="cancelled", speed=2.5), pieces).eta_s is None
 
 
+def test_view_says_that_a_master_was_refused_unless_another_try_may_help() -> None:
+    assert view(job(state="failed", error_code="no-media"), [piece("probe", started=1)]).refused
+    assert not view(job(state="failed", error_code="exit"), [piece("0", failures=3)]).refused
+    assert not view(job(state="failed", error_code="workers-lost"), [piece("probe", lost=20)]).refused
+    assert not view(job(state="failed", error_code="no-worker-fits"), [piece("0")]).refused
+    assert not view(job(state="cancelled"), [piece("0")]).refused
+
+
 def test_view_is_playable_from_the_first_part_on_until_the_job_fails() -> None:
     assert not view(job(state="encoding"), []).playable
     assert view(job(state="encoding", playable_at=NOW), []).playable
