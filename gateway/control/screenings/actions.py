@@ -103,16 +103,26 @@ async def begin(
     sid: str,
     link_at: datetime,
     entitlements: Entitlements,
+    outbox: Outbox,
     redis: Redis,
 ) -> str:
-    """The session a link is for: `sid`, but of one view the same as before, unless that was ended."""
+    """The session a link is for: `sid`, but of one view the same as before; a new one where that was ended.
+
+    Nobody ends it until this transaction is over, so the link is not dead before it is given.
+    """
     right = admission.right
-    if right is None:
-        return sid
-    fresh = right.sid is not None and await is_over(viewer.sub, right.sid, redis=redis)
-    return await entitlements_actions.begin(
-        right, title, sid=sid, fresh=fresh, link_at=link_at, entitlements=entitlements
-    )
+
+    async def taken(sid: str, *, fresh: bool) -> str:
+        if right is None:
+            return sid
+        return await entitlements_actions.begin(
+            right, title, sid=sid, fresh=fresh, link_at=link_at, entitlements=entitlements
+        )
+
+    held = right.sid if right is not None else None
+    found = await taken(sid, fresh=held is not None and await is_over(viewer.sub, held, redis=redis))
+    # After the row of the right, as whoever ends rights takes them.
+    return found if await outbox.ended(sid=found) < 0 else await taken(new_session_id(), fresh=True)
 
 
 async def session_of(viewer: Principal | None, *, redis: Redis) -> str:

@@ -94,6 +94,7 @@ async def _claims(
         sid=sid,
         link_at=start_end(minted, settings),
         entitlements=unit.entitlements,
+        outbox=unit.outbox,
         redis=call.wiring["redis"],
     )
     return claims_of(

@@ -7,10 +7,12 @@ import msgspec
 import pytest
 
 from gateway.control.catalogue.model import CONTAINERS
+from gateway.control.screenings import actions as screenings
 from shared import jobs as farm
 from shared.seats import Claim, Seats
 from shared.tokens import AUDIENCE, ISSUER, Claims
 from tests.support.control import Control, code_of, make_admin, register
+from tests.support.market import sell
 from tests.support.titles import Desk, desk, ready_of, say
 
 
@@ -201,6 +203,36 @@ async def test_play_when_redis_is_dead_draws_a_session(control: Control) -> None
     control.wiring["redis"].connection_pool.connection_kwargs["port"] = 1
     await control.wiring["redis"].connection_pool.disconnect()
     await play(seller.http, title["id"])
+
+
+async def test_play_when_its_session_is_stopped_on_the_way_is_of_another(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    title = await (await desk(control)).published()
+    viewer = control.browser()
+    await register(viewer, "vera")
+    first = str((await play(viewer, title["id"]))["sid"])
+
+    async def stopped(*args: object, **ports: object) -> str:
+        assert (await viewer.delete(f"/v1/me/sessions/{first}")).status_code == 204
+        return first
+
+    monkeypatch.setattr(screenings, "session_of", stopped)
+    assert (await play(viewer, title["id"]))["sid"] != first
+
+
+async def test_play_by_a_view_that_was_stopped_is_of_another_session_when_redis_forgot_that(control: Control) -> None:
+    title = await (await desk(control)).published(price_minor=499)
+    viewer = control.browser()
+    await sell(control, (await register(viewer, "vera"))["id"], title["id"], "view")
+    first = (await play(viewer, title["id"]))["sid"]
+    assert (await play(viewer, title["id"]))["sid"] == first
+    assert (await viewer.delete(f"/v1/me/sessions/{first}")).status_code == 204
+    redis = control.wiring["redis"]
+    assert await redis.delete(*await redis.keys("gone:*")) == 1
+    second = (await play(viewer, title["id"]))["sid"]
+    assert second != first
+    assert (await play(viewer, title["id"]))["sid"] == second
 
 
 async def test_keys_when_rotated_are_published_within_seconds(control: Control) -> None:
