@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from gateway.control.auth import ROLES
 from tests.support.control import Control, code_of, log_in, make_admin, make_seller, post, register
 
 #: Sellers that are refused.
@@ -23,11 +25,16 @@ WRONG: list[dict[str, object]] = [
 ]
 
 
+def member(seller: dict[str, Any], role: str) -> dict[str, Any]:
+    """How a member sees it."""
+    return seller | {"role": role, "permissions": sorted(ROLES[role])}
+
+
 async def test_any_account_becomes_a_seller_in_one_step(control: Control) -> None:
     me = await register(control.http, "ada")
     seller = await make_seller(control.http, "films")
     assert seller == {"id": seller["id"], "name": "Films", "handle": "films"}
-    assert (await control.http.get("/v1/me")).json()["sellers"] == [seller | {"role": "owner"}]
+    assert (await control.http.get("/v1/me")).json()["sellers"] == [member(seller, "owner")]
     assert (await control.browser().get("/v1/sellers/FILMS")).json() == seller
     told = (await control.events("seller.created"))[0]
     assert told["data"] == {"seller": seller["id"], "principal": me["id"]}
@@ -60,7 +67,7 @@ async def test_member_joins_changes_and_leaves(control: Control) -> None:
     path = "/v1/sellers/films/members/eve"
     for role in ("uploader", "editor", "editor"):
         assert (await control.http.put(path, json={"role": role})).status_code == 204
-        assert (await eve.get("/v1/me")).json()["sellers"] == [seller | {"role": role}]
+        assert (await eve.get("/v1/me")).json()["sellers"] == [member(seller, role)]
     assert (await eve.get("/v1/sellers/films/members")).json()["items"] == [
         {"username": "ada", "role": "owner"},
         {"username": "eve", "role": "editor"},
