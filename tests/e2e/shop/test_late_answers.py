@@ -10,8 +10,15 @@ from typing import Any
 from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import Open
-from tests.e2e.shop.conftest import enter
+from tests.e2e.shop.conftest import enter, tile
+from tests.support.patience import until
 from tests.support.shop import Shop, Viewer
+
+#: Asks something and waits for the answer: what came before it has been dealt with.
+SETTLED = "fetch('/v1/me').then((answer) => answer.text())"
+#: A page that is hidden as long as `isAway`.
+AWAY = "isAway = true; Object.defineProperty(document, 'hidden', { get: () => isAway })"
+BACK = "isAway = false; document.dispatchEvent(new Event('visibilitychange'))"
 
 
 async def held(page: Page, pattern: str) -> asyncio.Event:
@@ -113,3 +120,79 @@ async def test_run_that_is_on_is_looked_at_again_when_a_look_failed(admin: Viewe
     await enter(page, admin, f"/admin/reconciliation/{run['id']}")
     await expect(page.get_by_text("Failed", exact=True)).to_be_visible()
     assert len(looks) == 3
+
+
+async def test_view_of_the_studio_that_was_asked_for_last_stays(shop: Shop, open_page: Open) -> None:
+    page = await enter(await open_page(), shop.owner, "/studio/blocked")
+    tabs = page.get_by_role("navigation", name="Selling")
+    heading = page.get_by_role("heading", name="Block a viewer")
+    await expect(heading).to_be_visible()
+    released = await held(page, "**/v1/studio/titles*")
+    async with page.expect_request("**/v1/studio/titles*"):
+        await tabs.get_by_role("link", name="Titles").click()
+    await tabs.get_by_role("link", name="Blocked viewers").click()
+    async with page.expect_response("**/v1/studio/titles*"):
+        released.set()
+    await page.evaluate(SETTLED)
+    assert await heading.is_visible()
+
+
+async def test_seller_that_was_chosen_last_stays_when_the_one_before_cannot_be_had(shop: Shop, open_page: Open) -> None:
+    await shop.owner.ask("POST", "sellers", 201, {"name": "Late Films", "handle": "late"})
+    page = await enter(await open_page(), shop.owner, f"/earnings?seller={shop.seller.seller['handle']}")
+    await expect(tile(page, "Pending")).to_be_visible()
+    released = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await released.wait()
+        await route.fulfill(status=503, json={"detail": "The server is busy."})
+
+    await page.route("**/v1/sellers/late/earnings", refuse)
+    choice = page.get_by_label("Seller")
+    async with page.expect_request("**/v1/sellers/late/earnings"):
+        await choice.select_option("late")
+    async with page.expect_response("**/statements"):
+        await choice.select_option(shop.seller.seller["handle"])
+    async with page.expect_response("**/v1/sellers/late/earnings"):
+        released.set()
+    await page.evaluate(SETTLED)
+    assert await tile(page, "Pending").is_visible()
+
+
+async def test_balance_without_a_stream_is_asked_for_less_and_less_and_not_while_nobody_looks(
+    vera: Viewer, open_page: Open
+) -> None:
+    page = await open_page()
+    looks: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        looks.append(route.request.url)
+        await route.fulfill(status=503)
+
+    async def looked(times: int) -> None:
+        async def have() -> bool:
+            return len(looks) >= times
+
+        await until(have, within_s=60)
+        await page.evaluate(SETTLED)
+        assert len(looks) == times
+
+    await page.route("**/v1/wallet/events", refuse)
+    # The clock of the page stands still but where it is told to go on.
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+    async with page.expect_response("**/v1/wallet"):
+        await enter(page, vera, "/wallet")
+    await expect(page.locator("#pockets")).to_contain_text("$20.00")
+    for times, wait_ms in ((1, 3000), (2, 6000)):
+        await looked(times)
+        await page.clock.run_for(wait_ms - 1)
+        await looked(times)
+        async with page.expect_response("**/v1/wallet"):
+            await page.clock.run_for(1)
+    await looked(3)
+    await page.evaluate(AWAY)
+    await page.clock.run_for(600_000)
+    await looked(3)
+    await page.evaluate(BACK)
+    await looked(4)

@@ -15,6 +15,8 @@ from gateway.control.mail.model import Kind, Letter, Text, subject_of
 from shared.errors import Refused
 
 FOLDER = Path(__file__).parent.parent / "templates"
+#: The ways money comes and goes by, as people call them.
+RAILS = {"wallet": "Wallet", "bank": "Bank transfer", "stripe": "Stripe", "sandbox": "Sandbox"}
 
 
 class Letters:
@@ -30,6 +32,7 @@ class Letters:
             keep_trailing_newline=True,
         )
         self._templates.filters["line"] = lambda value: " ".join(str(value).split())
+        self._templates.filters["rail"] = lambda rail: RAILS.get(rail, rail)
 
     def write(self, kind: Kind, values: Mapping[str, Any]) -> Text:
         """The letter of a kind. Raises KeyError or UndefinedError for a value that is missing."""

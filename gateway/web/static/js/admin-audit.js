@@ -1,7 +1,7 @@
 // Administration: the audit trail. Who did what to what, what was before and after, from where and when.
-import { h, icon } from "./dom.js";
 import { moment } from "./dates.js";
-import { listing } from "./listing.js";
+import { h, icon } from "./dom.js";
+import { days, listing } from "./listing.js";
 import { format } from "./money.js";
 import { nothing, shortId, table } from "./table.js";
 
@@ -25,8 +25,7 @@ export function auditPart() {
       ["actor", "Who", text("user name")],
       ["action", "What", text("payment:refund")],
       ["object", "To what", text("id")],
-      ["since", "From", h("input", { type: "date" })],
-      ["until", "Before", h("input", { type: "date" })],
+      ...days(),
     ],
     render: (items) => table("Audit trail", COLUMNS, items.map(row)),
     empty: nothing("search", "Nothing was recorded", "Nobody did anything that fits this."),

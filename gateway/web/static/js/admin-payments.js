@@ -3,11 +3,12 @@ import { api, once } from "./api.js";
 import { userLink } from "./admin-users.js";
 import { ask } from "./ask.js";
 import { moment } from "./dates.js";
-import { field, h, toast } from "./dom.js";
-import { choice, listing } from "./listing.js";
-import { format, percentOf } from "./money.js";
+import { field, h, toast, toasted } from "./dom.js";
+import { choice, days, listing } from "./listing.js";
+import { format, percentOf, typedAmount } from "./money.js";
+import { railName } from "./rails.js";
 import { facts, nothing, shortId, table } from "./table.js";
-import { amount, minorOf } from "./words.js";
+import { amount } from "./words.js";
 
 const STATES = {
   new: ["Waiting", "badge-warn"],
@@ -42,7 +43,7 @@ export function paymentsPart() {
     userLink(one.buyer),
     format(one.amount, one.currency),
     badge(STATES, one.state),
-    one.rail,
+    railName(one.rail),
   ];
   const columns = [["When", "when"], ["What"], ["Seller"], ["Who paid"], ["Amount", "amount"], ["State"], ["By"]];
   return listing({
@@ -51,9 +52,8 @@ export function paymentsPart() {
       ["buyer", "Who paid", text("user name")],
       ["title", "Title", text("id")],
       ["state", "State", choice("Any", options(STATES))],
-      ["rail", "By", choice("Any", [["wallet", "Wallet"], ["sandbox", "Sandbox"], ["stripe", "Stripe"]])],
-      ["since", "From", h("input", { type: "date" })],
-      ["until", "Before", h("input", { type: "date" })],
+      ["rail", "By", choice("Any", ["wallet", "sandbox", "stripe"].map((rail) => [rail, railName(rail)]))],
+      ...days(),
     ],
     render: (items) => table("Payments", columns, items.map(row)),
     empty: nothing("search", "No payments found", "Nothing was paid that fits this."),
@@ -93,7 +93,7 @@ function about(one) {
       ["Amount", told(one.amount)],
       ["Given back", one.refunded ? told(one.refunded) : null],
       ["Disputed", one.disputed ? told(one.disputed) : null],
-      ["By", one.rail],
+      ["By", railName(one.rail)],
       ["The provider kept", one.rail_fee ? told(one.rail_fee) : null],
       ["Fee", `${percentOf(one.fee_bp)}\u00a0%`],
       ["Begun", moment(one.created_at)],
@@ -119,15 +119,11 @@ function giveBack(payment, left, again) {
       fields: [field(`Amount in ${payment.currency}`, sum), field("Reason", reason, "It stands in the audit trail.")],
       yes: "Give it back",
       danger: true,
-      act: async (values) => {
-        const minor = minorOf(values.amount, payment.currency);
-        if (!minor) throw Object.assign(new Error(`“${values.amount}” is not an amount in ${payment.currency}.`), { code: "invalid", details: { field: "amount" } });
-        await once("POST", `payments/${payment.id}/refunds`, { reason: values.reason.trim(), amount: minor });
-      },
+      act: (values) => once("POST", `payments/${payment.id}/refunds`, { reason: values.reason.trim(), amount: typedAmount(values.amount, payment.currency, "amount") }),
     });
     if (!isDone) return;
-    await again();
     toast("It is given back.");
+    await toasted(again);
   });
   return h("div", {}, button);
 }

@@ -2,11 +2,13 @@
 import { api, once } from "./api.js";
 import { ask } from "./ask.js";
 import { day, moment } from "./dates.js";
-import { busy, field, h, notice, toast } from "./dom.js";
-import { format } from "./money.js";
+import { busy, field, h, notice, toast, toasted, wrong } from "./dom.js";
+import { format, typedAmount } from "./money.js";
+import { railName } from "./rails.js";
 import { nothing, table } from "./table.js";
-import { railName, withdrawalBadge } from "./withdrawals.js";
-import { amount, minorOf } from "./words.js";
+import { turns } from "./turns.js";
+import { withdrawalBadge } from "./withdrawals.js";
+import { amount } from "./words.js";
 
 export function payoutsPart({ currency }) {
   const list = h("div", {});
@@ -22,10 +24,12 @@ export function payoutsPart({ currency }) {
   ];
 }
 
-async function waiting(list) {
-  const load = () => waiting(list);
+async function waiting(list, begin = turns()) {
+  const signal = begin();
+  const load = () => waiting(list, begin);
   try {
     const { items, handles } = await api("GET", "withdrawals");
+    if (signal.aborted) return;
     const columns = [["Asked on"], ["Seller"], ["Amount", "amount"], ["By"], ["State"], ["Due"], ["", "ways"]];
     const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
     list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals that wait", columns, rows)) : nothing("check", "Nothing waits", "What sellers ask for stands here until it is paid or rejected."));
@@ -42,12 +46,10 @@ function ways(one, load) {
   if (one.state === "requested") {
     const approve = h("button", { class: "button button-small", type: "button", "aria-label": `Approve ${sum}` }, "Approve");
     approve.addEventListener("click", () => busy(approve, async () => {
-      try {
+      await toasted(async () => {
         await once("POST", `withdrawals/${one.id}/approve`);
         toast(`${sum} is approved.`);
-      } catch (problem) {
-        toast(problem.message);
-      }
+      });
       await load();
     }));
     found.push(approve);
@@ -68,7 +70,7 @@ function ways(one, load) {
 function asking(label, words, { fields, load, ...question }) {
   const button = h("button", { class: "button button-small", type: "button", "aria-label": label }, words);
   button.addEventListener("click", async () => {
-    if (await ask({ ...question, fields: fields() })) await load();
+    if (await ask({ ...question, fields: fields() })) await toasted(load);
   });
   return button;
 }
@@ -152,7 +154,7 @@ async function edit(policy, load) {
     yes: "Save",
     act: ({ rail, currency, minimum, days, auto }) => {
       const code = currency.trim().toUpperCase();
-      const body = { rail: rail.trim(), currency: code, minimum: typed(minimum, code, "minimum"), auto_up_to: typed(auto, code, "auto"), hold_days: Number(days) };
+      const body = { rail: rail.trim(), currency: code, minimum: typedAmount(minimum, code, "minimum", 0), auto_up_to: typedAmount(auto, code, "auto", 0), hold_days: Number(days) };
       if (!/^\d{1,3}$/.test(days.trim())) throw wrong(`“${days}” is not a number of days.`, "days");
       return once("PUT", "policies", body);
     },
@@ -161,11 +163,3 @@ async function edit(policy, load) {
   await load();
   toast("Saved. It counts for what is asked for from now on.");
 }
-
-function typed(text, currency, name) {
-  const minor = minorOf(text, currency);
-  if (minor === null) throw wrong(`“${text}” is not an amount in ${currency}.`, name);
-  return minor;
-}
-
-const wrong = (words, name) => Object.assign(new Error(words), { code: "invalid", details: { field: name } });

@@ -2,7 +2,9 @@
 import { api, once } from "./api.js";
 import { day, moment } from "./dates.js";
 import { busy, h, notice, toast } from "./dom.js";
+import { pause } from "./live.js";
 import { format } from "./money.js";
+import { railName } from "./rails.js";
 import { facts, nothing, table } from "./table.js";
 
 /** How often a run that is on is looked at. */
@@ -64,7 +66,7 @@ async function runs(list) {
     const row = (one) => [h("a", { href: `/admin/reconciliation/${one.id}` }, moment(one.created_at)), period(one), badge(one), String(one.charges), String(one.purchases), String(one.postings)];
     const columns = [["Run"], ["Period"], ["Outcome"], ["Payments there", "amount"], ["Purchases here", "amount"], ["Postings", "amount"]];
     list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, items.map(row))) : nothing("clock", "No run yet", "The first comes by night, or when you ask for it."));
-    if (items.some((one) => one.state === "asked")) setTimeout(() => list.isConnected && runs(list), LOOK_MS);
+    if (items.some((one) => one.state === "asked")) pause(LOOK_MS).then(() => list.isConnected && runs(list));
   } catch (problem) {
     list.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
@@ -75,7 +77,7 @@ export async function reconReport(id, { again }) {
   const run = await api("GET", `reconciliations/${encodeURIComponent(id)}`);
   // A look that nobody answered is not the last.
   const missed = (problem) => (problem.status === 0 || problem.status >= 500 ? look() : toast(problem.message));
-  const look = () => setTimeout(() => again().catch(missed), LOOK_MS);
+  const look = () => pause(LOOK_MS).then(again).catch(missed);
   if (run.state === "asked") look();
   const about = facts([
     ["Outcome", badge(run)],
@@ -91,7 +93,7 @@ export async function reconReport(id, { again }) {
   const row = (one) => [
     KINDS[one.kind] ?? one.kind,
     one.purchase.startsWith("pur_") ? h("a", { href: `/admin/payments/${one.purchase}` }, one.purchase) : one.purchase,
-    one.rail ? `${one.rail} ${one.ref}` : one.ref,
+    one.rail ? `${railName(one.rail)} ${one.ref}` : one.ref,
     sum(one, one.ours),
     sum(one, one.theirs),
     one.words,

@@ -4,6 +4,7 @@ import { field, h, icon, notice } from "./dom.js";
 import { format } from "./money.js";
 import { monthName } from "./statements.js";
 import { facts, nothing } from "./table.js";
+import { turns } from "./turns.js";
 
 const AMOUNTS = {
   gross: "Titles sold",
@@ -25,24 +26,20 @@ export function reportPart() {
   const month = h("input", { type: "month", required: true, max: thisMonth(), value: known ?? thisMonth() });
   const shown = h("div", { class: "stack" });
   const beside = h("div", { class: "row" });
-  let turn = 0;
-  const load = () => {
-    turn += 1;
-    const mine = turn;
-    show(month.value || thisMonth(), { shown, beside, isLatest: () => mine === turn });
-  };
+  const begin = turns();
+  const load = () => show(month.value || thisMonth(), { shown, beside, signal: begin() });
   month.addEventListener("change", load);
   load();
-  return [h("div", { class: "filters" }, field("Month", month), beside), shown];
+  return [h("div", { class: "filters" }, field("Month", month), h("p", { class: "small muted filters-words" }, "Months begin and end by UTC, as in the books."), beside), shown];
 }
 
 const thisMonth = () => new Date().toISOString().slice(0, 7);
 
-async function show(month, { shown, beside, isLatest }) {
+async function show(month, { shown, beside, signal }) {
   history.replaceState(null, "", `${location.pathname}?month=${month}`);
   try {
     const report = await api("GET", `platform/report?month=${encodeURIComponent(month)}`);
-    if (!isLatest()) return;
+    if (signal.aborted) return;
     beside.replaceChildren(h("a", { class: "button", href: `/v1/platform/report.csv?month=${month}`, download: "" }, icon("copy"), "Export as CSV"));
     const wrong = report.checks.filter((one) => BigInt(one.difference)).map((one) => `${one.currency}: ${format(one.difference, one.currency)}`);
     shown.replaceChildren(
@@ -52,7 +49,7 @@ async function show(month, { shown, beside, isLatest }) {
       ...(report.items.length ? report.items.map((line) => entity(line, report)) : [nothing("clock", "Nothing was booked", `There is nothing in the books up to ${monthName(month)}.`)]),
     );
   } catch (problem) {
-    if (!isLatest()) return;
+    if (signal.aborted) return;
     shown.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
   }

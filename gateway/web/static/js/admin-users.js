@@ -2,7 +2,7 @@
 import { api, once } from "./api.js";
 import { ask } from "./ask.js";
 import { day, moment } from "./dates.js";
-import { busy, confirmed, field, h, notice, toast } from "./dom.js";
+import { busy, confirmed, field, h, notice, toasted } from "./dom.js";
 import { listing } from "./listing.js";
 import { format } from "./money.js";
 import { facts, nothing, table } from "./table.js";
@@ -78,12 +78,10 @@ function roles(user, again) {
 async function turned(user, role, { holds, again }) {
   const question = holds ? `Take the role ${role} from ${user.username}?` : `Make ${user.username} ${role}?`;
   if (!(await confirmed(question, ROLES[role], holds ? "Take it away" : "Give it"))) return;
-  try {
+  await toasted(async () => {
     await once(holds ? "DELETE" : "PUT", `accounts/${encodeURIComponent(user.username)}/roles/${role}`);
     await again();
-  } catch (problem) {
-    toast(problem.message);
-  }
+  });
 }
 
 function door(user, again) {
@@ -100,7 +98,7 @@ function door(user, again) {
         danger: true,
         act: ({ reason }) => once("PUT", path, { reason: reason.trim() }),
       });
-    if (isDone) await again();
+    if (isDone) await toasted(again);
   });
   return h("section", { class: "panel stack", "aria-labelledby": "u-door" }, h("h2", { id: "u-door" }, "Access"), h("div", {}, button));
 }

@@ -1,31 +1,19 @@
 // A seller's money as it is now: pending, available, on its way, owed; told anew whenever it changes.
 import { api } from "./api.js";
 import { h } from "./dom.js";
+import { follow } from "./live.js";
 import { format } from "./money.js";
 import { tiles } from "./table.js";
 
-/** After a stream that the server refused, it is tried again, but not at once. */
-const AGAIN_MS = 10_000;
+const pathOf = (handle) => `sellers/${encodeURIComponent(handle)}/earnings`;
 
 /** Call `show(items)` with a seller's money now and at each change; nothing more after `signal` aborts. */
 export function followEarnings(handle, { show, signal }) {
-  const open = () => {
-    if (signal.aborted) return;
-    const source = new EventSource(`/v1/sellers/${encodeURIComponent(handle)}/earnings/events`);
-    const stop = () => source.close();
-    signal.addEventListener("abort", stop);
-    source.addEventListener("balance", (event) => show(JSON.parse(event.data).items));
-    source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      signal.removeEventListener("abort", stop);
-      setTimeout(open, AGAIN_MS);
-    });
-  };
-  open();
+  follow(pathOf(handle), { event: "balance", show: ({ items }) => show(items), signal });
 }
 
 /** What a seller has, asked once. */
-export const earningsOf = async (handle) => (await api("GET", `sellers/${encodeURIComponent(handle)}/earnings`)).items;
+export const earningsOf = async (handle) => (await api("GET", pathOf(handle))).items;
 
 /** The money of a seller as figures, a line of them a currency. */
 export function balanceTiles(items, currency) {

@@ -1,7 +1,8 @@
 // Whom a seller serves no more.
 import { api, once } from "./api.js";
-import { busy, field, h, notice, onSubmit, toast } from "./dom.js";
+import { busy, field, h, notice, onSubmit, toast, toasted } from "./dom.js";
 import { nothing } from "./table.js";
+import { turns } from "./turns.js";
 import { ago } from "./words.js";
 
 /** Parts of a view of those whom `seller` blocked. */
@@ -11,22 +12,24 @@ export function blockedView(seller) {
   const row = ({ username, since }) => {
     const serve = h("button", { class: "button button-small", type: "button", "aria-label": `Serve ${username} again` }, "Serve again");
     serve.addEventListener("click", () => busy(serve, async () => {
-      try {
+      await toasted(async () => {
         await once("DELETE", path(username));
         toast(`${username} may buy and watch again.`);
-      } catch (problem) {
-        toast(problem.message);
-      }
+      });
       await load();
     }));
     return h("li", {}, h("span", { class: "long-name" }, username, " ", h("span", { class: "small muted" }, `since ${ago(since)}`)), serve);
   };
+  const begin = turns();
   const load = async () => {
+    const signal = begin();
     try {
       const { items } = await api("GET", `sellers/${seller.handle}/blocked`);
+      if (signal.aborted) return;
       list.replaceChildren(items.length ? h("ul", { class: "list" }, items.map(row)) : nothing("person", "Nobody is blocked", "Everybody may buy and watch what you publish."));
     } catch (problem) {
-      list.replaceChildren(notice("bad", problem.message));
+      if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
+      if (!problem.code) throw problem;
     }
   };
   const form = h(

@@ -6,6 +6,7 @@ import { format } from "./money.js";
 import { failure, followPayment, isOpen, returned, waiting } from "./paying.js";
 import { balanceIn, topUpSum } from "./pocket.js";
 import { referral } from "./referral.js";
+import { turns } from "./turns.js";
 import { nameOf, standingWords, termsOf, verbOf } from "./ways.js";
 import { decimalsOf } from "./words.js";
 
@@ -31,8 +32,8 @@ let chosen = new URLSearchParams(location.search).get("offer") ?? "";
 /** Names of the seasons and series that offers are for. */
 const wholes = new Map();
 let timer = 0;
-/** Which purchase the box speaks of: the last one. */
-let turn = 0;
+/** The box speaks of one purchase: the last one. */
+const beginPurchase = turns();
 let onRight = () => {};
 
 /**
@@ -104,7 +105,13 @@ function take({ found, problem }) {
 
 async function nameWhole({ scope }) {
   if (scope === box.dataset.title || wholes.has(scope)) return;
-  wholes.set(scope, (await api("GET", `titles/${scope}`)).name);
+  try {
+    wholes.set(scope, (await api("GET", `titles/${scope}`)).name);
+  } catch (problem) {
+    // One that is not published is sold all the same.
+    if (problem.status !== 404) throw problem;
+    wholes.set(scope, "its series");
+  }
 }
 
 async function loadWallet() {
@@ -280,7 +287,7 @@ async function explained(problem, before) {
 
 /** What came of asking for a purchase: it is paid, or is paid elsewhere. */
 async function settle(purchase, to = "") {
-  turn += 1;
+  beginPurchase();
   if (isOpen(purchase) && purchase.url) location.assign(purchase.url);
   else if (isOpen(purchase)) await comeBack(purchase.id);
   else await ended(purchase, to);
@@ -288,16 +295,15 @@ async function settle(purchase, to = "") {
 
 /** Back from paying: say how it stands until it is over. */
 async function comeBack(id) {
-  turn += 1;
-  const mine = turn;
+  const signal = beginPurchase();
   const say = (...said) => {
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     part("buy-news").replaceChildren(...said);
     box.hidden = false;
   };
   try {
-    const purchase = await followPayment(id, (now) => say(waiting(now)));
-    if (mine === turn) await ended(purchase);
+    const purchase = await followPayment(id, { show: (now) => say(waiting(now)), signal });
+    if (!signal.aborted) await ended(purchase);
   } catch (problem) {
     say(notice("bad", problem.message));
   }

@@ -1,10 +1,10 @@
 // A seller's coupons: what they take off, how often they were used, one more, one less.
 import { all, api, once } from "./api.js";
 import { dayWindow, momentOf } from "./dates.js";
-import { busy, confirmed, field, h, notice, onSubmit, toast } from "./dom.js";
-import { bpOf, format, percentOf } from "./money.js";
+import { busy, confirmed, field, h, notice, onSubmit, toast, toasted, wrong } from "./dom.js";
+import { bpOf, format, percentOf, typedAmount } from "./money.js";
 import { nothing, table } from "./table.js";
-import { amount, minorOf } from "./words.js";
+import { turns } from "./turns.js";
 
 const COLUMNS = [["Code"], ["Takes off"], ["For"], ["Used", "amount"], ["Good"], ["", "ways"]];
 
@@ -12,17 +12,21 @@ const COLUMNS = [["Code"], ["Takes off"], ["For"], ["Used", "amount"], ["Good"],
 export function couponsView(seller, { currency }) {
   const list = h("div", {});
   const view = { seller, list, titles: [] };
+  const begin = turns();
   const load = async () => {
+    const signal = begin();
     try {
       const [{ items }, titles] = await Promise.all([
         api("GET", `sellers/${seller.handle}/coupons`),
         all(`studio/titles?limit=50&seller=${encodeURIComponent(seller.handle)}`),
       ]);
+      if (signal.aborted) return;
       view.titles = titles;
       if (!form.elements.title.options.length) form.elements.title.append(...choices(titles));
       show(view, items, load);
     } catch (problem) {
-      list.replaceChildren(notice("bad", problem.message));
+      if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
+      if (!problem.code) throw problem;
     }
   };
   const form = couponForm(seller, currency, load);
@@ -64,12 +68,10 @@ function away(seller, coupon, load) {
   button.addEventListener("click", async () => {
     if (!(await confirmed(`Take back ${coupon.code}?`, "Nobody can use it any more. Who used it keeps their price.", "Take back"))) return;
     await busy(button, async () => {
-      try {
+      await toasted(async () => {
         await once("DELETE", `sellers/${seller.handle}/coupons/${encodeURIComponent(coupon.code)}`);
         toast(`${coupon.code} is taken back.`);
-      } catch (problem) {
-        toast(problem.message);
-      }
+      });
       await load();
     });
   });
@@ -81,7 +83,7 @@ function couponForm(seller, currency, load) {
   const off = h("input", { name: "off", required: true, inputmode: "decimal", autocomplete: "off" });
   const unit = h("select", { class: "input", name: "unit", "aria-label": "Percent, or a currency" }, [["%", "percent"], [currency, currency]].map(([value, words]) => h("option", { value }, words)));
   const takes = field("Takes off", off);
-  off.replaceWith(h("div", { class: "with-unit" }, off.cloneNode(), unit));
+  takes.append(h("div", { class: "with-unit" }, off, unit));
   const uses = h("input", { name: "uses", inputmode: "numeric", autocomplete: "off" });
   const each = h("input", { name: "each", inputmode: "numeric", autocomplete: "off", value: "1" });
   const form = h(
@@ -115,9 +117,8 @@ function bodyOf({ code, off, unit, title, uses, each, starts, ends }) {
     if (!bp || bp % 100 || bp > 10_000) throw wrong("A coupon takes off a whole percentage from 1 to 100.", "off");
     body.percent = bp / 100;
   } else {
-    body.amount = minorOf(off, unit);
+    body.amount = typedAmount(off, unit, "off");
     body.currency = unit;
-    if (!body.amount) throw wrong(`“${off}” is not an amount in ${unit}. Write it like ${amount(100, unit)}.`, "off");
   }
   if (title) body.title = title;
   const most = count(uses, "uses");
@@ -130,5 +131,3 @@ function count(text, name) {
   if (!/^[1-9]\d{0,8}$/.test(text.trim())) throw wrong(`“${text}” is not a number of uses.`, name);
   return Number(text);
 }
-
-const wrong = (words, name) => Object.assign(new Error(words), { code: "invalid", details: { field: name } });

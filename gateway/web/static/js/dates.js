@@ -20,6 +20,16 @@ export function typedMoment(iso) {
 }
 export const momentOf = (typed) => (typed ? new Date(typed).toISOString() : null);
 
+/** The reader's time zone, such as "Europe/Berlin". */
+export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** The moment at which a day such as "2026-11-22", or one so many days later, begins for the reader, as an ISO text. */
+export function dayBegins(typed, later = 0) {
+  const at = new Date(`${typed}T00:00`);
+  at.setDate(at.getDate() + later);
+  return at.toISOString();
+}
+
 /** "from Nov 22, 2026, 6:15 AM until …" of the time something stands; empty where it has no ends. */
 export function dayWindow(from, until) {
   return [from ? `from ${moment(from)}` : "", until ? `until ${moment(until)}` : ""].filter(Boolean).join(" ");

@@ -1,36 +1,45 @@
 // One title's desk: its file and the work on it, name and words, what it is offered for, publishing, who may watch.
 import { all, api, once } from "./api.js";
 import { copyLine } from "./copy.js";
-import { busy, confirmed, field, h, icon, notice, onSubmit, toast } from "./dom.js";
-import { follow, jobView, RUNNING } from "./jobs.js";
+import { busy, confirmed, field, h, icon, notice, onSubmit, toast, toasted } from "./dom.js";
+import { followJob, jobView, RUNNING } from "./jobs.js";
 import { offersPanel } from "./offers.js";
 import { partnersPanel } from "./partners.js";
-import { stateBadge } from "./states.js";
+import { isContainer, stateBadge } from "./states.js";
 import { stillsPanel } from "./stills.js";
 import { subtitlesPanel } from "./subtitles.js";
 import { drop, transferView } from "./transfer-view.js";
+import { turns } from "./turns.js";
 import { Transfer, transfers } from "./uploads.js";
 import { ago, percent, size, spoken } from "./words.js";
 
-/** The desk of `title`: its elements, and what begins once they are on the page. */
-export function desk(title, { settings, reload }) {
+/** The desk of `title`, with what one `may` do: its elements, and what begins once they are on the page. */
+export function desk(title, { settings, may, reload }) {
   const media = h("section", { class: "panel stack", "aria-labelledby": "d-media" }, h("h2", { id: "d-media" }, "File"));
-  const left = h("div", { class: "desk-column" }, media, aboutPanel(title, reload), offersPanel(title));
-  const publish = publishPanel(title, settings, reload);
-  const right = h("div", { class: "desk-column" }, publish, stillsPanel(title), subtitlesPanel(title), partnersPanel(title), viewersPanel(title));
+  const isEditor = may("title:write");
+  const offers = may("offer:read") ? offersPanel(title, { mayChange: may("offer:write") }) : null;
+  const left = h("div", { class: "desk-column" }, ...[media, isEditor ? aboutPanel(title, reload) : aboutWords(title), offers].filter(Boolean));
+  const about = { settings, may, reload };
+  const publish = publishPanel(title, about);
+  const people = [
+    may("title:report") ? partnersPanel(title, { mayChange: may("payout:write") }) : null,
+    may("entitlement:read") ? viewersPanel(title, { mayChange: may("entitlement:write") }) : null,
+  ];
+  const shown = isEditor ? [stillsPanel(title), subtitlesPanel(title)] : [];
+  const right = h("div", { class: "desk-column" }, ...[publish, ...shown, ...people].filter(Boolean));
   const badge = stateBadge(title);
   const back = h("a", { class: "crumb", href: "/studio", "data-inside": "" }, icon("back"), "All titles");
   const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), badge));
   return {
     children: [head, takedown(title), h("div", { class: "desk" }, left, right)].filter(Boolean),
-    begin: (signal) => mediaPanel(media, title, { signal, reload, onPlayable: () => refresh({ publish, badge }, title, settings, reload) }),
+    begin: (signal) => mediaPanel(media, title, { signal, may, reload, onPlayable: () => refresh({ publish, badge }, title, about) }),
   };
 }
 
 /** The film can be watched from now on: the panel that publishes it says so, and nothing that was typed is lost. */
-async function refresh({ publish, badge }, title, settings, reload) {
+async function refresh({ publish, badge }, title, about) {
   Object.assign(title, await api("GET", `titles/${title.id}`));
-  publish.replaceWith(publishPanel(title, settings, reload));
+  publish.replaceWith(publishPanel(title, about));
   badge.replaceWith(stateBadge(title));
 }
 
@@ -45,7 +54,7 @@ function takedown(title) {
   );
 }
 
-async function mediaPanel(panel, title, { signal, reload, onPlayable }) {
+async function mediaPanel(panel, title, { signal, may, reload, onPlayable }) {
   const content = h("div", { class: "stack" });
   panel.append(content);
   const sending = transfers.get(title.id);
@@ -53,26 +62,29 @@ async function mediaPanel(panel, title, { signal, reload, onPlayable }) {
     showTransfer(content, sending, { signal, reload });
     return;
   }
-  const { items } = await api("GET", `titles/${title.id}/jobs`);
-  const job = items[0];
-  if (job && RUNNING.has(job.state)) followJob(content, job, { signal, reload, onPlayable: title.making ? null : onPlayable });
-  else showFile(content, title, job, { signal, reload });
+  try {
+    const [job] = (await api("GET", `titles/${title.id}/jobs`)).items;
+    if (signal.aborted) return;
+    if (job && RUNNING.has(job.state)) showJob(content, job, { signal, may, reload, onPlayable: title.making ? null : onPlayable });
+    else await showFile(content, title, job, { signal, may, reload });
+  } catch (problem) {
+    content.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
+  }
 }
 
-function followJob(content, job, { signal, reload, onPlayable }) {
+function showJob(content, job, { signal, may, reload, onPlayable }) {
   let told = !onPlayable;
   const shown = h("div", {}, jobView(job));
-  content.replaceChildren(shown, h("div", {}, cancelButton(job, reload)));
-  const stop = follow(job.id, (now) => {
-    if (signal.aborted) return;
+  content.replaceChildren(shown, may("job:write") ? h("div", {}, cancelButton(job, reload)) : "");
+  followJob(job.id, (now) => {
     shown.replaceChildren(jobView(now));
     if (!RUNNING.has(now.state)) reload();
     else if (now.playable && !told) {
       told = true;
       onPlayable();
     }
-  });
-  signal.addEventListener("abort", stop);
+  }, signal);
 }
 
 function cancelButton(job, reload) {
@@ -93,18 +105,15 @@ function retryButton(job, reload) {
 /** Tell the farm what to do with a job, then show what came of it. */
 function tell(button, job, verb, reload) {
   return busy(button, async () => {
-    try {
-      await api("POST", `jobs/${job.id}/${verb}`);
-    } catch (problem) {
-      toast(problem.message);
-    }
+    await toasted(() => api("POST", `jobs/${job.id}/${verb}`));
     await reload();
   });
 }
 
-async function showFile(content, title, job, { signal, reload }) {
+async function showFile(content, title, job, { signal, may, reload }) {
   const parts = [];
-  if (job?.state === "failed" || job?.state === "cancelled") parts.push(jobView(job), h("div", {}, retryButton(job, reload)));
+  if (job?.state === "failed" || job?.state === "cancelled") parts.push(jobView(job));
+  if (parts.length && !job.refused && may("job:write")) parts.push(h("div", {}, retryButton(job, reload)));
   const facts = [
     title.duration_s ? spoken(title.duration_s) : null,
     title.sound_only ? "sound" : title.height ? `up to ${title.height}p` : null,
@@ -116,8 +125,8 @@ async function showFile(content, title, job, { signal, reload }) {
     const share = percent(waiting.offset / (waiting.size_bytes || 1));
     parts.push(notice("warn", `The upload stopped at ${share} of ${size(waiting.size_bytes)}. Choose the same file again and it goes on from there.`));
   }
-  if (title.kind === "series" || title.kind === "season") parts.push(h("p", { class: "muted" }, "This title holds others and has no file of its own."));
-  else parts.push(zone(title, waiting, content, { signal, reload }));
+  if (isContainer(title)) parts.push(h("p", { class: "muted" }, "This title holds others and has no file of its own."));
+  else if (may("title:upload")) parts.push(zone(title, { waiting, job, content }, { signal, reload }));
   content.replaceChildren(...parts);
 }
 
@@ -127,14 +136,14 @@ async function waitingUpload(title) {
   return (await all("studio/titles?limit=50")).find((one) => one.id === title.id)?.upload ?? null;
 }
 
-function zone(title, waiting, content, { signal, reload }) {
+function zone(title, { waiting, job, content }, { signal, reload }) {
   const words = waiting ? "Drop the same file to go on" : title.duration_s ? "Drop a file to replace it" : "Drop the file here";
   const take = (file, options) => {
     const transfer = new Transfer(title.id, file, options);
     transfer.start();
     showTransfer(content, transfer, { signal, reload });
   };
-  return drop(words, take, { small: true });
+  return drop(words, take, { small: true, label: job?.refused ? "Upload another file" : undefined });
 }
 
 function showTransfer(content, transfer, { signal, reload }) {
@@ -168,6 +177,12 @@ function aboutPanel(title, reload) {
   return form;
 }
 
+/** The same, for who does not write it. */
+function aboutWords({ description }) {
+  const words = description ? h("p", { class: "prose" }, description) : h("p", { class: "muted" }, "Nothing is said about it yet.");
+  return h("section", { class: "panel stack", "aria-labelledby": "d-about" }, h("h2", { id: "d-about" }, "About"), words);
+}
+
 const ADVICE = {
   draft: "Upload a file first. As soon as it is ready you can publish it.",
   processing: "The versions are being made. You can publish as soon as they are ready.",
@@ -177,13 +192,14 @@ const ADVICE = {
 };
 
 function adviceFor(title) {
+  if (isContainer(title)) return ADVICE[title.state] ?? "";
   if (title.state === "published" && title.making) return "It is on the front page. Who watches sees what is made so far, and the rest as it comes.";
   if (title.state === "published" && !title.ceilings.length) return "Nobody can watch it before its file is made: it has its place on the front page all the same.";
   if (title.state === "processing" && title.ceilings.length) return "It can be watched already, so you need not wait: publish it now, and the rest follows as it is made.";
   return ADVICE[title.state] ?? "";
 }
 
-function publishPanel(title, settings, reload) {
+function publishPanel(title, { settings, may, reload }) {
   const trouble = h("div", { role: "alert" });
   const act = (verb, done) => async (event) => {
     trouble.replaceChildren();
@@ -221,7 +237,7 @@ function publishPanel(title, settings, reload) {
     h("h2", { id: "d-publish" }, "Publish"),
     h("p", { class: "muted" }, adviceFor(title)),
     trouble,
-    h("div", { class: "row" }, buttons[title.state] ?? null, look),
+    h("div", { class: "row" }, may("title:publish") ? buttons[title.state] : null, look),
     links,
   );
 }
@@ -231,7 +247,7 @@ function linkLine(address) {
   return copyLine(shown, "Copy the link", "The link is copied.");
 }
 
-function viewersPanel(title) {
+function viewersPanel(title, { mayChange }) {
   const list = h("ul", { class: "list", id: "viewers" });
   const input = h("input", { name: "username", required: true, autocapitalize: "none", autocomplete: "off", spellcheck: "false" });
   const form = h(
@@ -241,13 +257,17 @@ function viewersPanel(title) {
     field("User name", input),
     h("div", {}, h("button", { class: "button", type: "submit" }, "Let them watch")),
   );
+  const begin = turns();
   const load = async () => {
+    const signal = begin();
     try {
       const { items } = await api("GET", `titles/${title.id}/viewers`);
-      const rows = items.map((viewer) => viewerRow(title, viewer, load));
+      if (signal.aborted) return;
+      const rows = items.map((viewer) => viewerRow(title, viewer, mayChange ? load : null));
       list.replaceChildren(...(rows.length ? rows : [h("li", { class: "muted" }, "Nobody yet.")]));
     } catch (problem) {
-      list.replaceChildren(h("li", { class: "muted" }, problem.message));
+      if (!signal.aborted) list.replaceChildren(h("li", { class: "muted" }, problem.message));
+      if (!problem.code) throw problem;
     }
   };
   onSubmit(form, async ({ username }) => {
@@ -267,20 +287,17 @@ function viewersPanel(title) {
     { class: "panel stack", "aria-labelledby": "d-viewers" },
     h("h2", { id: "d-viewers" }, "Viewers you let in"),
     h("p", { class: "muted" }, title.price_minor ? "They watch without paying." : "This title is free: everybody may watch it anyway."),
-    form,
+    mayChange ? form : null,
     list,
   );
 }
 
+/** A viewer, with a button that removes them and then calls `load`, if there is one. */
 function viewerRow(title, viewer, load) {
   const remove = h("button", { class: "button button-small", type: "button", "aria-label": `Remove ${viewer.username}` }, "Remove");
-  remove.addEventListener("click", () => busy(remove, async () => {
-    try {
-      await once("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
-      await load();
-    } catch (problem) {
-      toast(problem.message);
-    }
-  }));
-  return h("li", {}, h("span", {}, viewer.username, " ", h("span", { class: "small muted" }, viewer.since ? `since ${ago(viewer.since)}` : "")), remove);
+  remove.addEventListener("click", () => busy(remove, () => toasted(async () => {
+    await once("DELETE", `titles/${title.id}/viewers/${encodeURIComponent(viewer.username)}`);
+    await load();
+  })));
+  return h("li", {}, h("span", {}, viewer.username, " ", h("span", { class: "small muted" }, viewer.since ? `since ${ago(viewer.since)}` : "")), load && remove);
 }

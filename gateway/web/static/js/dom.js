@@ -6,6 +6,8 @@ export function h(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    // A form that is reset goes back to it.
+    else if (name === "value" && "defaultValue" in element) element.defaultValue = value;
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
@@ -66,14 +68,35 @@ export function showProblem(form, problem) {
   }
 }
 
-/** Run `act` once at a time while `button` says so. */
+/** What is wrong with the field `name` of a form, in words; to be thrown where showProblem shows it. */
+export const wrong = (words, name) => Object.assign(new Error(words), { code: "invalid", details: { field: name } });
+
+/** Run `act` once at a time while `button` says so; the focus of a button that goes stays near by. */
 export async function busy(button, act) {
   if (button.getAttribute("aria-busy") === "true") return undefined;
   button.setAttribute("aria-busy", "true");
+  const around = [button.closest("section"), document.getElementById("main")];
   try {
     return await act();
   } finally {
     button.removeAttribute("aria-busy");
+    if (!button.isConnected && document.activeElement === document.body) focusOn(around.find((one) => one?.isConnected));
+  }
+}
+
+function focusOn(place) {
+  place?.setAttribute("tabindex", "-1");
+  place?.focus({ preventScroll: true });
+}
+
+/** Run `act`; what the API has against it is told at the foot of the page. */
+export async function toasted(act) {
+  try {
+    return await act();
+  } catch (problem) {
+    toast(problem.message);
+    if (!problem.code) throw problem;
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 // A job as people follow it: the step it is at, how far each rendition is, and what went wrong.
-import { api } from "./api.js";
 import { h, notice } from "./dom.js";
+import { follow } from "./live.js";
 import { clock, percent, remaining } from "./words.js";
 
 const STEPS = [
@@ -23,7 +23,8 @@ export function jobLine(job) {
 /** A fresh element that shows `job`. */
 export function jobView(job) {
   if (job.state === "failed") {
-    return notice("bad", h("strong", {}, "The file could not be made playable. "), job.last_error || "Nothing more is known.", " You can upload another file below.");
+    const words = job.refused ? "This file cannot be taken. " : "The file could not be made playable. ";
+    return notice("bad", h("strong", {}, words), job.last_error || "Nothing more is known.", job.refused ? "" : " Try again, or upload another file below.");
   }
   if (job.state === "cancelled") return notice("warn", "The work on this file was cancelled.");
   if (job.state === "done") return notice("good", "Every version is ready.");
@@ -81,31 +82,12 @@ function renditionName(name) {
   return name === "poster" ? "Poster" : name;
 }
 
-/** Call `show(job)` with each state of a job until it ends; answers how to stop. By SSE, by asking where that fails. */
-export function follow(id, show) {
-  let timer = 0;
-  let source = null;
-  const stop = () => {
-    source?.close();
-    clearTimeout(timer);
-  };
+/** Call `show(job)` with each state of a job until it ends or `signal` aborts. */
+export function followJob(id, show, signal) {
+  const over = new AbortController();
   const take = (job) => {
-    if (!RUNNING.has(job.state)) stop();
+    if (!RUNNING.has(job.state)) over.abort();
     show(job);
   };
-  const poll = async () => {
-    try {
-      const job = await api("GET", `jobs/${id}`);
-      if (RUNNING.has(job.state)) timer = setTimeout(poll, 3000);
-      take(job);
-    } catch {
-      timer = setTimeout(poll, 6000);
-    }
-  };
-  source = new EventSource(`/v1/jobs/${id}/events`);
-  source.addEventListener("job", (event) => take(JSON.parse(event.data)));
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) poll();
-  });
-  return stop;
+  follow(`jobs/${id}`, { event: "job", show: take, signal: AbortSignal.any([over.signal, signal]) });
 }

@@ -1,5 +1,6 @@
-// Money as people read it, from integers of the smallest unit.
-import { decimalsOf } from "./words.js";
+// Money as people read and type it, from integers of the smallest unit and to them.
+import { wrong } from "./dom.js";
+import { amount, decimalsOf, minorOf } from "./words.js";
 
 const SIGNS = { USD: "$", EUR: "€", GBP: "£", JPY: "¥" };
 const GROUPED = new Intl.NumberFormat("en");
@@ -16,6 +17,13 @@ export function format(minor, currency, decimals = decimalsOf(currency)) {
 
 /** The same for what is sold. */
 export const price = (minor, currency) => (BigInt(minor) ? format(minor, currency) : "Free");
+
+/** What was typed into the field `name`, in the smallest unit and `least` at least. Throws words for what is no amount. */
+export function typedAmount(text, currency, name, least = 1) {
+  const minor = minorOf(text, currency);
+  if (minor === null || minor < least) throw wrong(`“${text}” is not an amount in ${currency}. Write it like ${amount(5 * 10 ** decimalsOf(currency), currency)}.`, name);
+  return minor;
+}
 
 /** 1250 → "12.5": basis points as percent. */
 export function percentOf(bp) {

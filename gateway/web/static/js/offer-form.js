@@ -1,8 +1,10 @@
 // The form of one offer: kind, price, the time it stands, and what becomes of the price when it is paid by card.
 import { api, once } from "./api.js";
 import { momentOf, typedMoment } from "./dates.js";
-import { field, h, icon, onSubmit, toast } from "./dom.js";
-import { format } from "./money.js";
+import { field, h, icon, onSubmit, toast, wrong } from "./dom.js";
+import { format, typedAmount } from "./money.js";
+import { isContainer } from "./states.js";
+import { turns } from "./turns.js";
 import { amount, minorOf } from "./words.js";
 
 const KINDS = [
@@ -19,7 +21,7 @@ const PAUSE_MS = 300;
 /** A form that changes `offer`, or makes one when there is none. */
 export function offerForm(panel, offer) {
   const { title } = panel;
-  const kinds = KINDS.filter(([value]) => value !== "view" || !["series", "season"].includes(title.kind));
+  const kinds = KINDS.filter(([value]) => value !== "view" || !isContainer(title));
   const kind = h("select", { name: "kind", disabled: Boolean(offer) }, kinds.map(([value, words]) => h("option", { value, selected: value === kindOf(offer) }, words)));
   const price = h("input", { name: "price", inputmode: "decimal", autocomplete: "off", value: offer?.amount ? amount(offer.amount, offer.currency) : "" });
   const currency = h("input", { name: "currency", required: true, minlength: "3", maxlength: "5", autocapitalize: "characters", spellcheck: "false", value: offer?.currency ?? title.currency });
@@ -74,21 +76,17 @@ function shapeOf(choice) {
 
 function bodyOf({ kind, price, currency, starts, ends, accept_loss: accepted }) {
   const code = currency.trim().toUpperCase();
-  const minor = kind === "free" ? 0 : minorOf(price, code);
-  if (minor === null || (kind !== "free" && minor === 0)) {
-    const words = price.trim() ? `“${price}” is not a price in ${code}. Write it like ${amount(499, code)}.` : "“Price” is empty. To give it away, choose the kind Free.";
-    throw Object.assign(new Error(words), { code: "invalid", details: { field: "price" } });
-  }
+  if (kind !== "free" && !price.trim()) throw wrong("“Price” is empty. To give it away, choose the kind Free.", "price");
+  const minor = kind === "free" ? 0 : typedAmount(price, code, "price");
   return { amount: minor, currency: code, starts_at: momentOf(starts), ends_at: momentOf(ends), accept_loss: accepted === "yes" };
 }
 
 /** Say beside a price, while it is typed, who gets what of it by card, and warn of one that loses money. */
 function watchPrice({ kind, price, currency, money, outcome }) {
   let timer = 0;
-  let latest = 0;
+  const begin = turns();
   const ask = async () => {
-    latest += 1;
-    const turn = latest;
+    const signal = begin();
     const code = currency.value.trim().toUpperCase();
     const minor = kind.value === "free" ? 0 : minorOf(price.value, code);
     let shown = [];
@@ -99,7 +97,7 @@ function watchPrice({ kind, price, currency, money, outcome }) {
         shown = [h("p", { class: "small muted" }, problem.message)];
       }
     }
-    if (turn === latest) outcome.replaceChildren(...shown);
+    if (!signal.aborted) outcome.replaceChildren(...shown);
   };
   const soon = () => {
     clearTimeout(timer);

@@ -1,9 +1,10 @@
 // What a title is offered for: free, for one view, to rent, to own; each with its price and the time it stands.
 import { api, once } from "./api.js";
 import { dayWindow } from "./dates.js";
-import { busy, confirmed, h, notice, toast } from "./dom.js";
+import { busy, confirmed, h, notice, toast, toasted } from "./dom.js";
 import { offerForm } from "./offer-form.js";
 import { format } from "./money.js";
+import { turns } from "./turns.js";
 
 /** "Rent for 24 hours" of an offer. */
 function offerName({ kind, hours }) {
@@ -11,16 +12,18 @@ function offerName({ kind, hours }) {
   return { free: "Free", view: "One view", own: "Own" }[kind] ?? kind;
 }
 
-/** A panel of the offers of `title`. */
-export function offersPanel(title) {
+/** A panel of the offers of `title`; to be read where one may not change them. */
+export function offersPanel(title, { mayChange }) {
   const list = h("div", { class: "stack" });
   const room = h("div", {});
   const add = h("button", { class: "button", type: "button" }, "Add an offer");
   const close = () => {
+    const isInside = room.contains(document.activeElement);
     room.replaceChildren();
     add.hidden = false;
+    if (isInside) add.focus();
   };
-  const panel = { title, list, close, edit: null, load: null };
+  const panel = { title, list, mayChange, begin: turns(), close, edit: null, load: null };
   panel.load = () => load(panel);
   panel.edit = (offer) => {
     add.hidden = true;
@@ -35,19 +38,22 @@ export function offersPanel(title) {
     h("h2", { id: "d-offers" }, "Offers"),
     list,
     room,
-    h("div", {}, add),
+    mayChange ? h("div", {}, add) : null,
   );
 }
 
 async function load(panel) {
   const { title, list } = panel;
+  const signal = panel.begin();
   let items;
   try {
     ({ items } = await api("GET", `studio/titles/${title.id}/offers`));
   } catch (problem) {
-    list.replaceChildren(notice("bad", problem.message));
+    if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
+    if (!problem.code) throw problem;
     return;
   }
+  if (signal.aborted) return;
   const open = items.filter((offer) => offer.active && !isOver(offer));
   const past = items.filter((offer) => !open.includes(offer));
   list.replaceChildren(
@@ -83,19 +89,17 @@ function row(panel, offer) {
     "li",
     {},
     h("span", { class: "long-name" }, h("strong", {}, name), " ", h("span", { class: "figures" }, price), h("br"), h("span", { class: "small muted" }, facts)),
-    h("span", { class: "row row-end" }, change, remove),
+    panel.mayChange ? h("span", { class: "row row-end" }, change, remove) : null,
   );
 }
 
 async function retire(button, panel, offer) {
   if (!(await confirmed(`Take back “${offerName(offer)}”?`, "Nobody can choose it any more. What was bought by it stays.", "Take back"))) return;
   await busy(button, async () => {
-    try {
+    await toasted(async () => {
       await once("DELETE", `titles/${panel.title.id}/offers/${offer.id}`);
       toast("The offer is taken back.");
-    } catch (problem) {
-      toast(problem.message);
-    }
+    });
     await panel.load();
   });
 }

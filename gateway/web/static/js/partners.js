@@ -1,12 +1,41 @@
 // Who shares in a title's sales besides its seller, each with a part of what the portal's fee leaves.
 import { api, once } from "./api.js";
-import { h, icon, notice, onSubmit, toast } from "./dom.js";
+import { h, icon, notice, onSubmit, toast, wrong } from "./dom.js";
 import { bpOf, percentOf } from "./money.js";
 
 const WHOLE_BP = 10_000;
 
-/** A panel of the partners of `title`. */
-export function partnersPanel(title) {
+/** A panel of the partners of `title`; to be read where one may not change them. */
+export function partnersPanel(title, { mayChange }) {
+  return mayChange ? shares(title) : told(title);
+}
+
+function panel(...content) {
+  return h(
+    "section",
+    { class: "panel stack", "aria-labelledby": "d-partners" },
+    h("h2", { id: "d-partners" }, "Partners"),
+    h("p", { class: "muted" }, "Sellers who get a part of each sale of this title, named by their handle."),
+    ...content,
+  );
+}
+
+function told(title) {
+  const list = h("ul", { class: "list" });
+  const row = ({ seller, share_bp: bp }) => h("li", {}, h("span", {}, seller), h("span", { class: "figures" }, `${percentOf(bp)}\u00a0%`));
+  const load = async () => {
+    try {
+      const { items } = await api("GET", `titles/${title.id}/partners`);
+      list.replaceChildren(...(items.length ? items.map(row) : [h("li", { class: "muted" }, "Nobody: all of it is the seller's.")]));
+    } catch (problem) {
+      list.replaceChildren(h("li", { class: "muted" }, problem.message));
+    }
+  };
+  load();
+  return panel(list, h("p", { class: "small muted" }, "Only owners of the seller change the shares."));
+}
+
+function shares(title) {
   const rows = h("div", { class: "stack" });
   const left = h("p", { class: "small muted", role: "status" });
   const form = h(
@@ -47,14 +76,7 @@ export function partnersPanel(title) {
     }
   };
   load();
-  return h(
-    "section",
-    { class: "panel stack", "aria-labelledby": "d-partners" },
-    h("h2", { id: "d-partners" }, "Partners"),
-    h("p", { class: "muted" }, "Sellers who get a part of each sale of this title, named by their handle."),
-    trouble,
-    form,
-  );
+  return panel(trouble, form);
 }
 
 function add(rows, say, partner = { seller: "", share_bp: 0 }) {
@@ -63,7 +85,9 @@ function add(rows, say, partner = { seller: "", share_bp: 0 }) {
   const row = h("div", { class: "share" }, seller, share, h("span", { "aria-hidden": "true" }, "%"));
   const remove = h("button", { class: "button button-small button-quiet", type: "button", "aria-label": "Remove this partner" }, icon("close"));
   remove.addEventListener("click", () => {
+    const next = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
+    (next?.querySelector("button") ?? rows.parentElement.querySelector("[type=submit]")).focus();
     say();
   });
   row.append(remove);
@@ -77,9 +101,8 @@ function typed(rows) {
     const [seller, share] = row.querySelectorAll("input");
     const bp = bpOf(share.value);
     if (!seller.value.trim() || !bp || bp > WHOLE_BP) {
-      const wrong = seller.value.trim() ? share : seller;
-      wrong.focus();
-      throw Object.assign(new Error("Each partner has a handle, and a share above 0 and up to 100 percent, such as 12.5."), { code: "invalid" });
+      (seller.value.trim() ? share : seller).focus();
+      throw wrong("Each partner has a handle, and a share above 0 and up to 100 percent, such as 12.5.");
     }
     return { seller: seller.value.trim(), share_bp: bp };
   });

@@ -1,7 +1,7 @@
 // A seller's accounts at payment providers, to which their part of a sale is paid at once.
 import { api } from "./api.js";
 import { field, h, notice, onSubmit } from "./dom.js";
-import { railName } from "./withdrawals.js";
+import { railName } from "./rails.js";
 
 /** A panel about the accounts of `seller`; it stays away where no provider has any. */
 export function payeesSection(seller) {

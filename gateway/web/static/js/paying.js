@@ -1,6 +1,7 @@
 // Following a payment after its payer came back: what became of it, told whenever that changes.
 import { api } from "./api.js";
 import { h, icon } from "./dom.js";
+import { pause } from "./live.js";
 
 /** How often a payment is asked for: soon at first, then at ease. */
 const SOON_MS = 700;
@@ -17,18 +18,22 @@ export function returned() {
   return id;
 }
 
-/** Call `show(purchase)` at once and whenever it changed, until it is paid or over; gives it as it ended. Rejects with a Problem. */
-export async function followPayment(id, show) {
+/**
+ * Call `show(purchase)` at once and whenever it changed, until it is paid or over; gives it as it ended, null where
+ * `signal` aborted before. Rejects with a Problem.
+ */
+export async function followPayment(id, { show, signal }) {
   let told = "";
-  for (let tries = 0; ; tries += 1) {
+  for (let tries = 0; !signal.aborted; tries += 1) {
     const purchase = await asked(id);
     if (purchase && !isOpen(purchase)) return purchase;
     if (purchase && told !== purchase.state) {
       told = purchase.state;
       show(purchase);
     }
-    await new Promise((next) => setTimeout(next, tries < SOON_TRIES ? SOON_MS : LATER_MS));
+    await pause(tries < SOON_TRIES ? SOON_MS : LATER_MS, signal);
   }
+  return null;
 }
 
 /** The payment; null while nobody answers. */

@@ -3,46 +3,66 @@ import { api, once } from "./api.js";
 import { balanceTiles, earningsOf, followEarnings } from "./balance.js";
 import { day } from "./dates.js";
 import { field, h, notice, onSubmit, toast } from "./dom.js";
-import { format } from "./money.js";
+import { keepLooking } from "./live.js";
+import { format, typedAmount } from "./money.js";
 import { payeesSection } from "./payees.js";
-import { nothing, table } from "./table.js";
+import { railName } from "./rails.js";
 import { sellerPage } from "./seller.js";
-import { railName, withdrawalBadge, withdrawalWords } from "./withdrawals.js";
-import { amount, minorOf } from "./words.js";
+import { nothing, table } from "./table.js";
+import { turns } from "./turns.js";
+import { withdrawalBadge, withdrawalWords } from "./withdrawals.js";
+import { amount } from "./words.js";
 
 const COLUMNS = [["Asked on"], ["Amount", "amount"], ["By"], ["State"], ["What happens"]];
-/** How often withdrawals that are not at their end are looked at. */
-const LOOK_MS = 10_000;
+/** States in which something is still to happen. */
+const OPEN = new Set(["requested", "approved", "paying"]);
 const room = document.getElementById("payouts");
 
 sellerPage(room, "Payouts", async (seller, signal) => {
   const { currency } = room.dataset;
   const [{ items: terms }, known] = await Promise.all([api("GET", `sellers/${seller.handle}/payout-terms`), earningsOf(seller.handle)]);
   const balance = h("div", {});
-  const list = h("div", {});
-  const request = requestForm(seller, { terms, reload: () => load(seller, list) });
+  const list = withdrawalList(seller, signal);
+  const request = requestForm(seller, { terms, reload: list.load });
   const show = (items) => {
     balance.replaceChildren(balanceTiles(items, currency));
     request.offer(items);
-    load(seller, list);
+    list.load();
   };
   show(known);
   followEarnings(seller.handle, { signal, show });
-  const timer = setInterval(() => document.hidden || load(seller, list), LOOK_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
-  const withdrawals = h("section", { class: "stack", "aria-labelledby": "p-all" }, h("h2", { id: "p-all" }, "Your withdrawals"), list);
+  // What was decided of a withdrawal moves no money, so the stream does not tell it.
+  keepLooking(() => list.isOpen() && list.load(), { signal });
+  const withdrawals = h("section", { class: "stack", "aria-labelledby": "p-all" }, h("h2", { id: "p-all" }, "Your withdrawals"), list.element);
   return [balance, h("div", { class: "desk" }, h("div", { class: "desk-column" }, withdrawals), h("div", { class: "desk-column" }, request.element, payeesSection(seller)))];
 });
 
-async function load(seller, list) {
-  try {
-    const { items } = await api("GET", `sellers/${seller.handle}/withdrawals`);
-    const rows = items.map((one) => [day(one.created_at), format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), withdrawalWords(one)]);
-    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals", COLUMNS, rows)) : nothing("clock", "Nothing was taken out yet", "What you ask for stands here, with what becomes of it."));
-  } catch (problem) {
-    list.replaceChildren(notice("bad", problem.message));
-    if (!problem.code) throw problem;
-  }
+/** `{element, isOpen, load}`: withdrawals, whether any is not at its end, and asking anew, which tells whether any changed. */
+function withdrawalList(seller, signal) {
+  const element = h("div", {});
+  const begin = turns(signal);
+  let known = null;
+  const load = async () => {
+    const turn = begin();
+    try {
+      const { items } = await api("GET", `sellers/${seller.handle}/withdrawals`);
+      if (turn.aborted || JSON.stringify(items) === JSON.stringify(known)) return false;
+      known = items;
+      element.replaceChildren(withdrawalTable(items));
+      return true;
+    } catch (problem) {
+      if (!turn.aborted && !known) element.replaceChildren(notice("bad", problem.message));
+      if (!problem.code) throw problem;
+      return false;
+    }
+  };
+  return { element, load, isOpen: () => !known || known.some((one) => OPEN.has(one.state)) };
+}
+
+function withdrawalTable(items) {
+  if (!items.length) return nothing("clock", "Nothing was taken out yet", "What you ask for stands here, with what becomes of it.");
+  const rows = items.map((one) => [day(one.created_at), format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), withdrawalWords(one)]);
+  return h("div", { class: "panel" }, table("Withdrawals", COLUMNS, rows));
 }
 
 /** `{element, offer}`: the panel in which money is asked for, and what tells it how much there is. */
@@ -80,8 +100,7 @@ function requestForm(seller, { terms, reload }) {
     sum.focus();
   });
   onSubmit(form, async (values) => {
-    const minor = minorOf(values.amount, values.currency);
-    if (!minor) throw Object.assign(new Error(`“${values.amount}” is not an amount in ${values.currency}. Write it like ${amount(5000, values.currency)}.`), { code: "invalid", details: { field: "amount" } });
+    const minor = typedAmount(values.amount, values.currency, "amount");
     await once("POST", `sellers/${seller.handle}/withdrawals`, { amount: minor, currency: values.currency, rail: values.rail });
     sum.value = "";
     await reload();

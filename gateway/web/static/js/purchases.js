@@ -4,6 +4,7 @@ import { copies } from "./copy.js";
 import { day, moment } from "./dates.js";
 import { busy, h, icon, toast } from "./dom.js";
 import { format, percentOf } from "./money.js";
+import { railName } from "./rails.js";
 import { showReceipt } from "./receipt.js";
 import { nothing } from "./table.js";
 import { standingWords } from "./ways.js";
@@ -58,7 +59,7 @@ function row(payment) {
   const until = h("span", { class: "small muted" });
   const name = title ? h("a", { href: `/watch/${title}` }, words) : words;
   const came = BigInt(amount) > 0n;
-  const facts = [moment(at), rail === "wallet" ? "" : rail].filter(Boolean).join(" · ");
+  const facts = [moment(at), rail && rail !== "wallet" ? railName(rail) : ""].filter(Boolean).join(" · ");
   const receipt = purchase && (kind === "purchase" || kind === "top_up") ? h("button", { class: "button button-small", type: "button", "aria-label": `Receipt: ${words}` }, "Receipt") : null;
   receipt?.addEventListener("click", () => busy(receipt, () => showReceipt(payment, words, room.dataset.portal)));
   const element = h(
@@ -79,9 +80,14 @@ function row(payment) {
 async function detail(rows) {
   const waiting = [...rows];
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) await tell(next).catch(() => {});
+    for (let next = waiting.shift(); next; next = waiting.shift()) await tell(next).catch(unlessKnown);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+/** A payment of which no more can be had now is listed all the same. */
+function unlessKnown(problem) {
+  if (!problem.code) throw problem;
 }
 
 async function tell({ payment, state, until }) {
@@ -115,7 +121,7 @@ function card({ hint, amount, currency, created_at: made, redeemed_at: used }) {
 async function loadReferral() {
   try {
     const { code, bp } = await api("PUT", "me/referral");
-    part("referral-said").textContent = `Whoever comes by your link and buys within 30 days brings you ${percentOf(bp)} % of the portal’s fee. They pay no more for it.`;
+    part("referral-said").textContent = `Whoever comes by your link and buys within 30 days brings you ${percentOf(bp)}\u00a0% of the portal’s fee. They pay no more for it.`;
     part("referral-link").value = `${room.dataset.origin}/?ref=${code}`;
     part("referral").hidden = false;
   } catch (problem) {

@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { moment } from "./dates.js";
 import { h, toast } from "./dom.js";
 import { format } from "./money.js";
+import { railName } from "./rails.js";
 
 const STATES = { paid: "Paid", refunded: "Given back", disputed: "Disputed" };
 
@@ -21,7 +22,7 @@ export async function showReceipt(payment, words, portal) {
     ["For", purchase.kind === "top_up" ? "Top-up of your wallet" : (payment.title_name ?? words)],
     ["Paid", purchase.paid_at ? moment(purchase.paid_at) : ""],
     ["Amount", format(amount, currency)],
-    ["Paid by", purchase.rail],
+    ["Paid by", railName(purchase.rail)],
     ["Given back", BigInt(refunded) ? format(refunded, currency) : ""],
     ["As a gift", purchase.is_gift ? "Yes" : ""],
     ["State", STATES[purchase.state] ?? purchase.state],

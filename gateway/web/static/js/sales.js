@@ -6,6 +6,7 @@ import { field, h, notice } from "./dom.js";
 import { download } from "./files.js";
 import { format } from "./money.js";
 import { nothing, table, tiles } from "./table.js";
+import { turns } from "./turns.js";
 import { amount } from "./words.js";
 
 const RANGES = [
@@ -31,7 +32,7 @@ export function salesSection(seller, { currency, signal }) {
   const coins = field("Currency", coin);
   const shown = h("div", { class: "stack" });
   const exporting = h("button", { class: "button", type: "button", hidden: true }, "Export as CSV");
-  const view = { seller, currency, signal, coin, coins, shown, exporting, drawn: new AbortController(), answer: null };
+  const view = { seller, currency, coin, coins, shown, exporting, begin: turns(signal), draw: turns(signal), answer: null };
   const again = () => load(view, range.value ? lastDays(Number(range.value)) : { since: from.value, until: to.value });
   const change = () => {
     for (const one of own) one.hidden = Boolean(range.value);
@@ -45,7 +46,7 @@ export function salesSection(seller, { currency, signal }) {
     "section",
     { class: "stack", "aria-labelledby": "e-sales" },
     h("h2", { id: "e-sales" }, "Sales"),
-    h("div", { class: "filters" }, field("Time", range), own, coins, h("div", { class: "row" }, exporting)),
+    h("div", { class: "filters" }, field("Time", range), own, coins, h("p", { class: "small muted filters-words" }, "Days begin and end by UTC, as in your statements."), h("div", { class: "row" }, exporting)),
     shown,
   );
   return { element, again };
@@ -55,11 +56,8 @@ function lastDays(days) {
   return { since: isoDay(new Date(Date.now() - (days - 1) * DAY_MS)), until: isoDay(new Date()) };
 }
 
-let turn = 0;
-
 async function load(view, { since, until }) {
-  turn += 1;
-  const mine = turn;
+  const signal = view.begin();
   if (!since || !until || since > until) {
     view.shown.replaceChildren(notice("bad", "“To” is before “From”."));
     return;
@@ -67,11 +65,11 @@ async function load(view, { since, until }) {
   const path = `sellers/${view.seller.handle}/sales?since=${since}&until=${until}`;
   try {
     const [days, titles] = await Promise.all([api("GET", `${path}&by=day`), api("GET", `${path}&by=title`)]);
-    if (mine !== turn || view.signal.aborted) return;
+    if (signal.aborted) return;
     view.answer = { since, until, days: days.items, titles: titles.items };
     present(view);
   } catch (problem) {
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     view.shown.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
   }
@@ -79,8 +77,7 @@ async function load(view, { since, until }) {
 
 function present(view) {
   const { answer, coin, coins, shown, exporting } = view;
-  view.drawn.abort();
-  view.drawn = new AbortController();
+  const signal = view.draw();
   const found = [...new Set(answer.days.map((line) => line.currency))].sort();
   const currency = found.includes(coin.value) ? coin.value : found[0] ?? view.currency;
   coin.replaceChildren(...found.map((code) => h("option", { value: code, selected: code === currency }, code)));
@@ -103,7 +100,7 @@ function present(view) {
       ["Sales", String(sum.purchases), sum.refunds ? `${sum.refunds} given back` : null],
       ...names.map((name) => [AMOUNTS[name], format(sum[name], currency), null, name === "net" ? "tile-good" : null]),
     ]),
-    h("div", { class: "panel" }, chart(lines, { currency, signal: AbortSignal.any([view.drawn.signal, view.signal]) })),
+    h("div", { class: "panel" }, chart(lines, { currency, signal })),
     h("h3", {}, "By title"),
     h("div", { class: "panel" }, table("Sales by title", [["Title"], ...figures], titles.map((line) => [line.name ?? "A title", ...cells(line)]), ["All", ...cells(sum)])),
     h("details", { class: "more-of-it" }, h("summary", {}, "By day"), h("div", { class: "panel" }, table("Sales by day", [["Day"], ...figures], days.map((line) => [day(line.day), ...cells(line)])))),

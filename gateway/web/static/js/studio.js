@@ -4,53 +4,54 @@ import { all, api } from "./api.js";
 import { blockedView } from "./blocked.js";
 import { couponsView } from "./coupons.js";
 import { field, h, icon, notice, onSubmit } from "./dom.js";
-import { follow, jobLine, RUNNING } from "./jobs.js";
+import { followJob, jobLine, RUNNING } from "./jobs.js";
 import { desk } from "./desk.js";
+import { mayOf } from "./may.js";
 import { price } from "./money.js";
-import { sellerHead, sellerOf, sellerTabs } from "./seller.js";
+import { notYours, sellerHead, sellerOf, sellerTabs } from "./seller.js";
 import { stateBadge } from "./states.js";
 import { drop, transferView } from "./transfer-view.js";
+import { turns } from "./turns.js";
 import { Transfer, transfers } from "./uploads.js";
 import { handleOf, percent } from "./words.js";
 
 const room = document.getElementById("studio");
 const settings = { currency: room.dataset.currency, feeBp: Number(room.dataset.feeBp), origin: room.dataset.origin };
 let me = null;
-/** What has to end when another view comes: job streams, listeners. */
-let leave = new AbortController();
+/** A view begins; what the one before it still waits for counts no more, and its streams and listeners end. */
+const beginView = turns();
 
-/** Views of a seller beside its titles: what stands in the address → heading, parts. */
+/** Views of a seller beside its titles: what stands in the address → heading, what one needs for it, parts. */
 const PARTS = {
-  coupons: ["Coupons", couponsView],
-  blocked: ["Blocked viewers", blockedView],
+  coupons: ["Coupons", "offer:read", couponsView],
+  blocked: ["Blocked viewers", "entitlement:read", blockedView],
 };
 
-function view(...children) {
-  leave.abort();
-  leave = new AbortController();
-  room.replaceChildren(...children);
-  return leave.signal;
-}
-
+/** Show the view that the address names; whether it is still the one that was asked for last. */
 async function route() {
+  const signal = beginView();
   try {
     me ??= await api("GET", "me");
+    if (signal.aborted) return false;
     const id = /^\/studio\/([^/]+)$/.exec(location.pathname)?.[1];
     if (!me.sellers.length && (!id || PARTS[id])) showWelcome();
     else if (PARTS[id]) showPart(...PARTS[id]);
-    else if (id) await showDesk(id);
-    else await showTitles();
+    else if (id) await showDesk(id, signal);
+    else await showTitles(signal);
   } catch (problem) {
+    if (signal.aborted) return false;
     const retry = h("button", { class: "button", type: "button", onclick: route }, "Try again");
-    view(h("h1", {}, "Studio"), notice("bad", problem.message), h("div", {}, retry));
+    room.replaceChildren(h("h1", {}, "Studio"), notice("bad", problem.message), h("div", {}, retry));
     if (problem.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
     else if (!problem.code) throw problem;
   }
+  return !signal.aborted;
 }
 
 function go(path) {
   history.pushState(null, "", path);
-  route().then(() => {
+  route().then((isShown) => {
+    if (!isShown) return;
     scrollTo(0, 0);
     document.getElementById("main").focus({ preventScroll: true });
   });
@@ -80,20 +81,22 @@ function showWelcome() {
     me = null;
     await route();
   });
-  view(
+  room.replaceChildren(
     h("div", { class: "narrow stack-wide" }, h("div", { class: "stack" }, h("h1", {}, "Show your work"), h("p", { class: "muted" }, `Upload a film or a recording, set a price, and say who may watch. ${fee}`)), form),
   );
   name.focus();
 }
 
-function showPart(words, parts) {
+function showPart(words, needs, parts) {
   const seller = sellerOf(me);
-  view(sellerTabs(me, seller), sellerHead(words, me, seller, route), ...parts(seller, settings));
+  const content = mayOf(me, seller.handle)(needs) ? parts(seller, settings) : [notYours(words, seller)];
+  room.replaceChildren(sellerTabs(me, seller), sellerHead(words, me, seller, route), ...content);
 }
 
-async function showTitles() {
+async function showTitles(signal) {
   const seller = sellerOf(me);
   const titles = await all(`studio/titles?limit=50&seller=${encodeURIComponent(seller.handle)}`);
+  if (signal.aborted) return;
   const problem = h("div", { role: "alert" });
   const zone = drop("Drop a video or sound file here", async (file, options) => {
     problem.replaceChildren();
@@ -103,18 +106,19 @@ async function showTitles() {
       problem.replaceChildren(notice("bad", error.message));
     }
   });
-  const shown = titles.length ? h("ul", { class: "titles" }) : nothingYet();
-  const signal = view(
-    sellerTabs(me, seller),
-    sellerHead("Studio", me, seller, route),
-    h("section", { class: "stack", "aria-label": "New title" }, zone, problem),
+  const mayMake = mayOf(me, seller.handle)("title:write");
+  const shown = titles.length ? h("ul", { class: "titles" }) : nothingYet(mayMake);
+  const maker = mayMake ? h("section", { class: "stack", "aria-label": "New title" }, zone, problem) : null;
+  room.replaceChildren(
+    ...[sellerTabs(me, seller), sellerHead("Studio", me, seller, route), maker].filter(Boolean),
     h("section", { class: "stack", "aria-label": "Your titles" }, h("h2", {}, "Your titles"), shown),
   );
   if (titles.length) shown.append(...titles.map((title) => titleRow(title, signal)));
 }
 
-function nothingYet() {
-  return h("div", { class: "empty" }, icon("film"), h("h3", {}, "No titles yet"), h("p", {}, "Drop your first file above. It stays a draft that only you see until you publish it."));
+function nothingYet(mayMake) {
+  const words = mayMake ? "Drop your first file above. It stays a draft that only you see until you publish it." : "As soon as somebody makes one, it stands here.";
+  return h("div", { class: "empty" }, icon("film"), h("h3", {}, "No titles yet"), h("p", {}, words));
 }
 
 async function begin(file, options, seller) {
@@ -142,11 +146,10 @@ function titleRow(title, signal) {
     wide.hidden = false;
     wide.replaceChildren(transferView(sending, signal));
   } else if (title.job && RUNNING.has(title.job.state)) {
-    const stop = follow(title.job.id, async (job) => {
-      if (job.state === "done") Object.assign(title, await api("GET", `titles/${title.id}`));
+    followJob(title.job.id, async (job) => {
+      if (!RUNNING.has(job.state)) Object.assign(title, await api("GET", `titles/${title.id}`).catch(() => null));
       say(job);
-    });
-    signal.addEventListener("abort", stop);
+    }, signal);
   }
   const link = h("a", { href: `/studio/${title.id}`, "data-inside": "" }, title.name);
   return h("li", { class: "title-row" }, thumb(title), h("div", { class: "body" }, h("h3", {}, link), line), wide);
@@ -157,10 +160,11 @@ function thumb(title) {
   return h("div", { class: "poster poster-blank tint-4", "aria-hidden": "true" }, icon(title.kind === "audio" ? "sound" : "film"));
 }
 
-async function showDesk(id) {
+async function showDesk(id, signal) {
   const title = await api("GET", `titles/${id}`);
-  const content = desk(title, { settings, reload: route });
-  const signal = view(...content.children);
+  if (signal.aborted) return;
+  const content = desk(title, { settings, may: mayOf(me, title.seller.handle), reload: route });
+  room.replaceChildren(...content.children);
   content.begin(signal);
 }
 

@@ -1,6 +1,7 @@
 // The subtitles of a title in the studio: what there is, a file more, one less.
 import { api } from "./api.js";
-import { busy, confirmed, field, h, onSubmit, toast } from "./dom.js";
+import { busy, confirmed, field, h, onSubmit, toast, wrong } from "./dom.js";
+import { isContainer } from "./states.js";
 
 /** Languages to choose from, by BCP 47 tag; the API takes any. */
 const TAGS = "en de fr es it pt pt-BR nl sv da nb fi pl cs sk hu ro bg el tr uk ru hr sr sl lt lv et he ar fa hi bn ta te ur id ms th vi zh zh-Hant ja ko sw".split(" ");
@@ -16,7 +17,7 @@ const nameOf = (tag) => {
 
 /** A panel for the subtitles of `title`; it stays away where the title can have none. */
 export function subtitlesPanel(title) {
-  if (title.kind === "series" || title.kind === "season") return null;
+  if (isContainer(title)) return null;
   const list = h("ul", { class: "list" });
   const panel = h(
     "section",
@@ -60,7 +61,7 @@ function subtitlesForm(title, load) {
     if (guess) language.value = guess;
   });
   onSubmit(form, async (values) => {
-    if (values.file.size > MAX_BYTES) throw wrong("“File” is larger than 2\u00a0MiB, so it is hardly a file of subtitles.");
+    if (values.file.size > MAX_BYTES) throw wrong("“File” is larger than 2\u00a0MiB, so it is hardly a file of subtitles.", "file");
     const query = new URLSearchParams();
     for (const name of ["default", "forced"]) if (values[name]) query.set(name, "true");
     try {
@@ -75,8 +76,6 @@ function subtitlesForm(title, load) {
   });
   return form;
 }
-
-const wrong = (words) => Object.assign(new Error(words), { code: "invalid", details: { field: "file" } });
 
 function check(name, words) {
   return h("label", { class: "check" }, h("input", { type: "checkbox", name, value: "true" }), words);

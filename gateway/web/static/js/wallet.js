@@ -3,15 +3,15 @@ import { api, once } from "./api.js";
 import { copyLine } from "./copy.js";
 import { day } from "./dates.js";
 import { h, notice, onSubmit, toast } from "./dom.js";
-import { format } from "./money.js";
+import { follow } from "./live.js";
+import { format, typedAmount } from "./money.js";
 import { failure, followPayment, returned, waiting } from "./paying.js";
-import { amount, minorOf } from "./words.js";
+import { turns } from "./turns.js";
 
 const room = document.getElementById("wallet");
 const part = (name) => document.getElementById(name);
-/** How often the balance is asked for where it cannot be followed. */
-const LOOK_MS = 5000;
 
+const begin = turns();
 let shownIn = "";
 
 /** Show what came by the stream, or was asked for. */
@@ -38,34 +38,10 @@ function pocket({ currency, balance, free, shown }) {
   );
 }
 
-/** By SSE, by asking where that fails. */
-function follow() {
-  const source = new EventSource("/v1/wallet/events");
-  source.addEventListener("balance", ({ data }) => show(JSON.parse(data)));
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) look();
-  });
-}
-
-async function look() {
-  try {
-    show(await api("GET", "wallet"));
-  } catch (problem) {
-    part("pockets").replaceChildren(h("p", { class: "muted" }, problem.message));
-    if (problem.status === 401) return;
-  }
-  setTimeout(look, LOOK_MS);
-}
-
 /** The sum of a form: `{amount, currency}`. Throws words for what is none. */
 function sumOf(values, name) {
   const currency = values[`${name}-currency`];
-  const minor = minorOf(values[name], currency);
-  if (!minor) {
-    const words = `“${values[name]}” is not an amount in ${currency}. Write it like ${amount(500, currency)}.`;
-    throw Object.assign(new Error(words), { code: "invalid", details: { field: name } });
-  }
-  return { amount: minor, currency };
+  return { amount: typedAmount(values[name], currency, name), currency };
 }
 
 /** Let a form send something, and lead to its field `name` when that is what is wrong. */
@@ -124,17 +100,23 @@ function tell(kind, ...words) {
   part("news").replaceChildren(notice(kind, ...words));
 }
 
-/** Back from topping up. */
+/** Back from topping up; the last time counts. */
 async function comeBack(id) {
+  const signal = begin();
   try {
-    const purchase = await followPayment(id, (now) => part("news").replaceChildren(waiting(now)));
+    const purchase = await followPayment(id, { show: (now) => part("news").replaceChildren(waiting(now)), signal });
+    if (signal.aborted) return;
     if (purchase.state === "paid") tell("good", `${format(purchase.amount, purchase.currency)} came into your wallet.`);
     else tell("bad", failure(purchase));
   } catch (problem) {
-    tell("bad", problem.message);
+    if (!signal.aborted) tell("bad", problem.message);
   }
 }
 
-follow();
+follow("wallet", {
+  event: "balance",
+  show,
+  failed: (problem) => part("pockets").replaceChildren(h("p", { class: "muted" }, problem.message)),
+});
 const id = returned();
 if (id) comeBack(id);

@@ -5,6 +5,7 @@ import { busy, h, icon, toast } from "./dom.js";
 import { followMaking, makingLine, paint, sayWaiting } from "./making.js";
 import { mount } from "./player.js";
 import { refusal } from "./refusals.js";
+import { turns } from "./turns.js";
 import { ago, isPhone } from "./words.js";
 
 const stage = document.getElementById("stage");
@@ -27,8 +28,9 @@ const FIRST_LOOKS = 3;
 
 let playing = null;
 let renewedAt = 0;
-/** How often it was tried to play: what is found out for an earlier try counts no more. */
-let turn = 0;
+/** What is found out for an earlier try to play counts no more. */
+const beginTry = turns();
+let tried = beginTry();
 /** Links in a row that were over before the film played: each waits longer for the next one. */
 let unplayed = 0;
 let watched = new AbortController();
@@ -36,7 +38,7 @@ let watched = new AbortController();
 /** Ask for the right to play, and play. When that is refused, `otherwise` is said if given, else the refusal. */
 async function play({ otherwise } = {}) {
   if (start.getAttribute("aria-busy") === "true") return;
-  turn += 1;
+  tried = beginTry();
   const wishedAt = performance.now();
   start.setAttribute("aria-busy", "true");
   lift();
@@ -132,14 +134,14 @@ function refused(problem) {
  * after all that gets another link.
  */
 async function said(problem) {
-  const mine = turn;
+  const signal = tried;
   const isWithdrawn = problem.code === "revoked";
   let isTold = false;
   for (const wait of isWithdrawn ? LOOKS_MS : LOOKS_MS.slice(0, FIRST_LOOKS + unplayed)) {
     await new Promise((next) => setTimeout(next, wait));
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     const why = await standsInTheWay();
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     if (why) {
       if (isWithdrawn && why.code === "entitlement-no-right") why.code = TAKEN_BACK;
       await curtain(why);
@@ -149,7 +151,7 @@ async function said(problem) {
     if (!isTold) await curtain(problem);
     isTold = true;
   }
-  if (mine !== turn || isWithdrawn) return;
+  if (signal.aborted || isWithdrawn) return;
   unplayed += 1;
   play();
 }

@@ -10,9 +10,6 @@ const STATES = {
   rejected: ["Rejected", "badge-bad"],
   returned: ["Came back", "badge-bad"],
 };
-const RAILS = { bank: "Bank transfer", stripe: "Stripe", sandbox: "Sandbox" };
-
-export const railName = (rail) => RAILS[rail] ?? rail;
 
 export function withdrawalBadge({ state }) {
   const [words, kind] = STATES[state] ?? [state, ""];
