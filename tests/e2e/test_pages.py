@@ -37,7 +37,7 @@ GUEST_PAGES = [
     "/none",
 ]
 OWN_PAGES = ["/studio", "/account", "/portal", "/wallet", "/purchases"]
-SELLING_PAGES = ["/studio/coupons", "/studio/blocked", "/earnings", "/payouts"]
+SELLING_PAGES = ["/studio/coupons", "/studio/blocked", "/studio/webhooks", "/earnings", "/payouts"]
 OFFICE_PAGES = ["/admin", "/admin/titles", "/admin/payments", "/admin/payouts", "/admin/report", "/admin/audit"]
 #: What a page gets wrong, as words; runs in the page.
 FAULTS = """() => {

@@ -29,6 +29,7 @@ async def test_pages_of_sellers_and_admins_fit_a_small_phone(
         f"/studio/{shop.title}": "version 1",
         "/studio/coupons": "SPRING",
         "/studio/blocked": "Nobody is blocked",
+        "/studio/webhooks": "No endpoint yet",
         "/earnings": "By title",
         "/payouts": "Somebody looks at it",
     }

@@ -10,6 +10,7 @@ const TABS = [
   ["/studio", "Titles", "title:read"],
   ["/studio/coupons", "Coupons", "offer:read"],
   ["/studio/blocked", "Blocked viewers", "entitlement:read"],
+  ["/studio/webhooks", "Webhooks", "seller:write"],
   ["/earnings", "Earnings", "earnings:read"],
   ["/payouts", "Payouts", "earnings:read"],
 ];

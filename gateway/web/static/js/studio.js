@@ -1,5 +1,5 @@
-// The studio: become a seller, the list of titles, new titles by dropping a file, coupons, blocked viewers. One module
-// shows all of them and a title's desk, so that moving between them does not stop an upload.
+// The studio: become a seller, the list of titles, new titles by dropping a file, coupons, blocked viewers, webhooks.
+// One module shows all of them and a title's desk, so that moving between them does not stop an upload.
 import { all, api } from "./api.js";
 import { blockedView } from "./blocked.js";
 import { couponsView } from "./coupons.js";
@@ -13,6 +13,7 @@ import { stateBadge } from "./states.js";
 import { drop, transferView } from "./transfer-view.js";
 import { turns } from "./turns.js";
 import { Transfer, transfers } from "./uploads.js";
+import { webhooksView } from "./webhooks.js";
 import { handleOf, percent } from "./words.js";
 
 const room = document.getElementById("studio");
@@ -25,6 +26,7 @@ const beginView = turns();
 const PARTS = {
   coupons: ["Coupons", "offer:read", couponsView],
   blocked: ["Blocked viewers", "entitlement:read", blockedView],
+  webhooks: ["Webhooks", "seller:write", webhooksView],
 };
 
 /** Show the view that the address names; whether it is still the one that was asked for last. */
