@@ -12,6 +12,8 @@ class StripeConnect(StripeObjects):
         super().__init__()
         #: What the platform has to pay out; as much as is asked for without it.
         self.funds: int | None = None
+        #: Whether a refund may take a seller's account below zero.
+        self.lends = True
 
     # What is asked for by HTTP: see ROUTES of the server.
 

@@ -75,7 +75,14 @@ class StripePayments(StripeConnect):
             raise Refusal(400, "invalid_request_error", "There is no transfer to reverse.", param="reverse_transfer")
         if not fee and "refund_application_fee" in values:
             raise Refusal(400, "invalid_request_error", "There is no fee to refund.", param="refund_application_fee")
-        if values.get("reverse_transfer") == "true":
+        is_reversed = values.get("reverse_transfer") == "true"
+        holds = self.of("accounts", seller)["balance"] if is_reversed else self.funds
+        if is_reversed and self.lends:
+            holds = None
+        if holds is not None and amount - (amount * fee // charge["amount"] if is_reversed else 0) > holds:
+            words = "There are insufficient funds for this refund."
+            raise Refusal(400, "invalid_request_error", words, code="insufficient_funds")
+        if is_reversed:
             self._reverse(self.of("transfers", charge["transfer"]), amount)
         charge["amount_refunded"] += amount
         if seller and values.get("refund_application_fee") == "true":

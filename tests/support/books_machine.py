@@ -93,8 +93,8 @@ class Beside(RuleBasedStateMachine):
         return any((one.sale, one.state) == (name, "asked") for one in self.model.refunds)
 
     def disputable(self) -> list[str]:
-        """Payments that banks made; a dispute that is won is not begun again."""
-        return [name for name, one in self.model.sales.items() if one.charged and not one.won]
+        """Payments that banks made, again and again."""
+        return [name for name, one in self.model.sales.items() if one.charged]
 
     def pay(self, name: str, cut: int | None) -> None:
         """A payer pays, and that is heard of."""

@@ -53,7 +53,7 @@ class Part(msgspec.Struct):
 
 
 class Sale(msgspec.Struct):
-    """A purchase or a top-up, and how its bank has it (`charged`, `returned`, `claimed`, `won`)."""
+    """A purchase or a top-up, and how its bank has it (`charged`, `returned`, `claimed`)."""
 
     payer: str
     viewer: str
@@ -72,7 +72,6 @@ class Sale(msgspec.Struct):
     charged: bool = False
     returned: int = 0
     claimed: int = 0
-    won: bool = False
 
 
 class Refund(msgspec.Struct):
@@ -232,17 +231,17 @@ class ModelBooks(msgspec.Struct):
             part.back += one
 
     def refund(self, name: str, amount: int | None) -> int:
-        """Give back so much, or all; how much that was."""
+        """Give back so much, or all; how much that was. Of what cost nothing the right alone."""
         sale = self.sales[name]
         left = sale.amount - sale.refunded - sale.disputed
-        if sale.state != "paid" or left <= 0:
+        if sale.state != "paid" or (sale.amount and left <= 0):
             raise Refusal("nothing-to-refund")
         amount = amount or left
         if amount > left:
             raise Refusal("refund-too-large")
         self.take(sale, amount, f"wallet:{sale.payer}" if sale.rail == "wallet" else "refunds_clearing")
         sale.refunded += amount
-        sale.state = standing(sale)
+        sale.state = standing(sale) if sale.amount else "refunded"
         if sale.rail != "wallet":
             self.refunds.append(Refund(name, amount))
         return amount
@@ -268,7 +267,6 @@ class ModelBooks(msgspec.Struct):
             self.take(sale, more, "cash:sandbox")
         elif more < 0:
             self.give_again(sale, -more)
-            sale.won = claimed == 0
         sale.state = standing(sale)
 
     def give_again(self, sale: Sale, amount: int) -> None:

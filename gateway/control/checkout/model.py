@@ -134,6 +134,11 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
         """What can still be given back."""
         return max(0, self.amount - self.refunded - self.disputed) if self.was_paid else 0
 
+    @property
+    def is_refundable(self) -> bool:
+        """Whether something can be given back: of what cost nothing its right."""
+        return self.state == "paid" and (self.left > 0 or not self.amount)
+
 
 class PurchaseView(msgspec.Struct, frozen=True, kw_only=True):
     """A purchase as its buyer sees it. `url`: where paying goes on while it is `new`; `words`: why it failed."""
@@ -218,8 +223,9 @@ class Purchases(Protocol):
     async def set_partners(self, title: str, partners: Sequence[Partner]) -> None: ...
     async def due_to_settle(self, now: datetime, limit: int) -> list[str]: ...
     async def due_to_look(self, now: datetime, limit: int) -> list[str]: ...
-    async def add_refund(self, refund: Refund, *, actor: str, txn: int) -> None: ...
+    async def add_refund(self, refund: Refund, *, actor: str, txn: int | None) -> None: ...
     async def refund(self, id: str, *, lock: bool = False) -> Refund | None: ...
+    async def of_seller(self, refund: str) -> int | None: ...
     async def due_refunds(self, now: datetime, limit: int) -> list[str]: ...
     async def close_refund(self, id: str, state: RefundState, *, words: str, at: datetime) -> None: ...
     async def reopen_refund(self, id: str, at: datetime) -> None: ...
@@ -238,6 +244,12 @@ def standing(amount: int, *, refunded: int, disputed: int) -> State:
     if disputed > 0:
         return "disputed"
     return "refunded" if amount and refunded >= amount else "paid"
+
+
+def given_back(purchase: Purchase, amount: int) -> State:
+    """The state once so much more is given back; of what cost nothing that is all. Raises Conflict."""
+    after = standing(purchase.amount, refunded=purchase.refunded + amount, disputed=0)
+    return move(purchase, after if purchase.amount else "refunded")
 
 
 def follow(purchase: Purchase, charge: Charge, *, wanted: bool) -> Step:

@@ -30,13 +30,17 @@ class Partner(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gets of a payment. `to` is a seller or a principal, empty for the platform; `back` was taken back."""
+    """What one gets of a payment. `to` is a seller or a principal, empty for the platform; `back` was taken back.
+
+    `owed` of that was taken from what they have here, or is owed: their rail paid it out, and could not take it back.
+    """
 
     n: int
     kind: PartKind
     to: str
     amount: int
     back: int = 0
+    owed: int = 0
 
     @property
     def left(self) -> int:
@@ -105,15 +109,17 @@ def paid_out(parts: Sequence[Part], seller: str) -> list[Part]:
 
 
 def kept_here(parts: Sequence[Part], given: Sequence[int]) -> tuple[list[Part], list[int]]:
-    """The same parts, and how much each is given again, where what a rail paid out becomes earnings here.
+    """The same parts, and how much each is given again, where what a rail took back becomes earnings here.
 
-    The rail gives no more, so that much of its part is one of its own from then on, behind the others.
+    What is owed of a rail's part comes first: that was taken here, and lies with its owner still. Of the rest the rail
+    gives no more, so that much is a part of its own from then on, behind the others.
     """
     kept, amounts, moved = list[Part](), list[int](), list[Part]()
     for part, amount in zip(parts, given, strict=True):
-        if part.kind == "external" and amount:
-            moved.append(replace(part, n=len(parts) + len(moved), kind="earnings", amount=amount, back=amount))
-            part, amount = replace(part, amount=part.amount - amount, back=part.back - amount), 0
+        if part.kind == "external" and amount > part.owed:
+            more = amount - part.owed
+            moved.append(replace(part, n=len(parts) + len(moved), kind="earnings", amount=more, back=more, owed=0))
+            part, amount = replace(part, amount=part.amount - more, back=part.back - more), part.owed
         kept.append(part)
         amounts.append(amount)
     return [*kept, *moved], [*amounts, *(part.amount for part in moved)]
@@ -153,23 +159,25 @@ def give_again(parts: Sequence[Part], amount: int) -> list[int]:
 
 def giving(parts: Sequence[Part], amounts: Sequence[int], book: Book) -> list[Leg]:
     """Legs that give each part its amount; what its owner owes is paid first where the part could be spent."""
-    legs = []
+    legs, funds = [], dict(book.funds)
     for part, amount in zip(parts, amounts, strict=True):
         debt = book.debt(part)
-        paid = min(amount, max(0, -book.funds.get(debt, 0))) if debt else 0
+        paid = min(amount, max(0, -funds.get(debt, 0))) if debt else 0
         if debt and paid:
             legs.append(Leg(debt, book.currency, paid))
+            funds[debt] += paid
         legs.append(Leg(book.home(part), book.currency, amount - paid))
     return legs
 
 
 def taking(parts: Sequence[Part], amounts: Sequence[int], book: Book) -> list[Leg]:
     """Legs that take an amount from each part; what is not there any more is owed from then on."""
-    legs = []
+    legs, funds = [], dict(book.funds)
     for part, amount in zip(parts, amounts, strict=True):
         home, debt = book.home(part), book.debt(part)
-        there = amount if debt is None else min(amount, max(0, book.funds.get(home, 0)))
+        there = amount if debt is None else min(amount, max(0, funds.get(home, 0)))
         legs.append(Leg(home, book.currency, -there))
+        funds[home] = funds.get(home, 0) - there
         if debt and amount > there:
             legs.append(Leg(debt, book.currency, there - amount))
     return legs
@@ -189,9 +197,19 @@ def accounts_of(parts: Sequence[Part], book: Book) -> list[str]:
     return sorted({code for part in parts if (debt := book.debt(part)) for code in (book.home(part), debt)})
 
 
-def after(parts: Sequence[Part], taken: Sequence[int]) -> list[Part]:
-    """The parts once that was taken back of each (below zero: given again)."""
-    return [replace(part, back=part.back + amount) for part, amount in zip(parts, taken, strict=True)]
+def after(parts: Sequence[Part], taken: Sequence[int], *, owed: bool = False) -> list[Part]:
+    """The parts once that was taken back of each (below zero: given again); of what a rail paid out, here if `owed`."""
+    return [
+        replace(part, back=part.back + amount, owed=part.owed + (amount if owed and part.kind == "external" else 0))
+        for part, amount in zip(parts, taken, strict=True)
+    ]
+
+
+def owe(parts: Sequence[Part], amount: int) -> list[Part]:
+    """The parts once so much of what a rail was to take back was taken here instead."""
+    return [
+        replace(part, owed=min(part.back, part.owed + amount)) if part.kind == "external" else part for part in parts
+    ]
 
 
 def _in_proportion(amount: int, weights: Sequence[int]) -> list[int]:

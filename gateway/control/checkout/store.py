@@ -39,10 +39,10 @@ OPEN_FOR = """
 select * from purchase
 where viewer = $1 and scope = $2 and state in ('new', 'authorized') and scope is not null for update
 """
-PARTS = "select n, kind, holder, amount, back from purchase_part where purchase = $1 order by n"
+PARTS = "select n, kind, holder, amount, back, owed from purchase_part where purchase = $1 order by n"
 PUT_PART = """
-insert into purchase_part (purchase, n, kind, holder, amount, back) values ($1, $2, $3, $4, $5, $6)
-on conflict (purchase, n) do update set amount = excluded.amount, back = excluded.back
+insert into purchase_part (purchase, n, kind, holder, amount, back, owed) values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (purchase, n) do update set amount = excluded.amount, back = excluded.back, owed = excluded.owed
 """
 DROP_PARTS = "delete from purchase_part where purchase = $1"
 #: In the order in which a movement holds them, so that no two wait for each other.
@@ -69,6 +69,13 @@ REFUND = """
 select id, purchase, amount, currency, reason, state, words, created_at, tries from refund where id = $1
 """
 LOCK_REFUND = REFUND + " for update"
+#: By the movement that gave it back, unless another said since that its seller owes it.
+OF_SELLER = """
+select case when exists (select from txn o where o.key = r.id || ':owed') then 0 when t.kind = 'refund' then (
+    select coalesce(-sum(p.amount), 0) from posting p join ledger_account a on a.id = p.account
+    where p.txn = t.id and a.kind = 'external') end
+from refund r join txn t on t.id = r.txn where r.id = $1
+"""
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
 CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1"
 REOPEN_REFUND = """
@@ -109,11 +116,11 @@ class PurchaseStore:
     async def parts(self, purchase: str) -> list[Part]:
         """What each got of it."""
         rows = await self._connection.fetch(PARTS, purchase)
-        return [Part(n=row[0], kind=row[1], to=row[2], amount=row[3], back=row[4]) for row in rows]
+        return [Part(n=row[0], kind=row[1], to=row[2], amount=row[3], back=row[4], owed=row[5]) for row in rows]
 
     async def put_parts(self, purchase: str, parts: Sequence[Part]) -> None:
         """Keep what each got, and what was taken back of that."""
-        rows = [(purchase, part.n, part.kind, part.to, part.amount, part.back) for part in parts]
+        rows = [(purchase, part.n, part.kind, part.to, part.amount, part.back, part.owed) for part in parts]
         await self._connection.executemany(PUT_PART, rows)
 
     async def drop_parts(self, purchase: str) -> None:
@@ -146,8 +153,8 @@ class PurchaseStore:
         """Purchases whose provider is to be asked about them."""
         return [row[0] for row in await self._connection.fetch(DUE_TO_LOOK, now, limit)]
 
-    async def add_refund(self, refund: Refund, *, actor: str, txn: int) -> None:
-        """Money that is given back."""
+    async def add_refund(self, refund: Refund, *, actor: str, txn: int | None) -> None:
+        """Money that is given back; without a movement where nothing was paid."""
         values = (refund.id, refund.purchase, refund.amount, refund.currency, refund.reason, actor, refund.state)
         await self._connection.execute(ADD_REFUND, *values, txn, refund.created_at)
 
@@ -155,6 +162,11 @@ class PurchaseStore:
         """A refund, its row held with `lock`."""
         row = await self._connection.fetchrow(LOCK_REFUND if lock else REFUND, id)
         return Refund(**row) if row else None
+
+    async def of_seller(self, refund: str) -> int | None:
+        """What a rail is to take of a refund from the seller's own account; None for their part in proportion."""
+        found = await self._connection.fetchval(OF_SELLER, refund)
+        return None if found is None else int(found)
 
     async def due_refunds(self, now: datetime, limit: int) -> list[str]:
         """Refunds that a provider is to be asked for."""

@@ -124,7 +124,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewRight(msgspec.Struct, frozen=True, kw_only=True):
-    """A right to be given once, by `source` (the purchase). `given_by`: whoever paid, where that is somebody else."""
+    """A right to be given once, by `source` (the purchase). `given_by`: whoever paid, where that is somebody else.
+
+    `anew`: one that its source gave before, and that was taken back, is given again.
+    """
 
     principal: str
     scope: str
@@ -132,6 +135,7 @@ class NewRight(msgspec.Struct, frozen=True, kw_only=True):
     term: Term
     hours: int | None = None
     given_by: str | None = None
+    anew: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):

@@ -33,6 +33,14 @@ GIVE = """
 insert into entitlement (id, principal, scope, kind, source, term, span_s, ends_at, given_by)
 values ($1, $2, $3, 'purchase', $4, $5, $6, $7, $8) on conflict (source) do nothing returning id
 """
+GIVE_ANEW = """
+insert into entitlement (id, principal, scope, kind, source, term, span_s, ends_at, given_by)
+values ($1, $2, $3, 'purchase', $4, $5, $6, $7, $8)
+on conflict (source) do update set
+    term = excluded.term, span_s = excluded.span_s, ends_at = excluded.ends_at, created_at = now(), revoked_at = null,
+    ended_at = null, link_at = null, first_play_at = null, sid = null
+where entitlement.revoked_at is not null returning id
+"""
 REVOKE = """
 update entitlement set revoked_at = $3 where principal = $1 and scope = $2 and kind = 'grant' and revoked_at is null
 returning id
@@ -113,7 +121,7 @@ class EntitlementStore:
     async def give(self, id: str, right: NewRight, *, span_s: int | None, ends_at: datetime | None) -> bool:
         """Give what was bought; False when its source gave it before."""
         values = (right.principal, right.scope, right.source, right.term, span_s, ends_at, right.given_by)
-        return await self._connection.fetchval(GIVE, id, *values) is not None
+        return await self._connection.fetchval(GIVE_ANEW if right.anew else GIVE, id, *values) is not None
 
     async def revoke(self, principal: str, scope: str, now: datetime) -> bool:
         """Take the grant away; False when there is none."""

@@ -197,4 +197,4 @@ class OfficeRows(Protocol):
 def keys_of(payment: PaymentRow, refunds: Sequence[RefundLine]) -> list[str]:
     """The keys of all movements of a payment (see `checkout.actions.books`)."""
     own = [f"{payment.id}:{number}" for number in range(1, payment.booked + 1)]
-    return own + [f"{refund.id}:done" for refund in refunds]
+    return own + [f"{refund.id}:{step}" for refund in refunds for step in ("owed", "done")]

@@ -10,6 +10,7 @@ from gateway.control.sellers.model import Seller
 from gateway.control.statements.model import (
     LINES,
     MAX_TITLES,
+    MOVED,
     SOLD,
     STANDING,
     AccountSum,
@@ -129,7 +130,7 @@ def _lines(flow: Flow) -> list[tuple[LineName, int]]:
     """What a flow adds to which lines. Of a movement all of them add up to what it did to the seller's own accounts."""
     if flow.kind not in SOLD:
         # What only moves among the seller's accounts, such as a settlement, adds up to nothing.
-        return [("payouts" if flow.kind == "payout" else "other", flow.amount)] if flow.side == "own" else []
+        return [(MOVED.get(flow.kind, "other"), flow.amount)] if flow.side == "own" else []
     if not flow.is_own:
         lines: dict[Side, list[LineName]] = {"own": ["shares"], "external": ["shares", "external"]}
         return [(line, -flow.amount if line == "external" else flow.amount) for line in lines.get(flow.side, [])]

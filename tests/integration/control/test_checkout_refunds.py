@@ -67,6 +67,82 @@ async def test_refund_gives_all_back_ends_the_right_and_tells_the_edges(shop: Sh
     await shop.bought(vera)
 
 
+async def test_what_a_coupon_made_free_is_given_back_without_a_movement_and_its_coupon_stays_used(
+    shop: Shop, admin: Viewer
+) -> None:
+    coupon = {"code": "ALL", "percent": 100, "uses_max": 1}
+    await shop.owner.ask("POST", f"sellers/{shop.seller.seller['handle']}/coupons", 201, coupon)
+    vera = await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera, coupon="ALL"))["id"]
+    path = f"payments/{purchase}/refunds"
+    assert code_of(await admin.send("POST", path, {"reason": "x", "amount": 1})) == (422, "refund-too-large")
+    refund = await give_back(admin, purchase)
+    assert (refund["amount"], refund["state"]) == (0, "done")
+    assert await shop.rights(vera) == [] and not await shop.may_watch(vera)
+    assert (await vera.ask("GET", f"payments/{purchase}"))["state"] == "refunded"
+    assert [row["kind"] for row in await shop.control.rows("select kind from txn")] == ["test"]
+    assert code_of(await admin.send("POST", path, {"reason": "x"})) == (409, "nothing-to-refund")
+    told = await shop.control.rows("select data from outbox where type = 'payment.refunded'")
+    assert [(row["data"]["amount"], row["data"]["txn"]) for row in told] == [(0, None)]
+    assert [one["amount"] for one in (await admin.ask("GET", "admin/refunds"))["items"]] == [0]
+    assert code_of(await shop.buy(vera, coupon="ALL")) == (409, "coupon-used-up")
+    await shop.bought(vera)
+    await shop.audit()
+
+
+async def test_why_it_was_given_back_is_on_record_and_told_nobody(
+    shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await give_back(admin, (await shop.by_card(await shop.viewer()))["id"], reason="Otto Berg wept")
+
+    async def refuse(*about: object, **more: object) -> None:
+        raise Conflict("Ask Otto Berg.")
+
+    with monkeypatch.context() as closed:
+        closed.setattr(shop.hands.provider, "refund", refuse)
+        await checkout.ask_refunds(shop=shop.wired)
+    await admin.ask("POST", f"refunds/{made['id']}/retry")
+    record = "select before, after from audit where action = 'payment:refund' order by seq"
+    recorded = [(row["before"], row["after"]) for row in await shop.control.rows(record)]
+    assert recorded[0][1]["reason"] == "Otto Berg wept" and recorded[1][0]["words"] == "Ask Otto Berg."
+    told = await shop.control.rows("select data from outbox where type = 'admin.action' and subject = $1", made["id"])
+    assert [(row["data"]["actor"], row["data"]["action"]) for row in told] == [(admin.id, "payment:refund")] * 2
+    assert told[1]["data"]["before"] == {"state": "failed"}
+    assert await shop.control.rows("select id from outbox where data::text like '%Otto%'") == []
+
+
+async def test_every_posting_of_a_purchase_says_by_which_terms_it_was_sold(shop: Shop, admin: Viewer) -> None:
+    purchase = (await shop.by_card(await shop.viewer()))["id"]
+    await give_back(admin, purchase)
+    await checkout.ask_refunds(shop=shop.wired)
+    found = await shop.control.rows(
+        "select distinct t.kind, p.model, p.fee_bp, p.legal_entity, p.seller, p.scope, p.provider_ref"
+        " from posting p join txn t on t.id = p.txn order by t.kind"
+    )
+    assert [row["kind"] for row in found] == ["refund", "refund-done", "sale"]
+    said = {(row["model"], row["fee_bp"], row["seller"], row["scope"]) for row in found}
+    assert said == {("tvod", 1000, shop.seller.seller["id"], shop.title)}
+    assert len({(row["legal_entity"], row["provider_ref"]) for row in found}) == 1
+
+
+async def test_right_comes_back_each_time_a_dispute_is_won_and_goes_with_each_that_comes(
+    shop: Shop, admin: Viewer
+) -> None:
+    vera = await shop.viewer()
+    purchase = (await shop.by_card(vera))["id"]
+    ref = (await shop.control.rows("select provider_ref from purchase"))[0]["provider_ref"]
+    for _ in range(3):
+        await shop.hands.dispute(ref)
+        await shop.hear()
+        assert await shop.rights(vera) == [] and not await shop.may_watch(vera)
+        await shop.hands.dispute(ref, won=True)
+        await shop.hear()
+        assert await shop.rights(vera) == ["own"] and await shop.may_watch(vera)
+    await give_back(admin, purchase)
+    assert await shop.rights(vera) == [] and not await shop.may_watch(vera)
+    await shop.audit()
+
+
 async def test_refunds_in_parts_take_in_proportion_and_the_right_stays_until_all_is_given_back(
     shop: Shop, admin: Viewer
 ) -> None:
@@ -153,7 +229,7 @@ async def test_refund_by_a_provider_waits_for_it_and_what_it_tells_of_it_is_not_
     assert refund["state"] == "asked" and await shop.rights(vera) == []
     assert await shop.amounts("refunds_clearing", "cash:sandbox") == [500, -455]
 
-    async def away(*about: object) -> None:
+    async def away(*about: object, **more: object) -> None:
         raise ProviderUnavailable
 
     with monkeypatch.context() as broken:
@@ -176,7 +252,7 @@ async def test_refund_a_provider_refuses_is_left_for_a_person(
     path = f"refunds/{(await give_back(admin, purchase))['id']}/retry"
     assert code_of(await admin.send("POST", path)) == (409, "refund-asked")
 
-    async def refuse(*about: object) -> None:
+    async def refuse(*about: object, **more: object) -> None:
         raise Conflict("The account is closed.")
 
     with monkeypatch.context() as closed:
@@ -208,10 +284,10 @@ async def test_refund_that_goes_wrong_in_an_unforeseen_way_holds_up_no_other(
     await give_back(admin, (await shop.by_card(await shop.viewer()))["id"])
     refund = shop.hands.provider.refund
 
-    async def broken(ref: str, amount: int, key: str) -> Charge:
+    async def broken(ref: str, amount: int, key: str, *, of_seller: int | None) -> Charge:
         if key == bad["id"]:
             raise ValueError("no such field")
-        return await refund(ref, amount, key)
+        return await refund(ref, amount, key, of_seller=of_seller)
 
     with monkeypatch.context() as changed:
         changed.setattr(shop.hands.provider, "refund", broken)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from gateway.control.payments.providers import stripe_client as module
-from gateway.control.payments.providers.base import SellerAccount, Tariff
+from gateway.control.payments.providers.base import SELLER_SHORT, SellerAccount, Tariff
 from gateway.control.payments.providers.stripe import Stripe
 from shared.errors import BadWebhook, Conflict, Invalid, KeyReused, Misconfigured, NotFound, ProviderUnavailable
 from shared.metrics import PROVIDER_FAILURES
@@ -108,6 +108,43 @@ async def test_sellers_part_of_a_disputed_payment_is_taken_back_once_where_it_st
         await hands.provider.take_back(ref, 1, "k2")
     # The dispute was won and the payment is refunded later: it is not taken from the seller a second time.
     assert (await hands.provider.refund(ref, 1250, "k3")).refunded == 1250
+    assert money(hands, account) == 0
+
+
+@pytest.mark.parametrize(("of_seller", "left"), [(None, 0), (300, 325), (0, 625)])
+async def test_refund_after_a_part_was_taken_back_takes_what_is_left_there_or_what_it_is_told(
+    hands: StripeHands, of_seller: int | None, left: int
+) -> None:
+    account = await seller(hands)
+    ref = (await hands.provider.start(order(seller_account=account, fee_amount=125))).provider_ref
+    await hands.pay(ref, "approve")
+    await hands.provider.take_back(ref, 500, "k1")
+    hands.server.fail("500 after", "500 after")
+    for _ in range(2):
+        assert (await hands.provider.refund(ref, 1250, "k2", of_seller=of_seller)).refunded == 1250
+        hands.server.kept.clear()
+    assert money(hands, account) == left
+
+
+async def test_refund_that_an_account_does_not_hold_gives_nothing_back_until_it_is_asked_of_the_platform(
+    hands: StripeHands,
+) -> None:
+    hands.server.lends, account = False, await seller(hands)
+    ref = (await hands.provider.start(order(seller_account=account, fee_amount=125))).provider_ref
+    await hands.pay(ref, "approve")
+    for key in ("k1", "k2"):
+        hands.server.of("accounts", account)["balance"] = 100
+        with pytest.raises(Conflict) as short:
+            await hands.provider.refund(ref, 500, key, of_seller=450)
+        assert short.value.code == SELLER_SHORT
+        hands.server.funds = 400
+        with pytest.raises(ProviderUnavailable):
+            await hands.provider.refund(ref, 500, key, of_seller=0)
+        hands.server.funds = None
+        hands.server.kept.clear()
+        await hands.provider.refund(ref, 500, key, of_seller=0)
+        assert money(hands, account) == 100
+    assert (await hands.provider.find(ref)).refunded == 1000
 
 
 async def test_last_digit_of_a_currency_with_three_decimals_cannot_be_charged(hands: StripeHands) -> None:

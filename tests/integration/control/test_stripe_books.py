@@ -10,6 +10,7 @@ import pytest
 
 from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.actions import books
+from gateway.control.checkout.actions.refunds import LAST_S
 from shared.clock import ManualClock
 from shared.errors import Unavailable
 from shared.settings import ControlSettings
@@ -28,6 +29,7 @@ class Counter:
     def __init__(self, till: Till, shop: Shop) -> None:
         self.till, self.shop = till, shop
         self.settle = checkout.booking(shop.wired)
+        self.admin: Viewer | None = None
 
     async def begun(self, viewer: Viewer) -> tuple[str, str]:
         """A purchase that waits for its payer: its id, and its name at Stripe."""
@@ -38,6 +40,32 @@ class Counter:
     async def work(self, times: int = 1000) -> None:
         """Handle so many events."""
         await self.till.work(times, settle=self.settle)
+
+    async def hear(self) -> None:
+        """Send what Stripe has to tell, and handle it."""
+        for one in await self.till.hands.webhooks():
+            assert await self.till.send(one) == 204
+        await self.work()
+
+    async def account(self) -> Any:
+        """An account of the seller's own, to which their part goes at once: as the fake keeps it."""
+        seller, hands = self.shop.seller.seller["id"], self.till.hands
+        account = await hands.provider.open_account(seller, "US")
+        hands.server.onboard(account)
+        add = "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)"
+        await self.till.control.rows(add, seller, account)
+        return hands.server.of("accounts", account)
+
+    async def seller_has(self) -> list[int]:
+        """What lies with Stripe, what is owed and available here, and the platform's fee."""
+        seller = self.shop.seller.seller["id"]
+        accounts = (f"external:stripe:{seller}", f"receivable:{seller}", f"earnings:{seller}", "platform_fee")
+        return await self.shop.amounts(*accounts)
+
+    async def give_back(self, purchase: str, **about: Any) -> None:
+        """An admin gives a purchase back."""
+        self.admin = self.admin or await self.shop.viewer("ada", role="admin")
+        await self.admin.ask("POST", f"payments/{purchase}/refunds", 201, {"reason": "asked for", **about})
 
     async def balances(self) -> list[int]:
         """What all accounts hold that a sale changes."""
@@ -120,23 +148,13 @@ async def test_payment_whose_answer_was_lost_is_begun_once_and_paid_once(counter
 async def test_dispute_takes_the_sellers_part_back_from_their_account_or_lets_them_owe_it(
     counter: Counter, is_empty: bool
 ) -> None:
-    shop, hands, control = counter.shop, counter.till.hands, counter.till.control
-    seller = shop.seller.seller["id"]
-    account = await hands.provider.open_account(seller, "US")
-    hands.server.onboard(account)
-    await control.rows(
-        "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)", seller, account
-    )
-    viewer = await shop.viewer()
+    shop, hands = counter.shop, counter.till.hands
+    purse, viewer = await counter.account(), await shop.viewer()
     id, ref = await counter.begun(viewer)
-    purse = hands.server.of("accounts", account)
 
     async def hear() -> list[int]:
-        for one in await hands.webhooks():
-            assert await counter.till.send(one) == 204
-        await counter.work()
-        accounts = (f"external:stripe:{seller}", f"receivable:{seller}", f"earnings:{seller}", "platform_fee")
-        return await shop.amounts(*accounts)
+        await counter.hear()
+        return await counter.seller_has()
 
     await hands.pay(ref, "approve")
     assert (await hear(), purse["balance"]) == ([450, 0, 0, 50], 450)
@@ -149,6 +167,73 @@ async def test_dispute_takes_the_sellers_part_back_from_their_account_or_lets_th
     await hands.dispute(ref, won=True)
     assert await hear() == ([450, 0, 0, 50] if is_empty else [0, 0, 450, 50])
     assert (await viewer.ask("GET", f"payments/{id}"))["state"] == "paid"
+    # What is given back then is taken where it lies, and once: the seller may have filled their account again.
+    purse["balance"] = 450
+    await counter.give_back(id)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert (await hear(), purse["balance"]) == ([0, 0, 0, 0], 0 if is_empty else 450)
+    assert (await shop.amounts("refunds_clearing"), await shop.rights(viewer)) == ([0], [])
+    await shop.audit()
+
+
+async def test_refund_of_what_the_sellers_account_does_not_hold_is_made_and_owed_and_paid_by_what_they_earn(
+    counter: Counter,
+) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    hands.server.lends, purse = False, await counter.account()
+    id, ref = await counter.begun(await shop.viewer())
+    await hands.pay(ref, "approve")
+    await counter.hear()
+    await counter.give_back(id, amount=100)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert (await counter.seller_has(), purse["balance"]) == ([360, 0, 0, 40], 360)
+    purse["balance"] = 0
+    await counter.give_back(id, amount=200)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert await counter.seller_has() == [360, -180, 0, 20]
+    # From then on what is taken there is what the books take there, and no more.
+    purse["balance"] = 360
+    await counter.give_back(id)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    await counter.hear()
+    assert (await counter.seller_has(), purse["balance"]) == ([180, -180, 0, 0], 180)
+    assert await shop.amounts("refunds_clearing", "cash:stripe") == [0, 45]
+    assert [row["state"] for row in await shop.control.rows("select state from refund")] == ["done"] * 3
+    await shop.audit()
+
+
+async def test_refund_that_the_platforms_own_balance_does_not_hold_waits_until_it_does(counter: Counter) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    id, ref = await counter.begun(await shop.viewer())
+    await hands.pay(ref, "approve")
+    await counter.hear()
+    await counter.give_back(id)
+    hands.server.funds = 0
+    assert await checkout.ask_refunds(shop=shop.wired) == 0
+    assert await shop.control.rows("select state, tries from refund") == [{"state": "asked", "tries": 1}]
+    hands.server.funds = None
+    hands.server.kept.clear()
+    shop.control.clock.advance(LAST_S)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert await shop.amounts("refunds_clearing", "cash:stripe") == [0, 45]
+    await shop.audit()
+
+
+async def test_money_that_was_not_wanted_comes_back_from_the_sellers_account_or_is_owed(counter: Counter) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    hands.server.lends, purse = False, await counter.account()
+    for name, is_empty in (("vera", False), ("otto", True)):
+        viewer = await shop.viewer(name, funds=500)
+        _, ref = await counter.begun(viewer)
+        await shop.bought(viewer)
+        await hands.pay(ref, "approve")
+        await counter.hear()
+        purse["balance"] = 0 if is_empty else 450
+        assert await checkout.ask_refunds(shop=shop.wired) == 1
+        await counter.hear()
+        assert (await counter.seller_has())[:2] == ([450, -450] if is_empty else [0, 0])
+        assert purse["balance"] == 0
+    assert await shop.amounts("refunds_clearing") == [0]
     await shop.audit()
 
 
@@ -159,11 +244,7 @@ async def test_part_that_was_taken_back_before_the_books_broke_off_is_taken_once
     seller, mate = shop.seller.seller["id"], (await desk(control, "mate")).seller
     shares = {"items": [{"seller": mate["handle"], "share_bp": 1000}]}
     await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=shares)
-    account = await hands.provider.open_account(seller, "US")
-    hands.server.onboard(account)
-    await control.rows(
-        "insert into payee (seller, provider, account, can_charge) values ($1, 'stripe', $2, true)", seller, account
-    )
+    purse = await counter.account()
     refs = [(await counter.begun(await shop.viewer(name)))[1] for name in ("vera", "otto")]
     for ref in refs:
         await hands.pay(ref, "approve")
@@ -189,6 +270,6 @@ async def test_part_that_was_taken_back_before_the_books_broke_off_is_taken_once
     control.clock.advance(7 * 86400)
     await checkout.settle(shop=shop.wired)
     await counter.work()
-    assert len(reversals) == 1 and hands.server.of("accounts", account)["balance"] == 405
+    assert len(reversals) == 1 and purse["balance"] == 405
     assert await shop.amounts(f"external:stripe:{seller}", f"receivable:{seller}") == [405, 0]
     await shop.audit()

@@ -17,6 +17,7 @@ from gateway.control.checkout.model import (
     Step,
     check_again,
     follow,
+    given_back,
     move,
     standing,
     view,
@@ -154,6 +155,15 @@ def test_standing_after_what_was_taken() -> None:
     assert standing(500, refunded=500, disputed=0) == "refunded"
     assert standing(500, refunded=100, disputed=1) == "disputed"
     assert standing(0, refunded=0, disputed=0) == "paid"
+
+
+def test_what_cost_nothing_is_given_back_once() -> None:
+    paid = msgspec.structs.replace(NEW, state="paid", paid_at=NOW)
+    free = msgspec.structs.replace(paid, amount=0)
+    gone = msgspec.structs.replace(free, state="refunded")
+    assert (paid.is_refundable, free.is_refundable, gone.is_refundable) == (True, True, False)
+    assert not msgspec.structs.replace(paid, refunded=500).is_refundable
+    assert [given_back(paid, 499), given_back(paid, 500), given_back(free, 0)] == ["paid", "refunded", "refunded"]
 
 
 def test_who_rents_may_buy_for_good_and_not_rent_again() -> None:

@@ -16,6 +16,7 @@ from gateway.control.checkout.shares import (
     give_again,
     giving,
     kept_here,
+    owe,
     paid_out,
     refer,
     settling,
@@ -191,6 +192,16 @@ def test_what_a_rail_paid_out_and_cannot_take_back_is_taken_from_earnings_and_th
         Leg("receivable:slr_x", "USD", -510),
         Leg("earnings_pending:slr_a", "USD", -90),
     ]
+    # Won: where it was taken here it comes back here, and the rail's part is what it was.
+    lost = after(parts, taken, owed=True)
+    kept, given = kept_here(lost, give_again(lost, 1000))
+    assert (kept, given) == (lost, [100, 810, 90])
+    assert giving(kept, given, replace(owed, funds={"receivable:slr_x": -510}))[1:3] == [
+        Leg("receivable:slr_x", "USD", 510),
+        Leg("earnings:slr_x", "USD", 300),
+    ]
+    assert after(kept, [-one for one in given], owed=True) == parts
+    # Where the rail took it, it stays here.
     again = after(parts, taken)
     kept, given = kept_here(again, give_again(again, 1000))
     assert [(part.kind, part.amount) for part in kept] == [
@@ -218,3 +229,46 @@ def test_of_what_a_rail_paid_out_only_what_was_won_back_is_earnings() -> None:
     book = Book(rail="stripe", currency="USD", pending=True)
     assert [leg.amount for leg in settling(won, book) if leg.account == "earnings_pending:slr_x"] == [-225]
     assert sum(take_back(won, 1000)) == 1000
+
+
+@given(AMOUNTS, BP, st.lists(st.tuples(st.integers(1, 10**12), st.booleans(), st.booleans()), max_size=6))
+def test_what_lies_with_a_rail_is_what_it_was_not_asked_for_and_no_part_is_taken_twice(
+    amount: int, fee_bp: int, steps: list[tuple[int, bool, bool]]
+) -> None:
+    parts = paid_out(share_out(amount, fee_bp, "slr_x"), "slr_x")
+    lies, here = sum(part.amount for part in parts if part.kind == "external"), 0
+    for step, owed, won in steps:
+        step = min(step, sum(part.left for part in parts))
+        taken = take_back(parts, step)
+        mine = sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
+        rest = sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "earnings")
+        lies, here = lies - (0 if owed else mine), here - rest - (mine if owed else 0)
+        parts = after(parts, taken, owed=owed)
+        if won:
+            parts, given = kept_here(parts, give_again(parts, step))
+            here += sum(one for part, one in zip(parts, given, strict=True) if part.kind != "fee")
+            parts = after(parts, [-one for one in given], owed=True)
+        assert all(0 <= part.owed <= part.back <= part.amount for part in parts)
+        assert lies == sum(part.left + part.owed for part in parts if part.kind == "external")
+        assert lies + here == sum(part.left for part in parts if part.kind != "fee")
+
+
+def test_two_parts_of_one_owner_are_not_taken_of_the_same_earnings_nor_do_they_pay_one_debt_twice() -> None:
+    parts = [Part(n=n, kind="earnings", to="slr_x", amount=200) for n in range(2)]
+    book = Book(rail="stripe", currency="USD", pending=False, funds={"earnings:slr_x": 300, "receivable:slr_x": -300})
+    assert [(leg.account, leg.amount) for leg in taking(parts, [200, 200], book)] == [
+        ("earnings:slr_x", -200),
+        ("earnings:slr_x", -100),
+        ("receivable:slr_x", -100),
+    ]
+    assert [(leg.account, leg.amount) for leg in giving(parts, [200, 200], book)] == [
+        ("receivable:slr_x", 200),
+        ("earnings:slr_x", 0),
+        ("receivable:slr_x", 100),
+        ("earnings:slr_x", 100),
+    ]
+
+
+def test_what_a_rail_could_not_take_of_a_refund_is_owed_of_its_part_alone() -> None:
+    parts = paid_out(share_out(1000, 1000, "slr_x", partners=[Partner("slr_a", 1000)]), "slr_x")
+    assert [part.owed for part in owe(after(parts, [100, 810, 90]), 810)] == [0, 810, 0]

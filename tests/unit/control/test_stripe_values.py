@@ -24,6 +24,7 @@ from gateway.control.payments.providers.stripe_values import (
     charge_of,
     error_of,
     intent_of,
+    of_seller_now,
     refund_params,
     session_params,
 )
@@ -103,15 +104,39 @@ def test_parameters_are_declared_by_the_sdk() -> None:
     for one in (order(), order(hold=True), order(seller_account="acct_1", fee_amount=125)):
         check(form(session_params(one, descriptor="USHER")), SessionCreateParams)
     plain = session(status="succeeded")
-    assert set(refund_params(plain, 5, "k1")) == {"payment_intent", "amount", "metadata"}
+    assert set(refund_params(plain, 5, "k1", in_proportion=False)) == {"payment_intent", "amount", "metadata"}
     passed_on = session(status="succeeded", transfer_data=TransferData("acct_1"), application_fee_amount=125)
-    params = refund_params(passed_on, 5, "k1")
+    params = refund_params(passed_on, 5, "k1", in_proportion=True)
     check(form(params), RefundCreateParams)
     assert (params["reverse_transfer"], params["refund_application_fee"]) == (True, True)
-    taken_back = StripeCharge(transfer=Transfer("tr_1", amount=1250, amount_reversed=1246))
-    won = session(status="succeeded", transfer_data=TransferData("acct_1"), latest_charge=taken_back)
-    assert "reverse_transfer" not in refund_params(won, 5, "k1")
-    assert refund_params(won, 4, "k1")["reverse_transfer"]
+
+
+@pytest.mark.parametrize(
+    ("refunded", "reversed", "disputed", "asked", "taken"),
+    [
+        (0, 0, False, 450, None),
+        (0, 0, False, None, None),
+        (100, 100, False, 450, None),
+        (0, 0, False, 0, 0),
+        # A dispute that was won, or a refund that took nothing there: as the books say, or of what is left.
+        (0, 1125, True, 0, 0),
+        (0, 1125, True, None, 0),
+        (0, 500, True, 300, 300),
+        (0, 500, True, None, 625),
+        (0, 0, True, 450, 450),
+        (100, 0, False, 450, 450),
+        (1000, 900, True, None, 225),
+    ],
+)
+def test_seller_gives_in_proportion_until_something_else_was_taken_from_their_account(
+    refunded: int, reversed: int, disputed: bool, asked: int | None, taken: int | None
+) -> None:
+    transfer = Transfer("tr_1", amount=1250, amount_reversed=reversed)
+    charge = StripeCharge(amount_refunded=refunded, disputed=disputed, transfer=transfer)
+    passed_on = {"transfer_data": TransferData("acct_1"), "application_fee_amount": 125}
+    found = session(status="succeeded", latest_charge=charge, **passed_on)
+    assert of_seller_now(found, 1250 - refunded, asked) == taken
+    assert of_seller_now(session(status="succeeded", latest_charge=charge), 5, asked) == 0
 
 
 def test_disputes_cost_and_cost_nothing_once_they_are_won() -> None:

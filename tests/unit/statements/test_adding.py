@@ -57,6 +57,16 @@ def test_day_tells_what_was_paid_and_who_got_what_of_it() -> None:
     ]
 
 
+def test_refund_that_the_rail_could_not_take_from_the_seller_stays_with_what_it_paid_out() -> None:
+    passed_on: list[tuple[str, Side, int]] = [
+        ("sale", "paid", -500), ("sale", "fee", 50), ("sale", "external", 450),
+        ("refund", "paid", 500), ("refund", "fee", -50), ("refund", "external", -450),
+        ("refund-owed", "external", 450), ("refund-owed", "own", -450),
+    ]  # fmt: skip
+    found = lines(section_of([flow(*one) for one in passed_on], receivable=-450))
+    assert found == {"sales": (1, 500), "refunds": (1, -500), "external": (0, -450)}
+
+
 def test_titles_are_told_the_largest_first_each_currency_apart() -> None:
     flows = [*sale(title="ttl_1"), *sale(title="ttl_2", currency="EUR"), *sale(title="ttl_2"), *sale(title="ttl_2")]
     found = adding.sales(flows, "title").items

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.control.checkout import shares
 from gateway.control.checkout.actions.stores import Shop, Stores
-from gateway.control.checkout.model import WALLET, Purchase
+from gateway.control.checkout.model import WALLET, Purchase, Refund
 from gateway.control.checkout.shares import Book, Part
 from gateway.control.ledger import actions as ledger
 from gateway.control.ledger.model import Event, Leg, Movement, Stamps, account
@@ -18,7 +18,7 @@ from gateway.control.payments.providers.base import Charge
 from gateway.control.wallet.model import Payment, PaymentKind
 
 Why = Literal["refund", "dispute"]
-CLEARING = "refunds_clearing"
+CLEARING = account("refunds_clearing")
 
 
 async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Leg] = ()) -> Purchase:
@@ -50,11 +50,11 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
 
 async def take(
     purchase: Purchase, amount: int, *, why: Why, to: str, unit: Stores, now: datetime, owed: bool = False
-) -> tuple[Purchase, int]:
+) -> tuple[Purchase, int | None]:
     """Take an amount back from all who have a part, in proportion, onto the account `to`; also the movement's id.
 
     What they have not got any more they owe; with `owed` that is what their rail paid out, too. More than they got is
-    the platform's loss.
+    the platform's loss. Nothing is taken back without a movement, and told all the same.
     """
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
@@ -64,22 +64,25 @@ async def take(
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
     purchase, txn = await _post(purchase, why, legs, unit=unit, events=[told], reverses=purchase.txn)
-    await unit.purchases.put_parts(purchase.id, shares.after(parts, taken))
+    if txn is None:
+        await unit.outbox.emit(told.type, told.subject, **told.data, txn=None)
+    await unit.purchases.put_parts(purchase.id, shares.after(parts, taken, owed=owed))
     total = {"refunded": purchase.refunded + amount} if why == "refund" else {"disputed": purchase.disputed + amount}
     await _tell(replace(purchase, txn=txn), why, amount, unit=unit, now=now)
-    return replace(purchase, **total), txn or 0
+    return replace(purchase, **total), txn
 
 
 async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: datetime) -> Purchase:
-    """A dispute over an amount is won: everybody gets again what was taken for it."""
+    """A dispute over an amount is won: everybody gets again what was taken for it, where it was taken."""
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.back for part in parts))
     parts, given = shares.kept_here(parts, shares.give_again(parts, shared))
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending)
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=True)
     won = Leg(account("platform_fee"), purchase.currency, amount - shared)
     legs = [_cash(purchase, -amount), won, *shares.giving(parts, given, book)]
-    purchase, txn = await _post(purchase, "dispute-won", legs, unit=unit)
-    await unit.purchases.put_parts(purchase.id, shares.after(parts, [-one for one in given]))
+    told = _event(purchase, "payment.dispute_won", amount)
+    purchase, txn = await _post(purchase, "dispute-won", legs, unit=unit, events=[told])
+    await unit.purchases.put_parts(purchase.id, shares.after(parts, [-one for one in given], owed=True))
     await _tell(replace(purchase, txn=txn), "dispute", -amount, unit=unit, now=now)
     return replace(purchase, disputed=purchase.disputed - amount)
 
@@ -94,6 +97,32 @@ async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> tuple[in
     there = [(part, one) for part, one in zip(parts, taken, strict=True) if part.kind == "external"]
     given, left = sum(part.amount for part, _ in there), sum(part.left - one for part, one in there)
     return sum(one for _, one in there), f"{purchase.id}:left:{left}:of:{given}"
+
+
+async def owe(purchase: Purchase, refund: str, amount: int | None, *, unit: Stores, shop: Shop) -> None:
+    """The seller owes of a refund what their rail was to take back from their account there and cannot. Once.
+
+    `amount`: as `Purchases.of_seller`; all of their part where it is None, of a payment that nobody has a part in.
+    """
+    if amount is None:
+        shared = await _share_out(purchase, unit=unit, shop=shop)
+        amount = sum(part.amount for part in shared if part.kind == "external")
+    if not amount or purchase.seller is None:
+        return
+    there = [Part(n=0, kind="external", to=purchase.seller, amount=amount)]
+    book = await _book(purchase, there, unit=unit, pending=purchase.is_pending, owed=True)
+    legs = [*shares.giving(there, [amount], replace(book, owed=False)), *shares.taking(there, [amount], book)]
+    movement = Movement(key=f"{refund}:owed", kind="refund-owed", legs=_moving(legs), stamps=_stamps(purchase))
+    await ledger.post(movement, ledger=unit.ledger)
+    parts = await unit.purchases.parts(purchase.id)
+    await unit.purchases.put_parts(purchase.id, shares.owe(parts, amount))
+
+
+async def done(refund: Refund, purchase: Purchase, *, unit: Stores) -> None:
+    """The provider has given back what waited for it. Once."""
+    legs = [Leg(CLEARING, refund.currency, -refund.amount), Leg(cash(purchase), refund.currency, refund.amount)]
+    movement = Movement(key=f"{refund.id}:done", kind="refund-done", legs=legs, stamps=_stamps(purchase))
+    await ledger.post(movement, ledger=unit.ledger)
 
 
 async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase:
@@ -115,7 +144,7 @@ async def return_all(purchase: Purchase, charge: Charge, *, unit: Stores, now: d
     amount = max(0, charge.amount - charge.refunded - charge.disputed)
     legs = [
         Leg(account("cash", purchase.rail), charge.currency, -amount),
-        Leg(account("refunds_clearing"), charge.currency, amount),
+        Leg(CLEARING, charge.currency, amount),
         *rail_fee(purchase, charge),
     ]
     purchase, txn = await _post(purchase, "returned", legs, unit=unit)
@@ -160,7 +189,7 @@ def cash(purchase: Purchase) -> str:
 
 def purse(purchase: Purchase) -> str:
     """Where what is given back goes: onto the wallet, or where it waits for the provider."""
-    return account("wallet", purchase.principal) if purchase.rail == WALLET else account("refunds_clearing")
+    return account("wallet", purchase.principal) if purchase.rail == WALLET else CLEARING
 
 
 async def _share_out(purchase: Purchase, *, unit: Stores, shop: Shop) -> list[Part]:
@@ -206,27 +235,34 @@ async def _post(
     reverses: int | None = None,
 ) -> tuple[Purchase, int | None]:
     """Book the purchase's next movement, if it moves anything."""
-    legs = [leg for leg in legs if leg.amount]
-    if not legs:
+    if not (legs := _moving(legs)):
         return purchase, None
     movement = Movement(
         # Its row counts them, so each has a key of its own.
         key=f"{purchase.id}:{purchase.booked + 1}",
         kind=kind,
         legs=legs,
-        stamps=Stamps(
-            seller=purchase.seller,
-            scope=purchase.scope,
-            model="tvod" if purchase.kind == "title" else None,
-            legal_entity=purchase.legal_entity,
-            fee_bp=purchase.fee_bp if purchase.kind == "title" else None,
-            provider_ref=purchase.provider_ref,
-        ),
+        stamps=_stamps(purchase),
         reverses=reverses,
         events=events,
     )
     posted = await ledger.post(movement, ledger=unit.ledger)
     return replace(purchase, booked=purchase.booked + 1), posted.txn
+
+
+def _moving(legs: Sequence[Leg]) -> list[Leg]:
+    return [leg for leg in legs if leg.amount]
+
+
+def _stamps(purchase: Purchase) -> Stamps:
+    return Stamps(
+        seller=purchase.seller,
+        scope=purchase.scope,
+        model="tvod" if purchase.kind == "title" else None,
+        legal_entity=purchase.legal_entity,
+        fee_bp=purchase.fee_bp if purchase.kind == "title" else None,
+        provider_ref=purchase.provider_ref,
+    )
 
 
 def _paying(purchase: Purchase) -> Leg:

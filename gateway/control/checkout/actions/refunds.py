@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from gateway.control.auth import Principal, require
 from gateway.control.checkout.actions import books, rights
 from gateway.control.checkout.actions.stores import Shop, Stores
-from gateway.control.checkout.model import WALLET, Purchase, Refund, RefundOrder, move, standing
-from gateway.control.ledger import actions as ledger
-from gateway.control.ledger.model import Leg, Movement, Stamps, account
+from gateway.control.checkout.model import WALLET, Purchase, Refund, RefundOrder, given_back
+from gateway.control.payments.providers.base import SELLER_SHORT
 from shared import log
 from shared.errors import Conflict, Invalid, NotFound, Retryable, UsherError
 from shared.ids import new_id
@@ -21,25 +20,27 @@ from shared.metrics import ERRORS, REFUNDS_FAILED
 FIRST_S, LAST_S = 30, 3600
 #: What one turn of the worker asks for.
 AT_ONCE = 50
+REFUND = "payment:refund"
 
 
 async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit: Stores, shop: Shop) -> Refund:
     """Give a purchase back, all that is left of it or so much: each gives back its part, in proportion.
 
-    With all of it given back the right ends, and what is watched by it within two seconds. Raises Forbidden, NotFound,
-    Conflict for what was not paid or is given back already, Invalid for more than is left.
+    With all of it given back the right ends, and what is watched by it within two seconds; so it does for what cost
+    nothing. Raises Forbidden, NotFound, Conflict for what was not paid or is given back already, Invalid for more than
+    is left.
     """
-    require(by, "payment:refund")
+    require(by, REFUND)
     purchase = await unit.purchases.by_id(id, lock=True)
     if purchase is None:
         raise NotFound("There is no such purchase.")
-    if purchase.state != "paid" or not purchase.left:
+    if not purchase.is_refundable:
         raise Conflict("Nothing of this purchase can be given back.", code="nothing-to-refund")
     amount = order.amount or purchase.left
     if amount > purchase.left:
         raise Invalid(f"Of this purchase {purchase.left} are left to be given back.", code="refund-too-large")
     now = shop.clock.now()
-    state = move(purchase, standing(purchase.amount, refunded=purchase.refunded + amount, disputed=0))
+    state = given_back(purchase, amount)
     purchase, txn = await books.take(purchase, amount, why="refund", to=books.purse(purchase), unit=unit, now=now)
     await unit.purchases.put(replace(purchase, state=state))
     if state == "refunded":
@@ -54,8 +55,9 @@ async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit
         created_at=now,
     )
     await unit.purchases.add_refund(made, actor=by.id, txn=txn)
-    told = {"purchase": purchase.id, "amount": amount, "currency": purchase.currency, "reason": order.reason}
-    await unit.outbox.audit(by.id, "payment:refund", made.id, after=told, place=place)
+    told = {"purchase": purchase.id, "amount": amount, "currency": purchase.currency}
+    await unit.outbox.record(by.id, REFUND, made.id, after={**told, "reason": order.reason}, place=place)
+    await _tell(made.id, by=by, unit=unit, after=told)
     return made
 
 
@@ -64,15 +66,16 @@ async def retry(id: str, *, by: Principal, place: str, unit: Stores, now: dateti
 
     Raises Forbidden, NotFound, and Conflict for one that did not fail.
     """
-    require(by, "payment:refund")
+    require(by, REFUND)
     found = await unit.purchases.refund(id, lock=True)
     if found is None:
         raise NotFound("There is no such refund.")
     if found.state != "failed":
         raise Conflict(f"This refund is {found.state} and did not fail.", code=f"refund-{found.state}")
     await unit.purchases.reopen_refund(id, now)
-    before = {"state": found.state, "words": found.words}
-    await unit.outbox.audit(by.id, "payment:refund", id, before=before, after={"state": "asked"}, place=place)
+    before, after = {"state": found.state}, {"state": "asked"}
+    await unit.outbox.record(by.id, REFUND, id, before={**before, "words": found.words}, after=after, place=place)
+    await _tell(id, by=by, unit=unit, before=before, after=after)
     return replace(found, state="asked", words="", tries=0)
 
 
@@ -117,13 +120,30 @@ async def _put_off(refund: Refund, *, shop: Shop) -> bool:
 
 
 async def _at_provider(refund: Refund, purchase: Purchase, *, shop: Shop) -> None:
-    """Ask for it. What was given back there by other hands meanwhile is not asked for again. Raises as `refund`."""
+    """Ask for it. What was given back there by other hands meanwhile is not asked for again. Raises as `refund`.
+
+    What the seller's account there does not hold they owe here, and the payer gets it all the same.
+    """
     provider, ref = shop.providers.named(purchase.rail), purchase.provider_ref or ""
+    async with shop.begin() as unit:
+        of_seller = await unit.purchases.of_seller(refund.id)
     try:
-        await provider.refund(ref, refund.amount, refund.id)
-    except Conflict:
-        if (await provider.find(ref)).refunded < purchase.refunded:
+        await provider.refund(ref, refund.amount, refund.id, of_seller=of_seller)
+    except Conflict as error:
+        if error.code == SELLER_SHORT:
+            await _owe(refund, shop=shop)
+            await provider.refund(ref, refund.amount, refund.id, of_seller=0)
+        elif (await provider.find(ref)).refunded < purchase.refunded:
             raise
+
+
+async def _owe(refund: Refund, *, shop: Shop) -> None:
+    async with shop.begin() as unit:
+        purchase = await unit.purchases.by_id(refund.purchase, lock=True)
+        of_seller = await unit.purchases.of_seller(refund.id)
+        if purchase is not None and of_seller != 0:
+            log.get("checkout").warning("seller owes a refund", refund=refund.id, purchase=purchase.id)
+            await books.owe(purchase, refund.id, of_seller, unit=unit, shop=shop)
 
 
 async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> bool:
@@ -131,20 +151,15 @@ async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> 
     refund = await unit.purchases.refund(id, lock=True)
     if refund is None or refund.state != "asked":
         return False
-    legs = [
-        Leg(account("refunds_clearing"), refund.currency, -refund.amount),
-        Leg(books.cash(purchase), refund.currency, refund.amount),
-    ]
-    stamps = Stamps(
-        seller=purchase.seller,
-        scope=purchase.scope,
-        legal_entity=purchase.legal_entity,
-        provider_ref=purchase.provider_ref,
-    )
-    movement = Movement(key=f"{refund.id}:done", kind="refund-done", legs=legs, stamps=stamps)
-    await ledger.post(movement, ledger=unit.ledger)
+    await books.done(refund, purchase, unit=unit)
     await unit.purchases.close_refund(id, "done", words="", at=now)
     return True
+
+
+async def _tell(refund: str, *, by: Principal, unit: Stores, after: object, before: object = None) -> None:
+    """Tell what is on record without what somebody wrote: no event holds words of people."""
+    said = {"actor": by.id, "action": REFUND, "object": refund, "before": before, "after": after}
+    await unit.outbox.emit("admin.action", refund, **said)
 
 
 def _next_try(refund: Refund, now: datetime) -> datetime:

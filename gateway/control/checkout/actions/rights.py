@@ -37,26 +37,27 @@ async def is_wanted(purchase: Purchase, *, unit: Stores, shop: Shop) -> bool:
     return True
 
 
-async def give(purchase: Purchase, offer: Offer, *, unit: Stores, shop: Shop, source: str = "") -> None:
-    """Give the right, once for its source: the purchase, unless another is named."""
+async def give(purchase: Purchase, offer: Offer, *, unit: Stores, shop: Shop, again: bool = False) -> None:
+    """Give the right, once for a purchase. `again`: it was taken away and comes back, as often as that is."""
     if offer.kind == "free" or purchase.scope is None:
         return
     right = NewRight(
         principal=purchase.viewer,
         scope=purchase.scope,
-        source=source or purchase.id,
+        source=_again(purchase) if again else purchase.id,
         term=offer.kind,
         hours=offer.hours,
         given_by=purchase.principal if purchase.principal != purchase.viewer else None,
+        anew=again,
     )
     await entitlements.give(right, entitlements=unit.entitlements, outbox=unit.outbox, clock=shop.clock)
 
 
 async def give_for(purchase: Purchase, *, unit: Stores, shop: Shop, again: bool = False) -> None:
-    """The same for a purchase that was paid at a provider. `again`: it was taken away, and comes back."""
+    """The same for a purchase that was paid at a provider."""
     offer = await unit.offers.by_id(purchase.offer) if purchase.offer else None
     if offer is not None:
-        await give(purchase, offer, unit=unit, shop=shop, source=_again(purchase) if again else "")
+        await give(purchase, offer, unit=unit, shop=shop, again=again)
 
 
 async def end(purchase: Purchase, *, unit: Stores, shop: Shop) -> None:

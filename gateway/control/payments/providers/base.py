@@ -16,6 +16,8 @@ import msgspec
 
 from shared.errors import Invalid, Misconfigured
 
+#: A seller's account does not hold what is to be taken from it.
+SELLER_SHORT = "seller-short"
 _TARIFF = re.compile(r"(\d{1,5})((?: [A-Z]{3,5}:\d{1,9})*)\Z")
 _RAIL = re.compile(r"([a-z0-9_]+)(?:@([A-Za-z0-9_-]+))?(?::([A-Z]{2}(?:,[A-Z]{2})*))?(?:/([A-Z]{3}(?:,[A-Z]{3})*))?\Z")
 
@@ -151,10 +153,12 @@ class Provider(Protocol):
         """Let go of what is open or set aside; as it is when it was. Raises Conflict when paid, NotFound."""
         ...
 
-    async def refund(self, ref: str, amount: int, key: str) -> Charge:
-        """Give back so much, once per key: of the seller's part and the platform's fee in proportion.
+    async def refund(self, ref: str, amount: int, key: str, *, of_seller: int | None = None) -> Charge:
+        """Give back so much, once per key, and take `of_seller` of it from the seller's own account there.
 
-        Raises Invalid, KeyReused, Conflict when it was not paid or less than that is left, NotFound.
+        Where that is None: their part in proportion, of what is left of it. Raises Invalid, KeyReused, NotFound,
+        Conflict when it was not paid or less than that is left, and with code `seller-short`, having given nothing
+        back, when the seller's account does not hold so much: ask again for none of it.
         """
         ...
 

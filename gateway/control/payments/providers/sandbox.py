@@ -48,8 +48,8 @@ class Sandbox:
         """Close the page, or let go of what was set aside."""
         return await self._change(ref, model.voided)
 
-    async def refund(self, ref: str, amount: int, key: str) -> Charge:
-        """Give back, once per key."""
+    async def refund(self, ref: str, amount: int, key: str, *, of_seller: int | None = None) -> Charge:
+        """Give back, once per key; sellers have no accounts here."""
         async with self._begin() as unit:
             refund = Refund(key, ref, amount)
             return (await actions.refund(refund, sandbox=unit.sandbox, clock=self._clock)).charge

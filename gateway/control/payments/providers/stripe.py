@@ -16,6 +16,7 @@ import stripe
 from stripe.params import TransferReversalCreateParams
 
 from gateway.control.payments.providers.base import (
+    SELLER_SHORT,
     Charge,
     Listed,
     Order,
@@ -43,6 +44,7 @@ from gateway.control.payments.providers.stripe_lists import (
 )
 from gateway.control.payments.providers.stripe_values import (
     NAME,
+    SHORT,
     Account,
     Dispute,
     Session,
@@ -50,11 +52,12 @@ from gateway.control.payments.providers.stripe_values import (
     checked,
     events_of,
     intent_of,
+    of_seller_now,
     refund_params,
     session_params,
     transfer_of,
 )
-from shared.errors import Conflict, Invalid, KeyReused, NotFound
+from shared.errors import Conflict, Invalid, KeyReused, NotFound, ProviderUnavailable
 from shared.secrets import STRIPE_WEBHOOK, Secrets
 
 CHARGE = "payment_intent.latest_charge"
@@ -119,8 +122,8 @@ class Stripe(Client):
                 await self.ask(lambda client: client.v1.payment_intents.cancel_async(intent))
         return await self.find(session.id)
 
-    async def refund(self, ref: str, amount: int, key: str) -> Charge:
-        """Give back. What went to a seller's account comes back from there, and the platform's fee with it."""
+    async def refund(self, ref: str, amount: int, key: str, *, of_seller: int | None = None) -> Charge:
+        """Give back. What went to a seller's account comes back from there first, or with it and the platform's fee."""
         if amount <= 0:
             raise Invalid("A refund has an amount above zero.", code="bad-amount")
         session, charge = await self._now(ref)
@@ -129,14 +132,30 @@ class Stripe(Client):
         if await self._refunded(session, amount, key) is None:
             if amount > charge.amount - charge.refunded:
                 raise Conflict("Less than that is left of the payment.", code="refund-too-large")
-            params = refund_params(session, amount, key)
+            await self._refund(session, amount, key, of_seller=of_seller_now(session, amount, of_seller))
+        return await self.find(session.id)
+
+    async def _refund(self, session: Session, amount: int, key: str, *, of_seller: int | None) -> None:
+        """Give back, having taken `of_seller` from the seller's account; None where Stripe takes it in proportion."""
+        params = refund_params(session, amount, key, in_proportion=of_seller is None)
+        try:
+            if of_seller:
+                await self.take_back(session.id, of_seller, key)
+        except Conflict as error:
+            raise Conflict("The seller's account holds less than that.", code=SELLER_SHORT) from error
+        try:
             with _meanwhile():
                 await self.once(
-                    f"refund:{key}",
+                    f"refund:{key}" if of_seller is None else f"refund:{key}:{of_seller}",
                     lambda client, own: client.v1.refunds.create_async(params, {"idempotency_key": own}),
                     done=lambda: self._refunded(session, amount, key),
                 )
-        return await self.find(session.id)
+        except Conflict as error:
+            if error.details.get("reason") not in SHORT:
+                raise
+            if of_seller is None:
+                raise Conflict("The seller's account holds less than that.", code=SELLER_SHORT) from error
+            raise ProviderUnavailable("The platform's balance there is too low for this.") from error
 
     async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Listed]:
         """Sessions begun in the period, then what was charged, given back or disputed in it of any others."""
@@ -326,7 +345,7 @@ def _meanwhile() -> Iterator[None]:
     except KeyReused:
         raise
     except Invalid as error:
-        raise Conflict(str(error)) from error
+        raise Conflict(str(error), reason=error.details.get("reason")) from error
 
 
 def _struct(found: stripe.StripeObject, kind: type[Struct]) -> Struct:

@@ -31,6 +31,8 @@ TOLERANCE_S = 300
 NAME_LENGTH = 250
 #: Disputes in these states took nothing, or gave it back.
 HARMLESS = frozenset({"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"})
+#: How Stripe says that an account, or the platform's, does not hold what is to be taken from it.
+SHORT = frozenset({"balance_insufficient", "insufficient_funds"})
 #: What an event may be about; all else is for others.
 CHARGES = ("checkout.session.", "payment_intent.", "charge.", "refund.")
 #: Refusals that say in which state a payment is, not that a request is wrong.
@@ -189,20 +191,38 @@ def session_params(order: Order, *, descriptor: str) -> SessionCreateParams:
     }
 
 
-def refund_params(session: Session, amount: int, key: str) -> RefundCreateParams:
+def refund_params(session: Session, amount: int, key: str, *, in_proportion: bool) -> RefundCreateParams:
     """What a refund is made of; our key is written on it, for Stripe forgets idempotency keys.
 
-    Stripe takes as much back from the seller's account, unless that was done before: a dispute that was won later.
+    `in_proportion`: Stripe takes as much back from the seller's account, and gives the platform's fee on it back there.
     """
     intent = intent_of(session)
     params: RefundCreateParams = {"payment_intent": intent.id, "amount": amount, "metadata": {"key": key}}
-    transfer = intent.latest_charge.transfer if intent.latest_charge else None
-    was_reversed = transfer is not None and transfer.amount - transfer.amount_reversed < amount
-    if intent.transfer_data and not was_reversed:
+    if in_proportion:
         params["reverse_transfer"] = True
-    if intent.application_fee_amount:
-        params["refund_application_fee"] = True
+        if intent.application_fee_amount:
+            params["refund_application_fee"] = True
     return params
+
+
+def of_seller_now(session: Session, amount: int, of_seller: int | None) -> int | None:
+    """What a refund takes by itself from the seller's account, before it is made; None where Stripe's way fits.
+
+    That is in proportion to the payment, so it fits where refunds alone took back so far, each in that way. After a
+    dispute, or a refund that took nothing there, it would take another amount than the books do.
+    """
+    intent = intent_of(session)
+    charge = intent.latest_charge
+    if intent.transfer_data is None or of_seller == 0:
+        return 0
+    if charge is None or charge.transfer is None:
+        return None
+    if not charge.disputed and charge.transfer.amount_reversed == charge.amount_refunded:
+        return None
+    if of_seller is not None:
+        return of_seller
+    kept = intent.application_fee_amount or 0
+    return max(0, min(amount, charge.transfer.amount - kept - charge.transfer.amount_reversed))
 
 
 def intent_of(session: Session) -> Intent:
