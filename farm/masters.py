@@ -7,12 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from shared.errors import Stopped, StoreUnavailable
+from farm.stopping import unless
+from shared.errors import StoreUnavailable
 from shared.storage import Bucket
-from shared.tasks import end
 
 #: Seconds between two tries at a lock that another process holds.
 RETRY_S = 0.1
@@ -122,19 +122,6 @@ def _opened(path: Path) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
-
-
-async def unless(stop: asyncio.Event | None, work: Coroutine[None, None, None]) -> None:
-    """`work` to its end; cut off, and Stopped raised, when `stop` is set before."""
-    doing = asyncio.create_task(work)
-    told = asyncio.create_task((stop or asyncio.Event()).wait())
-    try:
-        await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise Stopped("the worker was told to stop")
-        await doing
-    finally:
-        await end(doing, told)
 
 
 def _is_taken(file: int, how: int) -> bool:

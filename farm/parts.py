@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 
 from farm import run, samples, scratch
-from farm.masters import unless
 from farm.plan import Order, Plan
 from farm.publish import each
 from farm.samples import Range, Span
+from farm.stopping import unless
 from farm.tracks import MAX_INDEX_BYTES
 from shared.errors import EncodeFailed
 from shared.jobs import POSTER_CHUNK
@@ -82,13 +82,7 @@ async def _ranges(file: Sparse, stream: int, wanted: Sequence[Span], *, stop: as
     """What is to be fetched; none where the index does not tell."""
     folder = file.path.parent
     result = folder / "ranges"
-    indexed: list[bool] = []
-
-    async def index() -> None:
-        indexed.append(await file.index())
-
-    await unless(stop, index())
-    if not indexed[0]:
+    if not await unless(stop, file.index()):
         return []
     try:
         asked = samples.Wanted(str(file.path), str(result), stream, tuple(wanted), samples.HEAD_BYTES)

@@ -17,6 +17,7 @@ from farm.editions import Edition
 from farm.package import Piece
 from farm.plan import Order
 from farm.playlists import Track
+from farm.stopping import unless
 from shared.errors import EncodeFailed, NotFound
 from shared.jobs import Finished
 from shared.storage import Bucket, names
@@ -60,10 +61,14 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 class Attempt:
-    """One attempt at a chunk: takes objects, keeps count, and tries to become the result."""
+    """One attempt at a chunk: takes objects, keeps count, and tries to become the result; writes no more once `stop`
+    is set."""
 
-    def __init__(self, bucket: Bucket, version: str, chunk: str, attempt: str) -> None:
+    def __init__(
+        self, bucket: Bucket, version: str, chunk: str, attempt: str, *, stop: asyncio.Event | None = None
+    ) -> None:
         self._bucket, self._version, self._chunk, self._attempt = bucket, version, chunk, attempt
+        self._stop = stop
         self._made: dict[str, Made] = {}
 
     async def write(
@@ -71,7 +76,7 @@ class Attempt:
     ) -> list[Piece]:
         """Write each piece under `folder` ("" for the version's own); gives them back without their bytes.
 
-        `adopting`: the title whose version gets them at once, see `adopt`.
+        `adopting`: the title whose version gets them at once, see `adopt`. Raises Stopped.
         """
         seen = []
 
@@ -82,7 +87,7 @@ class Attempt:
             self._made[name] = Made(name, len(data), hashlib.sha256(data).hexdigest())
             await self._bucket.put(f"{self._prefix}/{name}", data, content_type=content_type)
 
-        await each(pieces, put)
+        await unless(self._stop, each(pieces, put))
         return seen
 
     async def win(

@@ -28,6 +28,7 @@ from farm.plan import Order, Plan, Recipe
 from farm.planning import plan
 from farm.publish import JSON_TYPE
 from farm.report import SPEEDS, ProgressFeed, connect, send
+from farm.stopping import unless
 from shared.errors import CardBusy, EncodeFailed, Final, MasterRejected, NotFound, Retryable, Stopped, StoreUnavailable
 from shared.jobs import (
     CPU_QUEUE,
@@ -160,7 +161,7 @@ async def _do(ticket: Ticket, on: Floor, stop: asyncio.Event) -> None:
     elif isinstance(ticket, ChunkTicket):
         await _chunk(ticket, on, stop)
     else:
-        await _finalise(ticket, on)
+        await unless(stop, _finalise(ticket, on))
 
 
 def _named(ticket: Ticket) -> tuple[str, str]:
@@ -245,8 +246,7 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
         recipe = msgspec.structs.replace(recipe, loudness=ticket.loudness)
         made = plan(info, recipe)
         if ticket.mode == "per-title":
-            trials = pertitle.Trials(on.engine.ffmpeg, on.settings, stop)
-            made = plan(info, recipe, await pertitle.crfs(made, path, trials))
+            made = plan(info, recipe, await _crfs(made, path, on, stop=stop))
     version = made.version
     order = msgspec.json.encode(Order(made, ticket.master))
     await on.bucket.put(names.plan(version), order, content_type=JSON_TYPE)
@@ -255,6 +255,18 @@ async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     await _surely(on.redis, msgspec.structs.replace(told, edition=edition, ceilings=ceilings))
     if (done := await publish.ready(on.bucket, ticket.title, version)) is not None:
         await _surely(on.redis, _ready(ticket.job, done))
+
+
+async def _crfs(fixed: Plan, path: Path, on: Floor, *, stop: asyncio.Event) -> dict[str, int]:
+    """What trials of a plan find; kept, so that the same master is not tried again."""
+    key = names.trials(fixed.version)
+    try:
+        return msgspec.json.decode(await on.bucket.get(key), type=dict[str, int])
+    except NotFound:
+        found = await pertitle.crfs(fixed, path, pertitle.Trials(on.engine.ffmpeg, on.settings, stop))
+    if found:
+        await on.bucket.put(key, msgspec.json.encode(found), content_type=JSON_TYPE)
+    return found
 
 
 async def _surely(redis: Redis, message: Planned | ChunkDone | Ready) -> None:
@@ -312,7 +324,7 @@ async def _chunk(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> None:
     if won is None:
         won = await _made(ticket, on, stop)
     if await publish.ready(on.bucket, ticket.title, ticket.version) is None:
-        await publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version)
+        await unless(stop, publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version))
     await _surely(on.redis, ChunkDone(ticket.job, ticket.chunk, ticket.version))
 
 
@@ -321,7 +333,7 @@ async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.
     attempt = secrets.token_hex(8)
     await send(on.redis, Started(ticket.job, ticket.chunk, attempt, ticket.version))
     feed = ProgressFeed(on.redis, ticket, chunks.names_of(order.plan, ticket.chunk))
-    writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt)
+    writing = publish.Attempt(on.bucket, ticket.version, ticket.chunk, attempt, stop=stop)
     async with _needed(on, order, ticket.chunk, stop=stop) as master:
         making = Making(order.plan, ticket.chunk, master, on.engine, on.settings, feed, stop)
         won = await chunks.make(making, writing)

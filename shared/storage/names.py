@@ -16,6 +16,11 @@ def plan(version: str) -> str:
     return f"work/{version}/plan.json"
 
 
+def trials(version: str) -> str:
+    """What trials of a plan found, as JSON; `version` is the plan's without them."""
+    return f"work/{version}/trials.json"
+
+
 def attempt(version: str, chunk: str, attempt_id: str) -> str:
     """Prefix (no trailing slash) under which one attempt at one chunk writes; the edge never reads it."""
     return f"work/{version}/{chunk}/{attempt_id}"

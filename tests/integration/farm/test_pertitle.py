@@ -35,8 +35,16 @@ async def test_an_easy_title_takes_higher_crfs_than_the_ladder(farm: farms.Farm)
     assert not list((farm.on.settings.scratch_dir / "chunks").iterdir())
 
 
-async def test_the_same_title_is_planned_the_same_again(farm: farms.Farm) -> None:
-    assert (await planned(farm, "per-title")).version == (await planned(farm, "per-title")).version
+async def test_the_same_title_is_planned_the_same_again_and_not_even_tried(
+    farm: farms.Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await planned(farm, "per-title")
+    (kept,) = [key for key in await farm.keys("work/") if key.endswith("trials.json")]
+    await farm.bucket.delete([kept])
+    assert (await planned(farm, "per-title")).version == first.version
+
+    monkeypatch.setattr(engine, "wheel", lambda: None)
+    assert (await planned(farm, "per-title")).version == first.version
 
 
 async def test_without_a_judge_the_ladder_stays(farm: farms.Farm, monkeypatch: pytest.MonkeyPatch) -> None:
