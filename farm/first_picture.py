@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 import av
 from av.container import InputContainer
@@ -12,6 +11,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from farm import refusals
 from farm.units import IDR, SLICE, units, width_of
 from shared.errors import MasterRejected
 
@@ -33,16 +33,21 @@ def first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame:
     width = width_of(bytes(context.extradata or b"")) if context.name == "h264" else 0
     if width:
         context.options = _NO_CONCEALMENT
+    lacks_memory = False
     for count, packet in enumerate(container.demux(stream)):
         tries = (_head(packet, width), packet) if width and packet.is_keyframe else (packet,)
         for part in tries:
-            with suppress(av.FFmpegError):
+            try:
                 if frames := context.decode(part) or (packet.is_keyframe and context.decode(None)):
                     return frames[0]
+            except av.FFmpegError as error:
+                lacks_memory |= isinstance(error, MemoryError)
             if packet.is_keyframe:
                 context.flush_buffers()
         if count > PACKETS:
             break
+    if lacks_memory:
+        refusals.memory()
     raise MasterRejected(f"The picture ({context.name}) cannot be decoded.", code="undecodable")
 
 

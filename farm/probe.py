@@ -50,12 +50,21 @@ class Master(msgspec.Struct, frozen=True):
 
 def probe(path: Path, *, sound_only: bool = False) -> MediaInfo:
     """Look at a master. Blocks. Raises MasterRejected; reads no other file and no network."""
+    try:
+        return _found(path, sound_only=sound_only)
+    except MemoryError:  # libav's own is one too
+        refusals.memory()
+
+
+def _found(path: Path, *, sound_only: bool) -> MediaInfo:
     size = path.stat().st_size
     demuxer = _sniff(path, size)
     master = Master(path, size, demuxer, tracks(path, size) if demuxer == "mov" else None)
     try:
         with _opened(master) as container:
             return _look(container, master, sound_only=sound_only)
+    except MemoryError:
+        raise
     except (av.FFmpegError, OverflowError) as error:
         why = str(getattr(error, "strerror", None) or error)
         refusals.reject("unreadable", f"The file cannot be read as {_named(demuxer)}: {why.lower()}.")

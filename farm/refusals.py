@@ -80,3 +80,8 @@ def length(seconds: float, *, said: float, demuxer: str) -> None:
 def cut_off(why: str) -> NoReturn:
     """Raises MasterRejected for a file whose end is missing."""
     reject("truncated", f"The file is cut off: {why}. Copy or export it again.")
+
+
+def memory() -> NoReturn:
+    """Raises MasterRejected for a file that takes more memory to look at than a look may have."""
+    reject("absurd", "Looking at the file takes more memory than any video needs; it is broken. Export it again.")

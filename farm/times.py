@@ -110,7 +110,8 @@ def _read(container: InputContainer, streams: list[Stream]) -> dict[int, Times]:
         if packet.is_keyframe and isinstance(packet.stream, VideoStream):
             found.keys.append(at)
         refusals.frames(len(found.starts))
-    container.seek(0)
+    if any(found.starts for found in read.values()):  # where there is nothing, libav finds no way back to it
+        container.seek(0)
     for found in read.values():
         found.starts.sort()
         found.keys.sort()
@@ -120,5 +121,7 @@ def _read(container: InputContainer, streams: list[Stream]) -> dict[int, Times]:
 def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[Packet[Any]]:
     try:
         yield from container.demux(streams)
+    except MemoryError:
+        raise
     except av.FFmpegError:
         refusals.reject("truncated", "The file is damaged or cut off in the middle. Copy or export it again.")

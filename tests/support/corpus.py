@@ -89,6 +89,23 @@ def lasting(seconds: int) -> Path:
     return patched(f"lasting-{seconds}.mp4", longer)
 
 
+def without_pictures() -> Path:
+    """A stream of pictures that is announced, and cut before its first fragment."""
+    options = (*media.H264, "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
+    whole = media.master("in-fragments.mp4", *media.picture("160x90", seconds=1), *options)
+    return media.derived("no-pictures.mp4", lambda data: data[: data.index(b"moof") - 4], whole)
+
+
+def without_sound() -> Path:
+    """A WAV of a header alone."""
+    whole = media.master("tone.wav", *media.tone(0.1))
+    return media.derived("no-sound.wav", lambda data: _emptied(data, data.index(b"data")), whole)
+
+
+def _emptied(data: bytes, at: int) -> bytes:
+    return data[:4] + struct.pack("<I", at) + data[8:at] + struct.pack("<4sI", b"data", 0)
+
+
 def beyond_its_end() -> Path:
     """An index that names samples a gigabyte behind the file's end."""
 

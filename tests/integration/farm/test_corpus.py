@@ -47,6 +47,8 @@ REFUSED: dict[str, tuple[Callable[[], Path], str, str]] = {
     "10,000 tracks": (lambda: corpus.many_tracks(10_000), "too-many-streams", "10002 streams; at most 64"),
     "10,000 streams": (lambda: corpus.many_streams(10_000), "too-many-streams", "more than 64 streams"),
     "samples in another file": (corpus.elsewhere, "elsewhere", "names another"),
+    "no picture": (corpus.without_pictures, "no-frames", "not one picture in it"),
+    "no time": (corpus.without_sound, "no-duration", "lasts any time"),
     "an attachment alone": (lambda: corpus.with_attachment(alone=True), "no-media", "no picture and no sound"),
 }
 
