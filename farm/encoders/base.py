@@ -8,7 +8,6 @@ import msgspec
 
 from farm.grid import Grid
 from shared.errors import EncodeFailed
-from shared.jobs import CPU_QUEUE
 from shared.ladder import Codec, Rendition
 
 #: ffmpeg's output options by name, without the dash.
@@ -59,6 +58,3 @@ def capped(rendition: Rendition) -> Options:
 def levelled(rendition: Rendition) -> Options:
     """The level that the plan names, so that playlists may name it before a byte is there."""
     return {"level:v": f"{rendition.level // 10}.{rendition.level % 10}"} if rendition.level else {}
-
-
-__all__ = ["CPU_QUEUE", "Encoder", "Maker", "Options", "capped", "gop", "levelled"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from farm.encoders import svtav1
-from farm.encoders.base import CPU_QUEUE, Encoder, Options, capped, gop, levelled
+from farm.encoders.base import Encoder, Options, capped, gop, levelled
 from farm.grid import Grid
+from shared.jobs import CPU_QUEUE
 from shared.ladder import Rendition
 
 
