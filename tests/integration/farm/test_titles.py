@@ -208,12 +208,17 @@ async def test_ffmpeg_plays_the_title_by_its_playlist(farm: Farm, tmp_path: Path
     made = await farm.whole(master)
     playlist = tmp_path / "bucket" / names.multivariant(made.plan.title, made.ready.edition, made.ready.ceilings[0])
 
-    command = [media.WHEEL, "-v", "error", "-i", str(playlist), "-map", "0:v:0", "-f", "framecrc", "-"]
+    maps = ("-map", "0:v:0", "-map", "0:a:0")
+    command = [media.WHEEL, "-v", "error", "-i", str(playlist), *maps, "-f", "framecrc", "-"]
     playing = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     printed, _ = await playing.communicate()
 
-    lines = [line.split(",") for line in printed.decode().splitlines() if not line.startswith("#")]
-    assert [int(line[2]) for line in lines] == list(range(225))
+    text = printed.decode().splitlines()
+    tick = [Fraction(line.split()[-1]) for line in text if line.startswith("#tb ")]
+    lines = [line.split(",") for line in text if not line.startswith("#")]
+    seen, heard = ([int(line[2]) * tick[stream] for line in lines if int(line[0]) == stream] for stream in (0, 1))
+    assert seen == [Fraction(frame, 25) for frame in range(225)]
+    assert abs(heard[0] - seen[0]) < Fraction(1, 25)
 
 
 @pytest.mark.parametrize(
