@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -37,7 +36,7 @@ def _cases() -> dict[str, Case]:
 
         return rows
 
-    return {name: case(name) for name in _MODULES if importlib.util.find_spec(f"benchmarks.farm.{name}")}
+    return {name: case(name) for name in _MODULES}
 
 
 CASES: Final[dict[str, Case]] = _cases()

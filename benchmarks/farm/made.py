@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,7 @@ import msgspec
 
 from benchmarks.farm import vmaf
 from benchmarks.farm.stage import Stage
-from farm import boxes, chunks, planning, prober, publish
+from farm import chunks, planning, prober, publish
 from farm.encoders.x264 import X264
 from farm.engine import Engine
 from farm.making import Making
@@ -22,6 +21,7 @@ from shared.jobs import SOUND_CHUNK, ChunkTicket
 from shared.ladder import LADDER, Rung
 from shared.settings import FarmSettings
 from shared.storage import names, open_bucket
+from tests.support.farm import TrackBytes
 
 TITLE = "ttl_bench"
 
@@ -55,15 +55,7 @@ class Version(msgspec.Struct, frozen=True):
 
     def shown(self, rendition: str) -> list[Fraction]:
         """When each sample is shown, in order: decode time + composition offset - edit list, nothing else."""
-        init = self.init(rendition)
-        scale, start, times = boxes.timescale(init), _edit_start(init), []
-        for segment in self.segments(rendition):
-            run = boxes.run(segment)
-            at = run.decode_time - start
-            for ticks, offset in zip(run.durations, run.offsets, strict=True):
-                times.append(Fraction(at + offset, scale))
-                at += ticks
-        return sorted(times)
+        return TrackBytes("", self.init(rendition), self.segments(rendition)).shown()
 
     @property
     def size_bytes(self) -> int:
@@ -73,11 +65,6 @@ class Version(msgspec.Struct, frozen=True):
 
     def _folder(self, rendition: str) -> Path:
         return self.bucket / names.version_prefix(TITLE, self.plan.version) / rendition
-
-
-def _edit_start(init: bytes) -> int:
-    elst = boxes.find(init, b"moov", b"trak", b"edts", b"elst")
-    return 0 if elst is None else int(struct.unpack_from(">i", init, elst.body + 12)[0])
 
 
 async def planned(master: Path, *, ladder: tuple[Rung, ...] = LADDER) -> Plan:

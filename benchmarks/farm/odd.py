@@ -17,15 +17,19 @@ from benchmarks.farm.stage import Stage
 from benchmarks.report import Row
 from farm.plan import Plan
 
+#: Three hours in few pictures: a part of so many seconds, so many times.
+LONG, PART_S, PARTS = Odd(name="hours.mp4", rate="5", sound=()), 200, 54
+
 
 class Findings(msgspec.Struct, frozen=True):
-    """What a title of an odd master is like: frames that are not what they should be, steps, inits, and the skew."""
+    """What a title of an odd master is like: frames that are not what they should be, steps, inits, and the skew of
+    picture and sound where both were made."""
 
     wrong: int
     seams: int
     steps: int
     inits: int
-    skew_ms: float
+    skew_ms: float = 0.0
 
 
 async def rows(stage: Stage) -> list[Row]:
@@ -34,6 +38,7 @@ async def rows(stage: Stage) -> list[Row]:
     found = {name: await _one(stage, odd, frames) for name, odd in ODDITIES.items()}
     found["turned"] = await _turned(stage, frames)
     found["one frame"] = await _one(stage, ODDITIES["plain"], 1)
+    found["three hours"] = await _hours(stage)
     rows = [
         Row(
             case=f"T6 {name}: frames lost or doubled over {one.seams} seams",
@@ -80,12 +85,37 @@ async def _findings(stage: Stage, odd: Odd, master: Path, frames: int) -> Findin
         numbered = list(range(0, frames, 2 if odd.shown == "even" else 1))
         wanted = numbered + numbered[-1:] * plan.picture.hold_frames
     return Findings(
-        wrong=sum(a != b for a, b in zip(shown, wanted, strict=False)) + abs(len(shown) - len(wanted)),
+        wrong=_wrong(shown, wanted),
         seams=len(plan.pieces) - 1,
         steps=max(_steps(version.shown(rung.name)) for rung in plan.picture.renditions),
         inits=max(len(_inits(version, rung.name)) for rung in plan.picture.renditions),
         skew_ms=_skew_ms(version),
     )
+
+
+async def _hours(stage: Stage) -> Findings:
+    """Of three hours the first two chunks, two in the middle and the last two, without the silence beside them."""
+    frames = PART_S * int(LONG.rate)
+    part = await stage.films.made("part-of-hours.mp4", *LONG.arguments(frames))
+    loop = ("-stream_loop", str(int(stage.seconds(PARTS, quick=3)) - 1))
+    master = await stage.films.made(LONG.name, *loop, "-i", str(part), *AS_IT_IS)
+    plan = await made.planned(master)
+    middle = len(plan.pieces) // 2
+    pieces = [*plan.pieces[:2], *plan.pieces[middle : middle + 2], *plan.pieces[-2:]]
+    version = await made.make(stage, plan, master, stage.own("odd-hours"), wanted=[piece.name for piece in pieces])
+    wanted = [at for piece in pieces for at in range(piece.first_frame, piece.first_frame + piece.frames)]
+    (name,) = (rung.name for rung in plan.picture.renditions)
+    times = list(zip(wanted, version.shown(name), strict=False))
+    return Findings(
+        wrong=_wrong(_numbers(version), [at % frames for at in wanted]),
+        seams=len(pieces) // 2,
+        steps=len({after - before for (at, before), (then, after) in pairwise(times) if then == at + 1}),
+        inits=len(_inits(version, name)),
+    )
+
+
+def _wrong(shown: list[int], wanted: list[int]) -> int:
+    return sum(a != b for a, b in zip(shown, wanted, strict=False)) + abs(len(shown) - len(wanted))
 
 
 async def _made(stage: Stage, plan: Plan, master: Path, name: str) -> Version:

@@ -86,6 +86,17 @@ class Mill:
             await asyncio.sleep(0.05)
         return Kill(victim, time.monotonic() - began)
 
+    async def kills(self, count: int) -> list[Kill]:
+        """Kill one of each kind, then any, until that many were killed or all titles are made."""
+        draw, done, victims = random.Random(4), list[Kill](), list(VICTIMS)
+        while len(done) < count:
+            if (kill := await self.kill(victims[0])) is not None:
+                done.append(kill)
+                victims = [*victims[1:], draw.choice(VICTIMS)]
+            elif all(row["state"] == "done" for row in await self.control.rows(JOBS)):
+                break
+        return done
+
     async def over(self) -> list[dict[str, Any]]:
         """The jobs, once none is open."""
         until = time.monotonic() + DONE_WITHIN_S
@@ -181,7 +192,7 @@ def slow_ffmpeg(folder: Path, *, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def mill(folder: Path, database_url: str, *, workers: int = 2, lease_s: int = 2) -> AsyncIterator[Mill]:
+async def mill(folder: Path, database_url: str, *, lease_s: int = 2) -> AsyncIterator[Mill]:
     """A farm that stands; `running` sets it to work."""
     slow_ffmpeg(folder, seconds=1.0)
     with valkey(free_base(1)) as server:
