@@ -13,7 +13,7 @@ const STATES = { waiting: ["Waits", "badge-warn"], sent: ["Taken", "badge-good"]
 const COLUMNS = [["Sent", "when"], ["What"], ["State"], ["What came of it"], ["", "ways"]];
 /** How soon again, and how often, what is on its way is looked at. */
 const LOOK_MS = 1500;
-const LOOKS = 20;
+const LOOKS = 40;
 
 /** Parts of a view of the endpoints of `seller`. */
 export function webhooksView(seller) {
@@ -135,7 +135,7 @@ function shownOnce(secret, done) {
   return notice("good", h("div", { class: "stack" }, h("p", {}, "This is its secret. It is shown this once: give it to your program now."), copyLine(shown, "Copy the secret", "The secret is copied."), h("div", {}, close)));
 }
 
-/** `{element, follow}`: what was sent, opened by its reader; `follow()` opens it and looks on until what was sent just now is taken, or is not. */
+/** `{element, follow}`: what was sent, opened by its reader; `follow()` opens it and looks on while something waits, for a minute. */
 function deliveries(path) {
   const list = h("div", { class: "stack" });
   const element = h("details", {}, h("summary", {}, "What was sent"), list);
@@ -158,7 +158,7 @@ function deliveries(path) {
     element.open = true;
     for (let looks = 0; looks < LOOKS && !signal.aborted && element.isConnected; looks += 1) {
       const now = await load();
-      if (!now.some((one) => one.state === "waiting" && one.attempts < 2)) return;
+      if (!now.some((one) => one.state === "waiting")) return;
       await pause(LOOK_MS);
     }
   };
