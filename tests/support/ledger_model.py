@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from datetime import datetime
 
 import msgspec
@@ -33,7 +32,8 @@ class ModelBooks(msgspec.Struct):
 
     def copy(self) -> ModelBooks:
         """Apart from this one."""
-        return copy.deepcopy(self)
+        holds = {key: msgspec.structs.replace(hold) for key, hold in self.holds.items()}
+        return ModelBooks(dict(self.balances), dict(self.held), holds, dict(self.booked))
 
     def post(self, movement: Movement) -> bool:
         """Whether it is a replay. Raises KeyReused, Insufficient."""
