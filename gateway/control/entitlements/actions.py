@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Protocol
 
-from gateway.control.accounts.model import fold
+from gateway.control.accounts.named import named
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, Titles
@@ -29,6 +30,19 @@ from shared.events import Push
 from shared.ids import new_id
 
 ENDED, BLOCKED = "right-ended", "blocked"
+
+
+class Stores(Protocol):
+    """One transaction."""
+
+    @property
+    def catalogue(self) -> Titles: ...
+    @property
+    def entitlements(self) -> Entitlements: ...
+    @property
+    def accounts(self) -> People: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
 
 async def may_watch(title: Title, viewer: Principal | None, *, entitlements: Entitlements, now: datetime) -> Admission:
@@ -104,7 +118,7 @@ async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitleme
 
 async def receiver(username: str, *, by: Principal, entitlements: Entitlements, people: People) -> Principal:
     """Whom a gift is for. Raises NotFound for a name that nobody has, Conflict for one's own."""
-    found = await entitlements.principal(await _named(username, people))
+    found = await entitlements.principal(await named(username, accounts=people))
     if found is None:
         raise NotFound("There is no such account.")
     if found.id == by.id:
@@ -147,81 +161,51 @@ async def list_viewers(ref: str, *, by: Principal, titles: Titles, entitlements:
     return await entitlements.viewers(title.id)
 
 
-async def grant(
-    ref: str,
-    username: str,
-    *,
-    by: Principal,
-    titles: Titles,
-    entitlements: Entitlements,
-    people: People,
-    outbox: Outbox,
-) -> None:
+async def grant(ref: str, username: str, *, by: Principal, unit: Stores) -> None:
     """Let an account watch a title. Twice is once. Raises NotFound for a name that nobody has."""
-    title = await catalogue.to_change(ref, "entitlement:write", by=by, titles=titles)
-    principal = await _named(username, people)
-    if await entitlements.grant(new_id("ent"), principal, title.id):
-        await outbox.emit("entitlement.granted", principal, principal=principal, scope=title.id, kind="grant")
-        await outbox.audit(by.id, "entitlement:grant", title.id, after={"principal": principal}, place=by.place)
+    title = await catalogue.to_change(ref, "entitlement:write", by=by, titles=unit.catalogue)
+    principal = await named(username, accounts=unit.accounts)
+    if await unit.entitlements.grant(new_id("ent"), principal, title.id):
+        await unit.outbox.emit("entitlement.granted", principal, principal=principal, scope=title.id, kind="grant")
+        await unit.outbox.audit(by.id, "entitlement:grant", title.id, after={"principal": principal}, place=by.place)
 
 
-async def revoke(
-    ref: str,
-    username: str,
-    *,
-    by: Principal,
-    titles: Titles,
-    entitlements: Entitlements,
-    people: People,
-    outbox: Outbox,
-    clock: Clock,
-) -> None:
+async def revoke(ref: str, username: str, *, by: Principal, unit: Stores, clock: Clock) -> None:
     """Take the right away. What the viewer plays ends within two seconds, unless another right carries it."""
-    title = await catalogue.to_change(ref, "entitlement:write", by=by, titles=titles)
-    principal = await _named(username, people)
-    if not await entitlements.revoke(principal, title.id, clock.now()):
+    title = await catalogue.to_change(ref, "entitlement:write", by=by, titles=unit.catalogue)
+    principal, outbox = await named(username, accounts=unit.accounts), unit.outbox
+    if not await unit.entitlements.revoke(principal, title.id, clock.now()):
         return
     await outbox.emit("entitlement.revoked", principal, principal=principal, scope=title.id, kind="grant")
     await outbox.audit(by.id, "entitlement:revoke", title.id, before={"principal": principal}, place=by.place)
-    await _end(title, principal, reason=ENDED, entitlements=entitlements, outbox=outbox, clock=clock)
+    await _end(title, principal, reason=ENDED, entitlements=unit.entitlements, outbox=outbox, clock=clock)
 
 
-async def block(
-    seller: Seller,
-    username: str,
-    *,
-    by: Principal,
-    entitlements: Entitlements,
-    people: People,
-    outbox: Outbox,
-    clock: Clock,
-) -> None:
+async def block(seller: Seller, username: str, *, by: Principal, unit: Stores, clock: Clock) -> None:
     """Serve somebody no more: they buy nothing of this seller, and what they play ends within two seconds.
 
     Twice is once. Raises NotFound for a name that nobody has, Conflict for who works for this seller.
     """
     require(by, "entitlement:write", seller)
-    principal = await _named(username, people)
-    if await entitlements.works_for(seller.id, principal):
+    principal = await named(username, accounts=unit.accounts)
+    if await unit.entitlements.works_for(seller.id, principal):
         raise Conflict("This account works for the seller.", code="works-here")
-    if not await entitlements.block(seller.id, principal, clock.now()):
+    if not await unit.entitlements.block(seller.id, principal, clock.now()):
         return
-    await outbox.emit("viewer.blocked", principal, seller=seller.id, principal=principal)
-    await outbox.audit(by.id, "viewer:block", seller.id, after={"principal": principal}, place=by.place)
-    viewer = await entitlements.principal(principal)
+    await unit.outbox.emit("viewer.blocked", principal, seller=seller.id, principal=principal)
+    await unit.outbox.audit(by.id, "viewer:block", seller.id, after={"principal": principal}, place=by.place)
+    viewer = await unit.entitlements.principal(principal)
     if viewer is not None:
-        await outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()) + 1, reason=BLOCKED))
+        await unit.outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()) + 1, reason=BLOCKED))
 
 
-async def unblock(
-    seller: Seller, username: str, *, by: Principal, entitlements: Entitlements, people: People, outbox: Outbox
-) -> None:
+async def unblock(seller: Seller, username: str, *, by: Principal, unit: Stores) -> None:
     """Serve somebody again; what they own can be watched as before."""
     require(by, "entitlement:write", seller)
-    principal = await _named(username, people)
-    if await entitlements.unblock(seller.id, principal):
-        await outbox.emit("viewer.unblocked", principal, seller=seller.id, principal=principal)
-        await outbox.audit(by.id, "viewer:unblock", seller.id, before={"principal": principal}, place=by.place)
+    principal = await named(username, accounts=unit.accounts)
+    if await unit.entitlements.unblock(seller.id, principal):
+        await unit.outbox.emit("viewer.unblocked", principal, seller=seller.id, principal=principal)
+        await unit.outbox.audit(by.id, "viewer:unblock", seller.id, before={"principal": principal}, place=by.place)
 
 
 async def list_blocked(seller: Seller, *, by: Principal, entitlements: Entitlements) -> list[Viewer]:
@@ -242,10 +226,3 @@ async def _end(
         # A session that is paused holds no seat that would name it, so all links of this viewer end; for what they
         # may still watch the player asks for a new one by itself.
         await outbox.push(Push(kind="sub", key=viewer.sub, iat=int(clock.epoch()) + 1, reason=reason))
-
-
-async def _named(username: str, people: People) -> str:
-    principal = await people.principal_named(fold(username))
-    if principal is None:
-        raise NotFound("There is no such account.")
-    return principal

@@ -21,29 +21,14 @@ async def list_viewers(call: Call[None]) -> Viewers:
 async def put_viewer(call: Call[None]) -> None:
     """Let an account watch a title."""
     unit = await call.unit()
-    await actions.grant(
-        call.path("title"),
-        call.path("username"),
-        by=call.principal,
-        titles=unit.catalogue,
-        entitlements=unit.entitlements,
-        people=unit.accounts,
-        outbox=unit.outbox,
-    )
+    await actions.grant(call.path("title"), call.path("username"), by=call.principal, unit=unit)
 
 
 async def delete_viewer(call: Call[None]) -> None:
     """Take that right away; what plays by it ends."""
     unit = await call.unit()
     await actions.revoke(
-        call.path("title"),
-        call.path("username"),
-        by=call.principal,
-        titles=unit.catalogue,
-        entitlements=unit.entitlements,
-        people=unit.accounts,
-        outbox=unit.outbox,
-        clock=call.wiring["clock"],
+        call.path("title"), call.path("username"), by=call.principal, unit=unit, clock=call.wiring["clock"]
     )
 
 
@@ -57,28 +42,15 @@ async def list_blocked(call: Call[None]) -> Viewers:
 async def block_viewer(call: Call[None]) -> None:
     """Serve an account no more: it buys and watches nothing of this seller."""
     async with call.wiring["begin"]() as unit:
-        await actions.block(
-            await sellers.read(call.path("handle"), sellers=unit.sellers),
-            call.path("username"),
-            by=call.principal,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-            clock=call.wiring["clock"],
-        )
+        seller = await sellers.read(call.path("handle"), sellers=unit.sellers)
+        await actions.block(seller, call.path("username"), by=call.principal, unit=unit, clock=call.wiring["clock"])
 
 
 async def unblock_viewer(call: Call[None]) -> None:
     """Serve an account again."""
     async with call.wiring["begin"]() as unit:
-        await actions.unblock(
-            await sellers.read(call.path("handle"), sellers=unit.sellers),
-            call.path("username"),
-            by=call.principal,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-        )
+        seller = await sellers.read(call.path("handle"), sellers=unit.sellers)
+        await actions.unblock(seller, call.path("username"), by=call.principal, unit=unit)
 
 
 ROUTES: list[Route] = [

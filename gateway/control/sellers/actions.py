@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.control.accounts.model import AccountRows, fold
+from gateway.control.accounts.named import named
 from gateway.control.auth import OWNER, Principal, require
 from gateway.control.outbox import Outbox
 from gateway.control.sellers.model import Founding, Members, Seller, SellerRole, SellerRows, scope_of
@@ -51,7 +52,7 @@ async def let_join(
     """Give an account this role with a seller, in place of the one it had. Raises Conflict for its last owner."""
     seller = await read(handle, sellers=sellers)
     require(by, "seller:write", seller)
-    principal = await _named(username, accounts)
+    principal = await named(username, accounts=accounts)
     await sellers.lock(seller.id)
     before = await sellers.roles_of(seller.id, principal)
     if before == [role]:
@@ -86,13 +87,6 @@ async def let_go(
 async def _keep_an_owner(seller: Seller, accounts: AccountRows) -> None:
     if not await accounts.holders(OWNER, scope_of(seller.id)):
         raise Conflict("This is the last owner; make another member owner first.", code="last-owner")
-
-
-async def _named(username: str, accounts: AccountRows) -> str:
-    principal = await accounts.principal_named(fold(username))
-    if principal is None:
-        raise NotFound("There is no such account.")
-    return principal
 
 
 def _said(principal: str, roles: list[str]) -> dict[str, object]:

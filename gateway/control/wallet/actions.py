@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from gateway.control.accounts.model import fold
+from gateway.control.accounts.named import named
 from gateway.control.auth import Principal, require
 from gateway.control.ledger import actions as ledger_actions
 from gateway.control.ledger.model import Event, Ledger, Leg, Movement, Stamps, account
@@ -122,9 +122,7 @@ async def transfer(
     `legal_entity`: the company that keeps the wallets, here and below.
     """
     check_transfer(order.amount, order.currency)
-    to = await unit.accounts.principal_named(fold(order.to))
-    if to is None:
-        raise NotFound("There is no such account.")
+    to = await named(order.to, accounts=unit.accounts)
     if to == by.id:
         raise Conflict("This is your own wallet.", code="transfer-to-oneself")
     legs = [

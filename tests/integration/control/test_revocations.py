@@ -166,16 +166,7 @@ async def test_link_asked_for_while_the_right_is_taken_waits_and_is_refused(cont
     viewer, title, _ = await right_of_vera(control, seller)
     principal = await _principal(control, seller)
     async with in_the_middle(control) as unit:
-        await entitlements.revoke(
-            title,
-            "vera",
-            by=principal,
-            titles=unit.catalogue,
-            entitlements=unit.entitlements,
-            people=unit.accounts,
-            outbox=unit.outbox,
-            clock=control.clock,
-        )
+        await entitlements.revoke(title, "vera", by=principal, unit=unit, clock=control.clock)
         asked = asyncio.create_task(viewer.post(f"/v1/titles/{title}/play", json={}))
         done, _ = await asyncio.wait({asked}, timeout=0.5)
         assert not done, "it was answered by what is no longer true"

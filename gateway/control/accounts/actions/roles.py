@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.control.accounts.model import Account, AccountRows, PlatformRole, fold
+from gateway.control.accounts.model import Account, AccountRows, PlatformRole
+from gateway.control.accounts.named import named
 from gateway.control.auth import ADMIN, GLOBAL, Principal, require
 from gateway.control.outbox import Outbox
 from shared.errors import Conflict, NotFound
@@ -29,7 +30,7 @@ async def assign(principal: str, role: str, scope: str = GLOBAL, *, accounts: Ac
 async def give_role(username: str, role: PlatformRole, *, by: Principal, accounts: AccountRows, outbox: Outbox) -> None:
     """Give a role on the whole platform. Raises NotFound."""
     require(by, "account:assign")
-    principal = await _named(username, accounts)
+    principal = await named(username, accounts=accounts)
     if await accounts.assign(principal, role, GLOBAL):
         after = {"role": role, "scope": GLOBAL}
         await outbox.audit(by.id, "role.give", principal, after=after, place=by.place)
@@ -38,7 +39,7 @@ async def give_role(username: str, role: PlatformRole, *, by: Principal, account
 async def take_role(username: str, role: PlatformRole, *, by: Principal, accounts: AccountRows, outbox: Outbox) -> None:
     """Take a role. Raises NotFound, and Conflict rather than leave nobody who may give roles."""
     require(by, "account:assign")
-    principal = await _named(username, accounts)
+    principal = await named(username, accounts=accounts)
     await accounts.holders(ADMIN, GLOBAL)  # locks them: of two who take each other's role, one is refused
     if not await accounts.unassign(principal, role, GLOBAL):
         raise NotFound("This account does not have this role.")
@@ -46,10 +47,3 @@ async def take_role(username: str, role: PlatformRole, *, by: Principal, account
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     before = {"role": role, "scope": GLOBAL}
     await outbox.audit(by.id, "role.take", principal, before=before, place=by.place)
-
-
-async def _named(username: str, accounts: AccountRows) -> str:
-    principal = await accounts.principal_named(fold(username))
-    if principal is None:
-        raise NotFound("There is no such account.")
-    return principal
