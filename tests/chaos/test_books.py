@@ -182,12 +182,13 @@ class Machine(Beside):
 
         self.ask("refund", ADMIN, {"of": self.ids[name], "amount": amount}, act, said, cut)
 
-    @precondition(lambda self: self.disputable())
-    @rule(data=st.data(), parts=CLAIMS, cut=CUTS)
-    def dispute(self, data: st.DataObject, parts: list[int], cut: int | None) -> None:
+    @rule(data=st.data(), who=WHO, film=FILMS, parts=CLAIMS, cut=CUTS)
+    def dispute(self, data: st.DataObject, who: str, film: str, parts: list[int], cut: int | None) -> None:
         """A payer's bank takes a payment back, or some of it; or gives it again; and so on."""
-        name = data.draw(st.sampled_from(self.disputable()))
-        for part in parts:
+        if not any(self.model.sales[name].film for name in self.disputable()):
+            self.buy_by_card(who, film, "", "", "", True, cut)
+        name = data.draw(st.sampled_from(self.disputable() or [""]))
+        for part in parts if name else []:
             sale = self.model.sales[name]
             claimed = min(sale.amount * part // 100, sale.amount - sale.returned)
             self.at_bank(name, lambda payment, claimed=claimed: replace(payment, disputed=claimed), cut)
