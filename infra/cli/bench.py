@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
+from types import ModuleType
 
 import msgspec
 
@@ -15,56 +17,28 @@ def edge(arguments: argparse.Namespace) -> int:
     from benchmarks import programs
     from benchmarks.edge import bench
 
-    only = tuple(arguments.only.split(",")) if arguments.only else bench.CASES
-    if unknown := sorted(set(only) - set(bench.CASES)):
-        print(f"There is no case {unknown[0]}: the cases are {', '.join(bench.CASES)}.", file=sys.stderr)
-        return 2
-    options = bench.Options(rounds=arguments.rounds, seconds=arguments.seconds, only=only, quick=arguments.quick)
-    if arguments.no_page:
-        options = msgspec.structs.replace(options, page=None)
     try:
-        report = asyncio.run(bench.run(options, os.environ))
+        return _measure(bench, arguments, os.environ, seconds=arguments.seconds)
     except programs.Missing as missing:
         print(missing, file=sys.stderr)
         return 2
-    print(msgspec.json.encode(report).decode(), flush=True)
-    return 1 if report.failed and not arguments.quick else 0
 
 
 def farm(arguments: argparse.Namespace) -> int:
     """The farm beside plain ffmpeg; the last line is one JSON object. 1: a bar is not held, 2: a bad argument."""
     from benchmarks.farm import bench
 
-    only = tuple(arguments.only.split(",")) if arguments.only else tuple(bench.CASES)
-    if unknown := sorted(set(only) - set(bench.CASES)):
-        print(f"There is no case {unknown[0]}: the cases are {', '.join(bench.CASES)}.", file=sys.stderr)
-        return 2
     if arguments.clip and not arguments.clip.is_file():
         print(f"{arguments.clip}: there is no such file.", file=sys.stderr)
         return 2
-    clip = arguments.clip.absolute() if arguments.clip else None
-    options = bench.Options(rounds=arguments.rounds, only=only, quick=arguments.quick, clip=clip)
-    if arguments.no_page:
-        options = msgspec.structs.replace(options, page=None)
-    report = asyncio.run(bench.run(options, os.environ))
-    print(msgspec.json.encode(report).decode(), flush=True)
-    return 1 if report.failed and not arguments.quick else 0
+    return _measure(bench, arguments, os.environ, clip=arguments.clip.absolute() if arguments.clip else None)
 
 
 def money(arguments: argparse.Namespace) -> int:
     """The ledger; the last line is one JSON object. 1: a bar is not held, 2: a bad argument."""
     from benchmarks.money import bench
 
-    only = tuple(arguments.only.split(",")) if arguments.only else tuple(bench.CASES)
-    if unknown := sorted(set(only) - set(bench.CASES)):
-        print(f"There is no case {unknown[0]}: the cases are {', '.join(bench.CASES)}.", file=sys.stderr)
-        return 2
-    options = bench.Options(rounds=arguments.rounds, seconds=arguments.seconds, only=only, quick=arguments.quick)
-    if arguments.no_page:
-        options = msgspec.structs.replace(options, page=None)
-    report = asyncio.run(bench.run(options))
-    print(msgspec.json.encode(report).decode(), flush=True)
-    return 1 if report.failed and not arguments.quick else 0
+    return _measure(bench, arguments, seconds=arguments.seconds)
 
 
 def load(arguments: argparse.Namespace) -> int:
@@ -84,3 +58,18 @@ def load(arguments: argparse.Namespace) -> int:
     except programs.Missing as missing:
         print(missing, file=sys.stderr)
         return 2
+
+
+def _measure(bench: ModuleType, arguments: argparse.Namespace, *given: Mapping[str, str], **more: object) -> int:
+    """Run the cases that are asked for; `given` goes to the bench beside its options, `more` into them."""
+    cases = tuple(bench.CASES)
+    only = tuple(arguments.only.split(",")) if arguments.only else cases
+    if unknown := sorted(set(only) - set(cases)):
+        print(f"There is no case {unknown[0]}: the cases are {', '.join(cases)}.", file=sys.stderr)
+        return 2
+    options = bench.Options(rounds=arguments.rounds, only=only, quick=arguments.quick, **more)
+    if arguments.no_page:
+        options = msgspec.structs.replace(options, page=None)
+    report = asyncio.run(bench.run(options, *given))
+    print(msgspec.json.encode(report).decode(), flush=True)
+    return 1 if report.failed and not arguments.quick else 0
