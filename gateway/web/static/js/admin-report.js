@@ -30,7 +30,7 @@ export function reportPart() {
   const load = () => show(month.value || thisMonth(), { shown, beside, signal: begin() });
   month.addEventListener("change", load);
   load();
-  return [h("div", { class: "filters" }, field("Month", month), h("p", { class: "small muted filters-words" }, "Months begin and end by UTC, as in the books."), beside), shown];
+  return [h("div", { class: "filters" }, field("Month", month), beside, h("p", { class: "small muted filters-words" }, "Months begin and end by UTC, as in the books.")), shown];
 }
 
 const thisMonth = () => new Date().toISOString().slice(0, 7);

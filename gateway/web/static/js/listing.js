@@ -30,8 +30,8 @@ export function listing({ path, filters, render, empty, extra = null }) {
     "form",
     { class: "filters", role: "search", novalidate: true },
     filters.map(([, label, input]) => field(label, input)),
-    zoneWords(filters),
     beside,
+    zoneWords(filters),
   );
   const begin = turns();
   const load = async () => {

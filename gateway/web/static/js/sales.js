@@ -46,7 +46,7 @@ export function salesSection(seller, { currency, signal }) {
     "section",
     { class: "stack", "aria-labelledby": "e-sales" },
     h("h2", { id: "e-sales" }, "Sales"),
-    h("div", { class: "filters" }, field("Time", range), own, coins, h("p", { class: "small muted filters-words" }, "Days begin and end by UTC, as in your statements."), h("div", { class: "row" }, exporting)),
+    h("div", { class: "filters" }, field("Time", range), own, coins, h("div", { class: "row" }, exporting), h("p", { class: "small muted filters-words" }, "Days begin and end by UTC, as in your statements.")),
     shown,
   );
   return { element, again };
