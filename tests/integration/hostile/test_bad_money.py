@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.control.app import ROUTES
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.support.control import Control, code_of, running_control
@@ -25,6 +26,13 @@ SQL, HTML = "'; drop table purchase; --", "<script>alert(1)</script>"
 #: No amount at all, one below, none, a part of a unit, more than there is money, and what only looks like one.
 AMOUNTS: list[Any] = [-1, 0, 0.5, 499.5, "500", True, [], 10**13, 2**63, 2**70, 1e300]
 CURRENCIES: list[Any] = ["usd", "US", "XXX", "DOLLAR", "USD ", "US\x00", 840, SQL, HTML, None]
+#: What people write for people: kept as it is.
+WORDS = {
+    ("refund_purchase", "reason"),
+    ("reject_withdrawal", "reason"),
+    ("complete_withdrawal", "rail_ref"),
+    ("complete_payout_run", "rail_ref"),
+}
 #: Everything that a request may have moved or made.
 BOOKED = """
 select (select count(*) from txn) as txn, (select count(*) from posting) as posting,
@@ -185,6 +193,38 @@ async def test_text_that_is_sql_or_html_stays_text(counter: Counter) -> None:
         path = f"payments/{counter.purchase}/refunds"
         assert (await counter.refused(counter.admin, "POST", path, body=body))[0] == 422, wrong
     assert len(await counter.shop.control.rows("select id from refund")) == 1
+
+
+async def test_sql_and_html_in_any_text_of_a_route_that_writes_value_do_nothing(counter: Counter) -> None:
+    shop, vera, nina = counter.shop, counter.vera, await counter.shop.viewer("nina", funds=1000)
+    at = {"title": shop.title, "handle": counter.handle, "offer": shop.offer["id"]}
+    asks = {(method, path): (who, body) for who, method, path, _, body in counter.amounts()}
+    asks["POST", "gift-cards/redeem"] = vera, {"code": "none"}
+    asks["POST", f"titles/{shop.title}/checkout"] = nina, shop.order()
+    before, asked = await counter.state(), 0
+    for route in (route for route in ROUTES if route.idempotent and route.body):
+        for field in msgspec.structs.fields(route.body):
+            if "str" not in str(field.type) or (route.name, field.name) in WORDS:
+                continue
+            path = route.path.removeprefix("/v1/").format(**at)
+            who, body = asks[route.method, path]
+            for wrong in (SQL, HTML):
+                await counter.refused(who, route.method, path, body={**body, field.name: wrong})
+                asked += 1
+    assert asked >= 40 and await counter.state() == before
+
+
+async def test_words_on_a_withdrawal_stay_words(counter: Counter) -> None:
+    terms = {"rail": "bank", "currency": "USD", "minimum": 100, "hold_days": 0}
+    await counter.admin.ask("PUT", "policies", 200, terms)
+    order = {"amount": 5000, "currency": "USD"}
+    for decided, words in (("reject", "reason"), ("complete", "rail_ref")):
+        made = await counter.shop.owner.ask("POST", f"sellers/{counter.handle}/withdrawals", 201, order)
+        if decided == "complete":
+            await counter.admin.ask("POST", f"withdrawals/{made['id']}/approve", 200)
+        told = await counter.admin.ask("POST", f"withdrawals/{made['id']}/{decided}", 200, {words: SQL + HTML})
+        assert told[words] == SQL + HTML
+    await counter.shop.audit()
 
 
 async def test_ids_that_are_no_ids_are_not_found(counter: Counter) -> None:
