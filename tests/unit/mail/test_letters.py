@@ -120,7 +120,6 @@ async def test_folder_shows_no_other_file(tmp_path: Path) -> None:
     for id in ("secret", "../secret", "20260301T120000-mail_" + "0" * 32):
         with pytest.raises(NotFound):
             await mailer.open(id)
-            await mailer.open(id)
 
 
 def test_letter_calls_the_way_it_was_paid_by_its_name() -> None:
