@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from gateway.control.catalogue.model import Title
 from gateway.control.entitlements import actions
 from gateway.control.entitlements.standings import RedisStandings
 from gateway.control.wiring import Unit
-from tests.support.crowd import fill
+from tests.support import crowd
 from tests.support.ports import free_port
 from tests.support.valkey import valkey
 
@@ -51,7 +51,10 @@ async def rows(stage: Stage) -> list[Row]:
         pairs = await _pairs(books, viewers, QUICK_PAIRS if stage.quick else PAIRS)
         asked = await _asked(books, pairs)
         kept = await _kept(books, pairs)
-    return _rows(kept, asked, viewers=viewers)
+        by_none = await _by_no_index(books)
+    rows = _rows(kept, asked, viewers=viewers)
+    # A table of few rows is rightly read whole.
+    return [*rows, _indexed(by_none, bar=None if stage.quick else 0)]
 
 
 def _rows(kept: Sequence[float], asked: Sequence[float], *, viewers: int) -> list[Row]:
@@ -75,10 +78,24 @@ def _rows(kept: Sequence[float], asked: Sequence[float], *, viewers: int) -> lis
     return made
 
 
+def _indexed(by_none: Mapping[str, set[str]], *, bar: float | None) -> Row:
+    count = len(by_none)
+    case = f"of {len(crowd.QUERIES)} queries of rights, offers, coupons and cards, by no index"
+    return Row(case=case, ours=count, theirs=None, unit="queries", value=count, bar=bar, better="lower")
+
+
+async def _by_no_index(books: Books) -> dict[str, set[str]]:
+    connection = await asyncpg.connect(books.url)
+    try:
+        return await crowd.by_no_index(connection)
+    finally:
+        await connection.close()
+
+
 async def _fill(books: Books, viewers: int) -> None:
     connection = await asyncpg.connect(books.url)
     try:
-        await fill(connection, viewers=viewers, timeout_s=FILL_TIMEOUT_S)
+        await crowd.fill(connection, viewers=viewers, timeout_s=FILL_TIMEOUT_S)
     finally:
         await connection.close()
 

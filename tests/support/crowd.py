@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import asyncpg
 
+from gateway.control.coupons import store as coupons
+from gateway.control.entitlements import store as entitlements
+from gateway.control.giftcards import store as giftcards
+from gateway.control.offers import store as offers
+from gateway.control.referrals import store as referrals
+from tests.support.plans import all_scans, queries
+
+#: What is asked of such a market.
+QUERIES = queries(entitlements, offers, coupons, giftcards, referrals, but=("offers.COLUMNS", "coupons.COLUMNS"))
+#: So few here that they are rightly read whole.
+FEW = {"asset", "seller"}
 #: What `make test` asks among; the bench asks among ten times as many.
 VIEWERS = 100_000
 #: Of each viewer ten purchases, of which one lasts, one is for a view, and the others are rentals, most of them over.
@@ -77,3 +88,9 @@ async def fill(connection: asyncpg.Connection, *, viewers: int, timeout_s: float
         made = f"alter table entitlement add constraint {row['rule']} {row['said']}" if row["rule"] else row["made"]
         await connection.execute(made, timeout=timeout_s)
     await connection.execute("vacuum analyze", timeout=timeout_s)
+
+
+async def by_no_index(connection: asyncpg.Connection) -> dict[str, set[str]]:
+    """Those of the queries that read tables whole, with the tables."""
+    found = await all_scans(connection, QUERIES)
+    return {name: tables - FEW for name, tables in found.items() if tables - FEW}

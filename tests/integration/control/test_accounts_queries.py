@@ -1,4 +1,4 @@
-"""Queries of accounts, sellers, portal and flags at scale: each finds its rows by an index."""
+"""Queries of accounts, sellers, portal and screenings at scale: each finds its rows by an index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from gateway.control.accounts import store as accounts
 from gateway.control.portal import store as portal
+from gateway.control.screenings import store as screenings
 from gateway.control.sellers import store as sellers
+from tests.support.plans import queries
 
 FILL = """
 insert into principal (id, kind, sub) select 'usr_' || n, 'registered', 'sub_' || n from generate_series(1, 5000) n;
@@ -60,12 +62,7 @@ analyze;
 """
 #: Tables that are small for good.
 SMALL = {"portal", "flag"}
-QUERIES = {
-    f"{module.__name__.split('.')[-2]}.{name}": text
-    for module in (accounts, sellers, portal)
-    for name, text in (*vars(module).items(), *getattr(module, "PERSON", {}).items())
-    if isinstance(text, str) and re.match(r"\s*(select|update|delete|insert)\b", text)
-}
+QUERIES = queries(accounts, sellers, portal, screenings, but=("screenings.COLUMNS",)) | accounts.PERSON
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -12,6 +11,7 @@ from gateway.control.checkout import store as checkout
 from gateway.control.payouts import store as payouts
 from gateway.control.reconciliation import store as reconciliation
 from gateway.control.wallet import store as wallet
+from tests.support.plans import all_scans, queries
 
 #: 20,000 purchases of 5,000 viewers among 100 titles of 50 sellers, with their parts, payments, refunds, withdrawals.
 FILL = """
@@ -70,14 +70,8 @@ insert into money_shown (principal, currency) select 'usr_' || n, 'IDR' from gen
 insert into payout_policy (rail, currency, minimum, hold_days, auto_up_to, updated_at)
     select 'rail_' || n, 'USD', 5000, 3, 0, now() from generate_series(1, 5000) n;
 """
-#: A handful of rows for good; all terms are listed as a whole.
-SMALL, WHOLE = {"asset"}, {"POLICIES"}
-QUERIES = {
-    f"{module.__name__.split('.')[-2]}.{name}": text
-    for module in (checkout, wallet, payouts, reconciliation)
-    for name, text in vars(module).items()
-    if name[0] != "_" and name not in WHOLE and isinstance(text, str) and re.match(r"\s*(select|upd|del|ins)", text)
-}
+#: All terms are listed as a whole.
+QUERIES = queries(checkout, wallet, payouts, reconciliation, but=("wallet.POLICIES",))
 
 
 @pytest.fixture
@@ -92,16 +86,4 @@ async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
     assert len(QUERIES) >= 30
-    await filled.execute("set plan_cache_mode = force_generic_plan")
-    found = {name: scanned for name, query in QUERIES.items() if (scanned := await scans(filled, query))}
-    assert found == {}
-
-
-async def scans(connection: asyncpg.Connection, query: str) -> set[str]:
-    """Tables that a query reads whole, planned for values that are not known yet."""
-    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
-    await connection.execute(f"prepare asked as {query}")
-    values = ", ".join(["null"] * count)
-    rows = await connection.fetch(f"explain execute asked{f'({values})' if count else ''}")
-    await connection.execute("deallocate asked")
-    return set(re.findall(r"Seq Scan on (\w+)", "\n".join(row[0] for row in rows))) - SMALL
+    assert {name: found for name, found in (await all_scans(filled, QUERIES)).items() if found != {"asset"}} == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ import pytest
 
 from gateway.control.idempotency import store as idempotency
 from gateway.control.ledger import store as ledger
+from tests.support.plans import all_scans, queries
 
 #: 10,000 movements among 5,000 wallets and the platform's accounts, as many holds, and keys.
 FILL = """
@@ -33,17 +33,11 @@ insert into idempotency (principal, key, route, hash, attempt, at)
     select 'usr_' || n % 5000 + 1, 'k' || n, 'pay', '', 'a', now() - n * interval '1 second'
     from generate_series(1, 10000) n;
 """
-#: An audit reads everything. What functions ask in their turn is looked at below.
-WHOLE = {"COUNTS"}
 HOUR = timedelta(hours=1)
 #: A handful of rows for good.
 SMALL = {"asset", "ledger_kind"}
-QUERIES = {
-    name: text
-    for module in (ledger, idempotency)
-    for name, text in vars(module).items()
-    if name[0] != "_" and name not in WHOLE and isinstance(text, str) and re.match(r"\s*(select|upd|del|ins)", text)
-}
+#: An audit reads everything. What functions ask in their turn is looked at below.
+QUERIES = queries(ledger, idempotency, but=("ledger.COUNTS",))
 
 
 @pytest.fixture
@@ -60,19 +54,7 @@ async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
     assert len(QUERIES) >= 14
-    for name, query in QUERIES.items():
-        assert await scans(filled, query) == set(), name
-
-
-async def scans(connection: asyncpg.Connection, query: str) -> set[str]:
-    """Tables that a query reads whole, planned for values that are not known yet."""
-    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
-    await connection.execute("set plan_cache_mode = force_generic_plan")
-    await connection.execute(f"prepare asked as {query}")
-    values = ", ".join(["null"] * count)
-    rows = await connection.fetch(f"explain execute asked{f'({values})' if count else ''}")
-    await connection.execute("deallocate asked")
-    return set(re.findall(r"Seq Scan on (\w+)", "\n".join(row[0] for row in rows))) - SMALL
+    assert await all_scans(filled, QUERIES) == {}
 
 
 async def test_what_functions_ask_is_found_by_an_index(filled: asyncpg.Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,28 +10,15 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from gateway.control.coupons import store as coupons
 from gateway.control.entitlements import store as entitlements
-from gateway.control.giftcards import store as giftcards
-from gateway.control.offers import store as offers
-from gateway.control.referrals import store as referrals
 from infra.stack.postgres import Cluster
-from tests.support.crowd import VIEWERS, fill
+from tests.support.crowd import QUERIES, VIEWERS, by_no_index, fill
 from tests.support.postgres import database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-#: A handful of rows for good.
-SMALL = {"asset", "seller"}
 #: Pages of 8 KiB that the rule may touch for one viewer and one title, whatever there is besides.
 PAGES = 60
-QUERIES = {
-    f"{module.__name__.split('.')[-2]}.{name}": text
-    for module in (entitlements, offers, coupons, giftcards, referrals)
-    for name, text in vars(module).items()
-    if name[0] != "_" and isinstance(text, str) and re.match(r"\s*(with|select|update|delete|insert)\s", text)
-    if name != "COLUMNS"
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,17 +31,9 @@ async def filled(postgres_cluster: Cluster) -> AsyncIterator[asyncpg.Connection]
         await connection.close()
 
 
-@pytest.mark.parametrize("name", QUERIES)
-async def test_query_finds_its_rows_by_an_index(filled: asyncpg.Connection, name: str) -> None:
-    query = QUERIES[name]
-    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
-    await filled.execute("set plan_cache_mode = force_generic_plan")
-    await filled.execute(f"prepare asked as {query}")
-    values = ", ".join(["null"] * count)
-    rows = await filled.fetch(f"explain execute asked{f'({values})' if count else ''}")
-    await filled.execute("deallocate asked")
-    plan = "\n".join(row[0] for row in rows)
-    assert set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL == set(), plan
+async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:
+    assert len(QUERIES) >= 40
+    assert await by_no_index(filled) == {}
 
 
 @pytest.mark.parametrize("viewer", [None, "usr_77777"])

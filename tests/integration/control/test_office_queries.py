@@ -11,7 +11,8 @@ import pytest
 from gateway.control.audit import store as audit
 from gateway.control.catalogue import store as titles
 from gateway.control.office import store as office
-from tests.integration.control.test_checkout_queries import FILL, scans
+from tests.integration.control.test_checkout_queries import FILL
+from tests.support.plans import all_scans, plan, queries
 
 MORE = """
 insert into audit (at, actor, action, object)
@@ -45,12 +46,7 @@ INDEXES = {
     "catalogue.TAKEN_DOWN": "title_taken_down",
     "catalogue.EVERYBODYS_FOUND": "title_search",
 }
-QUERIES = {
-    f"{module.__name__.split('.')[-2]}.{name}": text
-    for module in (audit, office, titles)
-    for name, text in vars(module).items()
-    if name[0] != "_" and isinstance(text, str) and re.match(r"\s*(select|update|with)", text)
-}
+QUERIES = queries(audit, office, titles)
 
 
 @pytest.fixture
@@ -60,7 +56,6 @@ async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute(FILL)
     await connection.execute(MORE)
     await connection.execute("vacuum analyze")
-    await connection.execute("set plan_cache_mode = force_generic_plan")
     yield connection
     await connection.close()
 
@@ -70,23 +65,13 @@ async def test_every_query_of_the_office_finds_its_rows_by_an_index(filled: asyn
         name: QUERIES[name] for name in INDEXES
     }
     assert len(ours) >= 20
-    found = {name: scanned for name, query in ours.items() if (scanned := await scans(filled, query))}
-    assert found == {}
+    assert await all_scans(filled, ours) == {}
 
 
 async def test_each_listing_is_read_in_the_order_of_its_own_index(filled: asyncpg.Connection) -> None:
     wrong = {}
     for name, index in INDEXES.items():
-        plan = await plan_of(filled, QUERIES[name])
-        if not re.search(rf"(Scan|Scan Backward) (using|on) {index}\b", plan):
-            wrong[name] = plan
+        found = await plan(filled, QUERIES[name])
+        if not re.search(rf"(Scan|Scan Backward) (using|on) {index}\b", found):
+            wrong[name] = found
     assert wrong == {}
-
-
-async def plan_of(connection: asyncpg.Connection, query: str) -> str:
-    """The plan of a query for values that are not known yet."""
-    count = max(int(number) for number in re.findall(r"\$(\d+)", query))
-    await connection.execute(f"prepare asked as {query}")
-    rows = await connection.fetch(f"explain execute asked({', '.join(['null'] * count)})")
-    await connection.execute("deallocate asked")
-    return "\n".join(row[0] for row in rows)

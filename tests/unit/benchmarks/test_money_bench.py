@@ -37,6 +37,10 @@ def test_rights_and_checkout_are_held_against_their_bars() -> None:
     assert told["entitlement from the cache against Postgres, p95"] == (2, 1, "below the bar")
     assert told["entitlement from Postgres among 10,000 purchases of 1,000 viewers, p95"] == (1, None, "held")
     assert told["entitlement from the cache against Postgres, p50"] == (0.5, 1, "")
+    assert [rights._indexed(found, bar=0).word for found in ({}, {"offers.OF_SCOPE": {"offer"}})] == [
+        "held",
+        "below the bar",
+    ]
     clicks = {row.case: (row.value, row.word) for row in checkout._rows([0.02] * 90 + [0.06] * 10, [0.3])}
     assert clicks["checkout by wallet, one buyer after the other, p95"] == (60, "below the bar")
     assert clicks["checkout by wallet, 4 buyers at once, p95"] == (300, "")
