@@ -1,6 +1,6 @@
 // Amounts, lengths, sizes and times as people say them.
 
-const DECIMALS = { JPY: 0, KRW: 0, VND: 0, CLP: 0, BHD: 3, KWD: 3, OMR: 3, TND: 3, USDC: 6, BONUS: 0, PAID: 0 };
+const DECIMALS = { JPY: 0, KRW: 0, VND: 0, CLP: 0, BHD: 3, KWD: 3, OMR: 3, TND: 3, BIF: 0, DJF: 0, GNF: 0, KMF: 0, MGA: 0, PYG: 0, RWF: 0, VUV: 0, XAF: 0, XOF: 0, XPF: 0, IQD: 3, JOD: 3, LYD: 3, USDC: 6, BONUS: 0, PAID: 0 };
 
 export const decimalsOf = (currency) => DECIMALS[currency] ?? 2;
 
