@@ -122,7 +122,9 @@ async def test_run_that_is_on_is_looked_at_again_when_a_look_failed(admin: Viewe
     assert len(looks) == 3
 
 
-async def test_view_of_the_studio_that_was_asked_for_last_stays(shop: Shop, open_page: Open) -> None:
+async def test_view_that_was_asked_for_last_stays_when_the_one_before_comes_or_fails(
+    shop: Shop, open_page: Open
+) -> None:
     page = await enter(await open_page(), shop.owner, "/studio/blocked")
     tabs = page.get_by_role("navigation", name="Selling")
     heading = page.get_by_role("heading", name="Block a viewer")
@@ -136,15 +138,13 @@ async def test_view_of_the_studio_that_was_asked_for_last_stays(shop: Shop, open
     await page.evaluate(SETTLED)
     assert await heading.is_visible()
 
-
-async def test_seller_that_was_chosen_last_stays_when_the_one_before_cannot_be_had(shop: Shop, open_page: Open) -> None:
     await shop.owner.ask("POST", "sellers", 201, {"name": "Late Films", "handle": "late"})
-    page = await enter(await open_page(), shop.owner, f"/earnings?seller={shop.seller.seller['handle']}")
+    await page.goto(f"/earnings?seller={shop.seller.seller['handle']}")
     await expect(tile(page, "Pending")).to_be_visible()
-    released = asyncio.Event()
+    refused = asyncio.Event()
 
     async def refuse(route: Route) -> None:
-        await released.wait()
+        await refused.wait()
         await route.fulfill(status=503, json={"detail": "The server is busy."})
 
     await page.route("**/v1/sellers/late/earnings", refuse)
@@ -154,7 +154,7 @@ async def test_seller_that_was_chosen_last_stays_when_the_one_before_cannot_be_h
     async with page.expect_response("**/statements"):
         await choice.select_option(shop.seller.seller["handle"])
     async with page.expect_response("**/v1/sellers/late/earnings"):
-        released.set()
+        refused.set()
     await page.evaluate(SETTLED)
     assert await tile(page, "Pending").is_visible()
 

@@ -16,26 +16,20 @@ from tests.support.titles import say
 PLACES = {"Pacific/Kiritimati": 14, "Pacific/Pago_Pago": -11}
 
 
-async def test_editor_meets_what_they_may_do_and_a_plain_word_for_the_rest(shop: Shop, open_page: Open) -> None:
+async def test_studio_shows_what_may_be_done_and_what_can_be_watched_and_plain_words_for_the_rest(
+    shop: Shop, open_page: Open
+) -> None:
     eve, handle = await shop.viewer("eve"), shop.seller.seller["handle"]
     await shop.owner.ask("PUT", f"sellers/{handle}/members/eve", 204, {"role": "editor"})
-    page = await enter(await open_page(phone=True), eve, f"/studio/{shop.title}")
+    title, job = await shop.seller.making()
+    await shop.owner.ask("POST", f"titles/{title['id']}/publish")
+    page = await enter(await open_page(phone=True), eve, f"/studio/{title['id']}")
     partners = page.get_by_role("region", name="Partners")
     await expect(partners).to_contain_text("Only owners of the seller change the shares.")
     await expect(partners.get_by_role("button")).to_have_count(0)
     await expect(page.get_by_role("region", name="Viewers you let in")).to_have_count(0)
     await expect(page.get_by_role("button", name="Add an offer")).to_be_visible()
-    await page.goto("/earnings")
-    await expect(page.get_by_role("main")).to_contain_text("are for its owners")
-    await expect(page.get_by_role("navigation", name="Selling").get_by_role("link")).to_have_text(["Titles", "Coupons"])
 
-
-async def test_refused_master_asks_for_another_file_and_its_title_is_not_called_watchable(
-    shop: Shop, open_page: Open
-) -> None:
-    title, job = await shop.seller.making()
-    await shop.owner.ask("POST", f"titles/{title['id']}/publish")
-    page = await enter(await open_page(), shop.owner, f"/studio/{title['id']}")
     await expect(page.get_by_role("main").get_by_text("Published", exact=True)).to_be_visible()
     words = "The picture has an absurd size."
     await say(shop.control, farm.Failed(job.id, "0", "absurd", words, final=True, version="v1"))
@@ -43,6 +37,10 @@ async def test_refused_master_asks_for_another_file_and_its_title_is_not_called_
     await expect(page.get_by_role("button", name="Upload another file")).to_be_visible()
     await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
     await expect(page.get_by_text("Published, not watchable")).to_be_visible()
+
+    await page.goto("/earnings")
+    await expect(page.get_by_role("main")).to_contain_text("are for its owners")
+    await expect(page.get_by_role("navigation", name="Selling").get_by_role("link")).to_have_text(["Titles", "Coupons"])
 
 
 async def test_payments_of_a_day_are_those_of_the_readers_own_day(
