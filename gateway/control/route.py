@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from gateway.control import auth
+from gateway.control.accounts.model import DEVICE_COOKIE, Browser, browser
 from gateway.control.idempotency import actions as idempotency
 from gateway.control.idempotency.model import HEADER, REPLAYED, Answer, Attempt, hash_of, key_of
 from gateway.control.idempotency.seal import Seal
@@ -92,6 +93,11 @@ class Call(Generic[Body]):
     def place(self) -> str:
         """The network prefix the request came from (/24 or /48), never the whole address."""
         return place_of(self.address)
+
+    def browser(self) -> Browser:
+        """The browser the request came from; one without an id of its own gets a new one with every call."""
+        request = self.request
+        return browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), self.place)
 
     def path(self, name: str) -> str:
         """A path parameter. Raises NotFound for one with a character that no text of ours can hold."""

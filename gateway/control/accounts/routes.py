@@ -11,9 +11,7 @@ from starlette.responses import Response
 
 from gateway.control.accounts import actions
 from gateway.control.accounts.model import (
-    DEVICE_COOKIE,
     Account,
-    Browser,
     Challenge,
     Changing,
     Devices,
@@ -25,7 +23,6 @@ from gateway.control.accounts.model import (
     PlatformRole,
     Registering,
     Resetting,
-    browser,
     ending_cookie,
     session_cookies,
 )
@@ -54,7 +51,7 @@ async def register(call: Call[Registering]) -> Response:
             call.body.email,
             call.body.username,
             password_hash,
-            browser=_browser(call),
+            browser=call.browser(),
             accounts=unit.accounts,
             outbox=unit.outbox,
             sessions=wiring["sessions"],
@@ -73,7 +70,7 @@ async def login(call: Call[LoggingIn]) -> Response:
         passwords=wiring["passwords"],
         attempts=wiring["attempts"],
     )
-    here = _browser(call)
+    here = call.browser()
     async with wiring["begin"]() as unit:
         opened = await actions.log_in(
             account,
@@ -212,12 +209,6 @@ async def take_role(call: Call[None]) -> None:
             accounts=unit.accounts,
             outbox=unit.outbox,
         )
-
-
-def _browser(call: Call[Any]) -> Browser:
-    """Where a call came from."""
-    request = call.request
-    return browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place)
 
 
 async def _confirm(call: Call[Any], password: str) -> Account:

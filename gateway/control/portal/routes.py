@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.control.accounts import actions as people
-from gateway.control.accounts.model import DEVICE_COOKIE, Me, browser, session_cookies
+from gateway.control.accounts.model import Me, session_cookies
 from gateway.control.limits import AUTH, READ, WRITE
 from gateway.control.portal import actions
 from gateway.control.portal.model import MAX_BODY_BYTES, Furnishing, Portal, SettingUp
@@ -30,13 +30,13 @@ async def change_portal(call: Call[Furnishing]) -> Portal:
 
 async def set_up(call: Call[SettingUp]) -> Response:
     """Name the portal and become its first admin, while it has none."""
-    wiring, request = call.wiring, call.request
+    wiring = call.wiring
     password_hash = await wiring["passwords"].hash(call.body.password)
     async with wiring["begin"]() as unit:
         opened = await actions.set_up(
             call.body,
             password_hash,
-            browser=browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place),
+            browser=call.browser(),
             portal=unit.portal,
             accounts=unit.accounts,
             outbox=unit.outbox,

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.control.accounts import actions as accounts
-from gateway.control.accounts.model import DEVICE_COOKIE, Browser, browser, session_cookies
+from gateway.control.accounts.model import session_cookies
 from gateway.control.auth import Principal
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title
@@ -42,7 +42,7 @@ async def play(call: Call[PlayOrder]) -> Response:
         admission = await entitlements.may_watch(title, call.caller, entitlements=unit.entitlements, now=now)
         actions.allow(admission, call.caller, title)
         viewer, opened = await accounts.ensure_guest(
-            call.caller, browser=_browser(call), accounts=unit.accounts, sessions=wiring["sessions"]
+            call.caller, browser=call.browser(), accounts=unit.accounts, sessions=wiring["sessions"]
         )
         # A second later than what was ended in this one, so that a right given back at once is worth something.
         minted = max(asked, ended + 1)
@@ -100,11 +100,6 @@ async def _claims(
     return claims_of(
         title, viewer, sid=sid, jti=new_secret(12), now=minted, right_end=admission.until, settings=settings
     )
-
-
-def _browser(call: Call[PlayOrder]) -> Browser:
-    request = call.request
-    return browser(request.cookies.get(DEVICE_COOKIE, ""), request.headers.get("user-agent", ""), call.place)
 
 
 async def read_making(call: Call[None]) -> Making:
