@@ -13,6 +13,7 @@ import msgspec
 from infra.api import Api
 from infra.stack.accounts import Account
 from shared.ids import new_secret
+from tests.support.calls import call
 from tests.support.patience import until as until
 from tests.support.stack import Running
 from tests.support.tus import TUS, metadata
@@ -30,9 +31,7 @@ class Person:
 
     async def ask(self, method: str, path: str, status: int = 200, **body: Any) -> Any:
         """One call of /v1; asserts the status and returns the decoded body."""
-        answer = await self.http.request(method, f"/v1/{path}", json=body or None)
-        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
+        return await call(self.http, method, path, status, body=body or None)
 
     async def make_title(self, **about: Any) -> str:
         """A draft of the demo seller; its id."""

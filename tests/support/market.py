@@ -14,6 +14,7 @@ from gateway.control.ledger.model import Leg, Movement
 from gateway.control.outbox import EVENT
 from gateway.control.worker import relay
 from shared.ids import new_id
+from tests.support.calls import call
 from tests.support.control import Control
 
 
@@ -21,10 +22,7 @@ async def ask(
     http: httpx2.AsyncClient, method: str, path: str, status: int = 200, *, key: str = "", **body: Any
 ) -> Any:
     """One call of a route that writes value, under a key of its own unless one is given; the decoded answer."""
-    headers = {"Idempotency-Key": key or new_id("key")}
-    answer = await http.request(method, f"/v1/{path}", json=body or None, headers=headers)
-    assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
-    return answer.json() if answer.content else None
+    return await call(http, method, path, status, body=body or None, key=key)
 
 
 async def sell(control: Control, principal: str, scope: str, term: Term = "own", **about: Any) -> str:

@@ -14,6 +14,7 @@ from gateway.control.outbox import OFFER
 from shared import jobs as farm
 from shared.ids import new_id
 from shared.need import Offer
+from tests.support.calls import call
 from tests.support.control import Control, make_seller, register
 
 #: What a plan of `planned_of` says before any of it is made.
@@ -35,9 +36,7 @@ class Desk:
 
     async def ask(self, method: str, path: str, status: int = 200, body: Any = None) -> Any:
         """One call of /v1, with a key of its own for what writes value; asserts the status, gives the answer."""
-        answer = await self.http.request(method, f"/v1/{path}", json=body, headers={"Idempotency-Key": new_id("key")})
-        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
+        return await call(self.http, method, path, status, body=body)
 
     async def title(self, **about: Any) -> dict[str, Any]:
         """A draft."""
