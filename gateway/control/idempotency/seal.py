@@ -29,11 +29,11 @@ class Seal:
         return replace(answer, body=nonce + self._cipher().encrypt(nonce, answer.body, _whose(attempt)))
 
     def open(self, kept: Answer, attempt: Attempt) -> Answer:
-        """The answer as it was given. Raises Conflict where the key of sessions is another by now."""
+        """The answer as it was given. Raises Conflict where it was sealed by another key, or never."""
         nonce, sealed = kept.body[:NONCE_BYTES], kept.body[NONCE_BYTES:]
         try:
             return replace(kept, body=self._cipher().decrypt(nonce, sealed, _whose(attempt)))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # the latter for less than a nonce
             raise Conflict(
                 "This was done before, and what it was answered cannot be read any more; look at what it did.",
                 code="answer-lost",

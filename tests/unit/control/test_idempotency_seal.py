@@ -34,6 +34,12 @@ def test_kept_answer_is_read_by_its_request_again_and_by_nobody_else(secrets: Fo
             seal.open(kept, replace(ATTEMPT, **other))
 
 
+@pytest.mark.parametrize("body", [b"", b"{}", ANSWER.body])
+def test_kept_answer_that_was_never_sealed_is_lost(secrets: FolderSecrets, body: bytes) -> None:
+    with pytest.raises(Conflict, match="done before"):
+        Seal(secrets).open(replace(ANSWER, body=body), ATTEMPT)
+
+
 def test_kept_answer_is_lost_with_the_key_it_was_sealed_by(secrets: FolderSecrets) -> None:
     kept = Seal(secrets).close(ANSWER, ATTEMPT)
     secrets.write(SESSION_HMAC, b"l" * 32)
