@@ -63,12 +63,13 @@ TYPES: dict[str, str] = {
     "payment.failed": "purchase, title, state",
     "payment.refunded": "purchase, amount, currency, title, seller, txn",
     "payment.disputed": "purchase, amount, currency, title, seller, txn",
+    "payment.dispute_won": "purchase, amount, currency, title, seller, txn",
     "payment.transferred": "principal, to, amount, currency, txn",
     "payout.changed": "withdrawal, seller, state, amount, currency, txn",
     "payout.run": "run, rail, currency, count, amount",
     "recon.finished": "report, differences",
     "payment.changed": (
-        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed"
+        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed, lost"
     ),
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",

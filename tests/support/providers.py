@@ -127,10 +127,9 @@ class SandboxHands:
 
 
 def _disputed(payment: Payment, won: bool | None) -> Payment:
-    """As time would have it: a dispute comes, and is won or stays lost."""
-    if won is False:
-        return payment
-    return model.matured(replace(payment, due="win" if won else "dispute"), ManualClock().now())
+    """As time would have it: a dispute comes, and is won or lost."""
+    due: model.Due = "dispute" if won is None else "win" if won else "lose"
+    return model.matured(replace(payment, due=due), ManualClock().now())
 
 
 @contextlib.asynccontextmanager

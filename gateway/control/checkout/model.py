@@ -33,6 +33,8 @@ MOVES: Mapping[State, frozenset[State]] = {
     "refunded": frozenset({"disputed"}),
 }
 OPEN: frozenset[State] = frozenset({"new", "authorized"})
+#: What became of a dispute, by event; that it is lost is known by the payment alone.
+DISPUTES: Mapping[str, str] = {"payment.disputed": "opened", "payment.dispute_won": "won"}
 
 Amount = Annotated[int, Meta(ge=1, le=10**12)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,5}$(?!\n)")]

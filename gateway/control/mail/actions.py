@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.control.accounts.model import RESET_TTL_S, AccountRows
 from gateway.control.auth import OWNER
 from gateway.control.catalogue.model import Titles, card
-from gateway.control.checkout.model import Purchase, Purchases
+from gateway.control.checkout.model import DISPUTES, Purchase, Purchases
 from gateway.control.db import Begin
 from gateway.control.mail.model import (
     AT_ONCE,
@@ -100,6 +100,10 @@ async def take_in(envelope: Envelope, *, unit: Stores, clock: Clock) -> int:
         messages = await _paid(envelope, unit)
     elif envelope.type == "payment.refunded":
         messages = await _refunded(envelope, unit)
+    elif envelope.type in DISPUTES:
+        messages = await _dispute(envelope, DISPUTES[envelope.type], unit, key=f"{envelope.id}:dispute")
+    elif envelope.type == "payment.changed" and (lost := envelope.data.get("lost")):
+        messages = await _dispute(envelope, "lost", unit, key=f"{envelope.subject}:lost:{lost}")
     elif envelope.type == "payout.changed" and envelope.data["state"] != "requested":
         messages = await _payout(envelope, unit)
     return sum([await put(message, unit=unit, clock=clock) for message in messages])
@@ -192,7 +196,20 @@ async def _refunded(envelope: Envelope, unit: Stores) -> list[Message]:
     if purchase is None:
         return []
     data = {**_amount(envelope.data), **await _about(purchase, unit), "purchase": purchase.id, "rail": purchase.rail}
-    return [Message(key=f"{envelope.id}:refund", kind="refund", principal=purchase.principal, data=data)]
+    kind: Kind = "refund" if int(envelope.data["amount"]) else "taken-back"
+    return [Message(key=f"{envelope.id}:refund", kind=kind, principal=purchase.principal, data=data)]
+
+
+async def _dispute(envelope: Envelope, state: str, unit: Stores, *, key: str) -> list[Message]:
+    """To all who own the seller of what was bought."""
+    purchase = await unit.purchases.by_id(envelope.subject)
+    if purchase is None or purchase.seller is None:
+        return []
+    amount = envelope.data["lost"] if state == "lost" else envelope.data["amount"]
+    data = {**_amount({**envelope.data, "amount": amount}), **await _about(purchase, unit)}
+    data |= {"state": state, "purchase": purchase.id}
+    owners = await unit.accounts.holders(OWNER, scope_of(purchase.seller))
+    return [Message(key=key, kind="dispute", principal=owner, data=data) for owner in owners]
 
 
 async def _payout(envelope: Envelope, unit: Stores) -> list[Message]:

@@ -11,7 +11,7 @@ import msgspec
 from shared.errors import NotFound
 
 #: Each has a template of its own, as text and as HTML.
-Kind = Literal["reset", "receipt", "top-up", "gift", "refund", "payout", "webhook-off"]
+Kind = Literal["reset", "receipt", "top-up", "gift", "refund", "taken-back", "dispute", "payout", "webhook-off"]
 State = Literal["waiting", "sent", "dead"]
 
 #: Seconds from each failure to the next try; about a day in all.
@@ -28,6 +28,8 @@ SUBJECTS: Mapping[Kind, str] = {
     "top-up": "Your receipt: {amount} onto your wallet",
     "gift": "A gift for you: {name}",
     "refund": "Money back: {amount}",
+    "taken-back": "Taken back: {name}",
+    "dispute": "The dispute over {amount} for {name} is {state}",
     "payout": "Your payout of {amount} is {state}",
     "webhook-off": "Your webhooks to {host} are switched off",
 }

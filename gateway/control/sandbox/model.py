@@ -39,7 +39,7 @@ CARDS: dict[str, Card] = {
 #: `secure`: the bank asks the payer. `processing`: the bank takes its time.
 State = Literal["open", "secure", "processing", "authorized", "paid", "voided"]
 #: What happens by itself at `due_at`.
-Due = Literal["", "expire", "settle", "dispute", "dispute won", "win"]
+Due = Literal["", "expire", "settle", "dispute", "dispute won", "win", "lose"]
 DONE: dict[State, ChargeState] = {"authorized": "authorized", "paid": "paid", "voided": "voided"}
 CardNumber = Annotated[str, Meta(max_length=40)]
 
@@ -77,6 +77,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
             fee_currency=self.currency,
             refunded=self.refunded,
             disputed=self.disputed,
+            lost=0 if self.due else self.disputed,
             words=self.words,
         )
 
@@ -231,9 +232,10 @@ def matured(payment: Payment, now: datetime) -> Payment:
         return approved(payment)
     if payment.due == "win":
         return replace(payment, disputed=0, due="", due_at=None)
-    then: Due = "win" if payment.due == "dispute won" else ""
-    taken = payment.amount - payment.refunded
-    return replace(payment, disputed=taken, due=then, due_at=now + DECIDED if then else None)
+    if payment.due == "lose":
+        return replace(payment, due="", due_at=None)
+    then: Due = "win" if payment.due == "dispute won" else "lose"
+    return replace(payment, disputed=payment.amount - payment.refunded, due=then, due_at=now + DECIDED)
 
 
 def page_of(payment: Payment) -> Page:

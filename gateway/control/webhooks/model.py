@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gateway.control.checkout.model import DISPUTES
 from gateway.control.webhooks.addresses import MAX_LENGTH
 from shared.events import Envelope
 from shared.money import decimals, to_json
 
 #: What an endpoint may ask for; `test` is sent on its own.
-EventType = Literal["purchase", "refund", "title.ready", "payout"]
+EventType = Literal["purchase", "refund", "dispute", "title.ready", "payout"]
 State = Literal["waiting", "sent", "dead"]
 
 DAY_S = 24 * 3600
@@ -138,11 +139,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of an event. `seller` is None where it must be looked up by the title."""
+    """What is told of an event. `seller` is None where it must be looked up, by the title, or else by the purchase.
+
+    `once` is given where the same may be told by several events: it is one delivery.
+    """
 
     type: EventType
     seller: str | None
     data: Mapping[str, Any]
+    once: str = ""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +209,13 @@ def told_of(envelope: Envelope) -> Told | None:
         return Told(type="purchase", seller=data["seller"], data=_facts(data, "purchase", "title", "seller", "rail"))
     if envelope.type == "payment.refunded" and data.get("title"):
         return Told(type="refund", seller=data["seller"], data=_facts(data, "purchase", "title", "seller"))
+    if envelope.type in DISPUTES and data.get("title"):
+        facts = _facts(data, "purchase", "title", "seller")
+        return Told(type="dispute", seller=data["seller"], data={**facts, "state": DISPUTES[envelope.type]})
+    if envelope.type == "payment.changed" and (lost := data.get("lost")):
+        facts = _facts({**data, "purchase": data["order"], "amount": lost}, "purchase")
+        once = f"{data['order']}:lost:{lost}"
+        return Told(type="dispute", seller=None, data={**facts, "state": "lost"}, once=once)
     if envelope.type == "payout.changed":
         facts = _facts(data, "withdrawal", "seller", "state")
         return Told(type="payout", seller=data["seller"], data=facts)

@@ -21,7 +21,12 @@ from shared.metrics import ERRORS, MAIL, WEBHOOKS
 #: A purchase is told at once; who forgot a password waits at the mailbox.
 WEBHOOKS_S, MAIL_S = 0.5, 0.5
 OUTCOMES = {WEBHOOKS: ("taken", "failed", "dead"), MAIL: ("sent", "failed", "dead")}
-CONCERNS = frozenset({"payment.paid", "payment.refunded", "payout.changed", "transcode.completed"})
+CONCERNS = frozenset(
+    {
+        *("payment.paid", "payment.refunded", "payment.disputed", "payment.dispute_won", "payment.changed"),
+        *("payout.changed", "transcode.completed"),
+    }
+)
 
 
 async def take_in(envelopes: Sequence[Envelope], unit: Unit, *, clock: Clock) -> None:

@@ -22,7 +22,7 @@ async def test_buyer_gets_a_receipt_with_what_was_paid(shop: Shop) -> None:
     assert await told(shop) == [("vera", "Your receipt: The Long Way")]
     (mail,) = await received(shop.control)
     for part in (mail.text, mail.html):
-        assert all(word in part for word in ("5.00 USD", "The Long Way", purchase["id"], "/watch/", "vera", "wallet"))
+        assert all(word in part for word in ("5.00 USD", "The Long Way", purchase["id"], "/watch/", "vera", "Wallet"))
     export = (await viewer.http.get("/v1/me/export")).json()
     assert [(mail["kind"], mail["state"]) for mail in export["mail"]] == [("receipt", "sent")]
 
@@ -53,6 +53,31 @@ async def test_refund_and_top_up_are_told_to_who_paid(shop: Shop) -> None:
     subjects = {subject for _, subject in await told(shop)}
     assert {"Money back: 2.00 USD", "Your receipt: 10.00 USD onto your wallet"} <= subjects
     assert {mail.head.to for mail in await received(shop.control)} == {"vera@example.org"}
+
+
+async def test_purchase_that_costs_nothing_has_a_receipt_and_word_of_its_end(shop: Shop) -> None:
+    await shop.owner.ask("POST", "sellers/studio/coupons", 201, {"code": "GIFT", "percent": 100})
+    purchase = await shop.bought(await shop.viewer(), coupon="GIFT")
+    assert await told(shop) == [("vera", "Your receipt: The Long Way")]
+    admin = await shop.viewer("root", role="admin")
+    await admin.ask("POST", f"payments/{purchase['id']}/refunds", 201, {"reason": "asked"})
+    shop.control.clock.advance(1)
+    assert (await told(shop))[1:] == [("vera", "Taken back: The Long Way")]
+    receipt, end = await received(shop.control)
+    assert purchase["id"] in receipt.text and "0.00 USD" in receipt.text and "/watch/" in receipt.text
+    assert purchase["id"] in end.text and "0.00" not in end.text
+
+
+async def test_dispute_is_told_to_owners_when_it_comes_and_when_it_is_won_or_lost(shop: Shop) -> None:
+    for name, won in (("vera", True), ("otto", False)):
+        purchase = await shop.by_card(await shop.viewer(name))
+        (row,) = await shop.control.rows("select provider_ref from purchase where id = $1", purchase["id"])
+        for decided in (None, won):
+            await shop.hands.dispute(row["provider_ref"], won=decided)
+            await shop.hear()
+    disputes = [(to, subject) for to, subject in await told(shop) if "dispute" in subject]
+    words = "The dispute over 5.00 USD for The Long Way is"
+    assert sorted(disputes) == [("studio", f"{words} {state}") for state in ("lost", "opened", "opened", "won")]
 
 
 async def test_payouts_are_told_to_owners_as_they_are_decided(shop: Shop) -> None:

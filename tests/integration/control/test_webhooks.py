@@ -95,6 +95,44 @@ async def test_refund_title_and_payout_are_told_to_who_asked_for_them(
     assert set(told) == {"refund", "payout"}
 
 
+async def test_purchase_that_costs_nothing_is_told_like_any_and_so_is_its_end(
+    shop: Shop, box: Postbox, hooks: Receiver
+) -> None:
+    await seller_hook(box, shop, hooks)
+    await shop.owner.ask("POST", "sellers/studio/coupons", 201, {"code": "GIFT", "percent": 100})
+    purchase = await shop.bought(await shop.viewer(), coupon="GIFT")
+    await box.turn()
+    admin = await shop.viewer("root", role="admin")
+    await admin.ask("POST", f"payments/{purchase['id']}/refunds", 201, {"reason": "asked"})
+    for _ in range(2):
+        await box.turn()
+    assert [one["type"] for one in hooks.bodies] == ["purchase", "refund"]
+    assert {(one["data"]["purchase"], one["data"]["amount"]) for one in hooks.bodies} == {(purchase["id"], 0)}
+
+
+async def test_dispute_is_told_to_the_seller_when_it_comes_and_when_it_is_won_or_lost(
+    shop: Shop, box: Postbox, hooks: Receiver
+) -> None:
+    await seller_hook(box, shop, hooks, types=["dispute"])
+    refs = {}
+    for name, won in (("vera", True), ("otto", False)):
+        purchase = await shop.by_card(await shop.viewer(name))
+        (row,) = await shop.control.rows("select provider_ref from purchase where id = $1", purchase["id"])
+        refs[purchase["id"]] = won
+        for decided in (None, won):
+            await shop.hands.dispute(row["provider_ref"], won=decided)
+            await shop.hear()
+            await box.turn()
+    await shop.hear()
+    await box.turn()
+    expected = [(id, state) for id, won in refs.items() for state in ("opened", "won" if won else "lost")]
+    assert [(one["data"]["purchase"], one["data"]["state"]) for one in hooks.bodies] == expected
+    for one in hooks.bodies:
+        told = one["data"]
+        assert (one["type"], told["title"], told["amount"], told["currency"]) == ("dispute", shop.title, 500, "USD")
+        assert told["seller"] == shop.seller.seller["id"]
+
+
 async def test_delivery_that_fails_comes_again_under_its_id_until_it_is_taken(
     shop: Shop, box: Postbox, hooks: Receiver
 ) -> None:

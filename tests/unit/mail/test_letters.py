@@ -44,9 +44,13 @@ def test_letter_of_each_kind_holds_what_it_is_told_and_nothing_of_it_is_markup(k
     assert "<script>" not in body.html and "&lt;script&gt;" in body.html and "49" not in body.html
     assert body.text.startswith("Hello ") and "\n\n\n" not in body.text and "{" not in body.subject.replace("{{ 7", "")
     assert {"reset": VALUES["token"], "webhook-off": HOSTILE[:20]}.get(kind, "") in body.text
-    for value in {"receipt": ("amount", "purchase", "path"), "refund": ("amount",), "payout": ("withdrawal",)}.get(
-        kind, ()
-    ):
+    for value in {
+        "receipt": ("amount", "purchase", "path"),
+        "refund": ("amount",),
+        "payout": ("withdrawal",),
+        "dispute": ("amount", "purchase"),
+        "taken-back": ("purchase",),
+    }.get(kind, ()):
         assert VALUES[value] in body.text and VALUES[value] in body.html
     sent = parsed(message_of(letter(body=body), sender=SENDER))
     assert sent["Bcc"] is None and sent.get_content_type() == "multipart/alternative"

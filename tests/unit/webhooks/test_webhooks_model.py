@@ -115,6 +115,22 @@ def test_events_are_told_as_ids_and_amounts() -> None:
     )
 
 
+def test_dispute_is_told_with_what_became_of_it_and_its_loss_once() -> None:
+    of_books = {name: value for name, value in PAID.items() if name not in ("kind", "rail")}
+    facts = {"purchase": "pur_1", "amount": 499, "currency": "USD", "decimals": 2}
+    for type, state in (("payment.disputed", "opened"), ("payment.dispute_won", "won")):
+        told = told_of(event(type, **of_books))
+        assert told and (told.type, told.seller, told.once) == ("dispute", "slr_1", "")
+        assert told.data == {**facts, "title": "ttl_1", "seller": "slr_1", "state": state}
+    charge = {"order": "pur_1", "amount": 600, "currency": "USD", "disputed": 499, "lost": 499, "state": "paid"}
+    lost = told_of(event("payment.changed", **charge))
+    assert lost and (lost.type, lost.seller, lost.data) == ("dispute", None, {**facts, "state": "lost"})
+    again = told_of(event("payment.changed", **charge, fee=15))
+    assert again and again.once == lost.once != ""
+    assert told_of(event("payment.changed", **{**charge, "lost": 0})) is None
+    assert told_of(event("payment.disputed", **{**of_books, "title": None, "seller": None})) is None
+
+
 def test_of_other_events_nothing_is_told() -> None:
     assert told_of(event("payment.paid", **{**PAID, "kind": "top_up", "title": None, "seller": None})) is None
     assert told_of(event("payment.refunded", **{**PAID, "title": None, "seller": None})) is None

@@ -60,7 +60,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     `amount` was paid, or is set aside. `fee` is what the provider keeps of it, 0 while not known; it is counted in
     `fee_currency`, which is another one where the provider changes money before it takes its fee.
     `refunded` and `disputed` are running totals of what was taken back since, by us and by the payer's bank; a dispute
-    that is won takes its amount off again. `order` is the order's id.
+    that is won takes its amount off again. `lost`: what of that is decided for good. `order` is the order's id.
     """
 
     provider_ref: str
@@ -72,6 +72,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     fee_currency: str = ""
     refunded: int = 0
     disputed: int = 0
+    lost: int = 0
     words: str = ""
 
 

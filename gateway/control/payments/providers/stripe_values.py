@@ -267,6 +267,7 @@ def charge_of(session: Session, disputes: Sequence[Dispute] = ()) -> Charge:
         fee_currency=balance.currency.upper() if balance else session.currency.upper(),
         refunded=last.amount_refunded if last else 0,
         disputed=sum(one.amount for one in disputes if one.status not in HARMLESS),
+        lost=sum(one.amount for one in disputes if one.status == "lost"),
         words=(error.message or "") if error else "",
     )
 

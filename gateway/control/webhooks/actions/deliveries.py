@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.control.auth import Principal
 from gateway.control.webhooks.actions.stores import Stores, held
-from gateway.control.webhooks.model import KEPT, PAGE, Delivery, Endpoint, Standing, WebhookRows, body_of, told_of
+from gateway.control.webhooks.model import KEPT, PAGE, Delivery, Endpoint, Standing, Told, WebhookRows, body_of, told_of
 from shared.clock import Clock
 from shared.errors import Conflict, NotFound
 from shared.events import Envelope
@@ -23,16 +23,13 @@ async def take_in(envelope: Envelope, *, unit: Stores, clock: Clock) -> int:
     told = told_of(envelope)
     if told is None:
         return 0
-    seller, data = told.seller, dict(told.data)
-    if seller is None:
-        title = await unit.catalogue.by_id(data["title"])
-        if title is None:
-            return 0
-        seller = data["seller"] = title.seller
+    data = {**told.data, **({} if told.seller else await _looked_up(told, unit))}
+    if not data.get("seller"):
+        return 0
     new, now = 0, clock.now()
     body = body_of(told.type, envelope.at, data)
-    for endpoint in await unit.webhooks.listening(seller, told.type):
-        made = _delivery(endpoint, envelope.id, told.type, body=body, now=now)
+    for endpoint in await unit.webhooks.listening(data["seller"], told.type):
+        made = _delivery(endpoint, told.once or envelope.id, told.type, body=body, now=now)
         if await unit.webhooks.add_delivery(made):
             await unit.webhooks.wake(endpoint, now)
             new += 1
@@ -102,6 +99,15 @@ async def waiting(*, webhooks: WebhookRows) -> int:
 async def sweep(*, webhooks: WebhookRows, clock: Clock) -> None:
     """Forget deliveries that were done with long ago."""
     await webhooks.sweep(clock.now() - KEPT)
+
+
+async def _looked_up(told: Told, unit: Stores) -> dict[str, Any]:
+    """Whose it is, and of which title; nothing of what is no title's, or gone."""
+    if (id := told.data.get("title")) is not None:
+        title = await unit.catalogue.by_id(id)
+        return {"seller": title.seller} if title else {}
+    purchase = await unit.purchases.by_id(told.data["purchase"])
+    return {"title": purchase.title, "seller": purchase.seller} if purchase else {}
 
 
 def _delivery(endpoint: str, event: str, type: str, *, body: str, now: datetime) -> Delivery:

@@ -9,6 +9,7 @@ import msgspec
 from gateway.control.accounts.model import AccountRows
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue.model import Titles
+from gateway.control.checkout.model import Purchases
 from gateway.control.mail.model import MailRows
 from gateway.control.outbox import Outbox
 from gateway.control.sellers.model import SellerRows
@@ -27,6 +28,8 @@ class Stores(Protocol):
     def accounts(self) -> AccountRows: ...
     @property
     def catalogue(self) -> Titles: ...
+    @property
+    def purchases(self) -> Purchases: ...
     @property
     def mail(self) -> MailRows: ...
     @property
