@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from types import ModuleType
 
 import asyncpg
@@ -21,6 +23,19 @@ def queries(*stores: ModuleType, but: tuple[str, ...] = ()) -> dict[str, str]:
     }
     assert set(but) <= set(found), set(but) - set(found)
     return {name: text for name, text in found.items() if name not in but}
+
+
+@contextlib.asynccontextmanager
+async def filling(url: str, *scripts: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database that was filled, and whose planner knows of it."""
+    connection = await asyncpg.connect(url)
+    try:
+        for script in scripts:
+            await connection.execute(script)
+        await connection.execute("vacuum analyze")
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def plan(connection: asyncpg.Connection, query: str) -> str:

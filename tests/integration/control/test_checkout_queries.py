@@ -11,7 +11,7 @@ from gateway.control.checkout import store as checkout
 from gateway.control.payouts import store as payouts
 from gateway.control.reconciliation import store as reconciliation
 from gateway.control.wallet import store as wallet
-from tests.support.plans import all_scans, queries
+from tests.support.plans import all_scans, filling, queries
 
 #: 20,000 purchases of 5,000 viewers among 100 titles of 50 sellers, with their parts, payments, refunds, withdrawals.
 FILL = """
@@ -77,11 +77,8 @@ QUERIES = queries(checkout, wallet, payouts, reconciliation, but=("wallet.POLICI
 @pytest.fixture
 async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a market with tens of thousands of purchases."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.execute("vacuum analyze")
-    yield connection
-    await connection.close()
+    async with filling(database_url, FILL) as connection:
+        yield connection
 
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:

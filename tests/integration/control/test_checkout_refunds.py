@@ -12,17 +12,11 @@ from gateway.control.ledger.model import Movement
 from gateway.control.payments.providers.base import Charge
 from gateway.control.worker import process
 from shared.errors import Conflict, ProviderUnavailable
-from tests.support.control import Control, code_of
+from tests.support.control import code_of
 from tests.support.ledger import movement
-from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.shop import Shop, Viewer
 
 HOLD_S = 7 * 86400
-
-
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00."""
-    return await open_shop(control)
 
 
 @pytest.fixture

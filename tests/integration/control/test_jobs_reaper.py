@@ -14,13 +14,7 @@ from shared.need import Needs, of_plan
 from shared.storage import names
 from tests.support.control import Control
 from tests.support.jobs import begun, leased, offers, put, reap, sent
-from tests.support.titles import Desk, desk, planned_of, ready_of, say
-
-
-@pytest.fixture
-async def seller(control: Control) -> Desk:
-    """A seller at work."""
-    return await desk(control)
+from tests.support.titles import Desk, planned_of, ready_of, say
 
 
 async def test_reaper_offers_again_what_was_lost_and_only_that(control: Control, seller: Desk) -> None:

@@ -12,7 +12,7 @@ from gateway.control.audit import store as audit
 from gateway.control.catalogue import store as titles
 from gateway.control.office import store as office
 from tests.integration.control.test_checkout_queries import FILL
-from tests.support.plans import all_scans, plan, queries
+from tests.support.plans import all_scans, filling, plan, queries
 
 MORE = """
 insert into audit (at, actor, action, object)
@@ -52,12 +52,8 @@ QUERIES = queries(audit, office, titles)
 @pytest.fixture
 async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a platform with tens of thousands of everything."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.execute(MORE)
-    await connection.execute("vacuum analyze")
-    yield connection
-    await connection.close()
+    async with filling(database_url, FILL, MORE) as connection:
+        yield connection
 
 
 async def test_every_query_of_the_office_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:

@@ -10,7 +10,7 @@ import pytest
 from gateway.control.payees import store as payees
 from gateway.control.payments import store as payments
 from gateway.control.sandbox import store as sandbox
-from tests.support.plans import all_scans, queries
+from tests.support.plans import all_scans, filling, queries
 
 #: 20,000 payments with as many events and notices, nearly all of them done with.
 FILL = """
@@ -41,11 +41,8 @@ QUERIES = queries(payees, payments, sandbox, but=PARTS)
 @pytest.fixture
 async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a database with tens of thousands of payments."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.execute("vacuum analyze")
-    yield connection
-    await connection.close()
+    async with filling(database_url, FILL) as connection:
+        yield connection
 
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:

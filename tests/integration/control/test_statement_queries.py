@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.control.statements import store
-from tests.support.plans import all_scans, queries
+from tests.support.plans import all_scans, filling, queries
 
 #: 13,000 movements of 2,000 sellers over three years, half of them of one; some by a rail that paid at once.
 FILL = """
@@ -52,11 +52,8 @@ QUERIES = queries(store, but=("statements.TRIAL",))
 @pytest.fixture
 async def filled(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a ledger of three years."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.execute("vacuum analyze")
-    yield connection
-    await connection.close()
+    async with filling(database_url, FILL) as connection:
+        yield connection
 
 
 async def test_every_query_finds_its_rows_by_an_index(filled: asyncpg.Connection) -> None:

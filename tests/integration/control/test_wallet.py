@@ -9,17 +9,11 @@ import msgspec
 import pytest
 
 from gateway.control import live
-from tests.support.control import Control, code_of
+from tests.support.control import code_of
 from tests.support.ledger import Books, movement
-from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.shop import Shop, Viewer
 
 DAY_S = 86400
-
-
-@pytest.fixture
-async def shop(control: Control) -> Shop:
-    """A title at 5.00."""
-    return await open_shop(control)
 
 
 @pytest.fixture
