@@ -94,8 +94,7 @@ create index refund_asked on refund (next_try_at) where state = 'asked';
 create table payment (
     id        bigint generated always as identity primary key,
     principal text not null references principal,
-    kind      text not null check (kind in (
-                  'purchase', 'top_up', 'refund', 'dispute', 'sent', 'received', 'gift_card', 'redeemed')),
+    kind      text not null check (kind in ('purchase', 'top_up', 'refund', 'dispute', 'sent', 'received')),
     amount    numeric(39,0) not null,
     currency  text not null references asset,
     rail      text not null,
