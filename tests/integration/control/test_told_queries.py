@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncpg
-
 from gateway.control.mail import store as mail
 from gateway.control.webhooks import store as webhooks
-from tests.support.plans import all_scans, queries
+from tests.support.plans import all_scans, filling, queries
 
 #: 3,000 endpoints of 1,500 sellers, 40,000 deliveries and as many mails, nearly all of them done with.
 FILL = """
@@ -35,9 +33,6 @@ WHOLE = {"webhooks.STANDINGS": {"webhook_endpoint"}}
 
 
 async def test_every_query_finds_its_rows_by_an_index(database_url: str) -> None:
-    filled = await asyncpg.connect(database_url)
-    await filled.execute(FILL)
-    await filled.execute("vacuum analyze")
     assert len(QUERIES) >= 26
-    assert await all_scans(filled, QUERIES) == WHOLE
-    await filled.close()
+    async with filling(database_url, FILL) as filled:
+        assert await all_scans(filled, QUERIES) == WHOLE
