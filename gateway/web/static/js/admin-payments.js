@@ -76,7 +76,7 @@ export async function paymentPart(id, { may, again }) {
   const left = payment.paid_at ? payment.amount - payment.refunded - payment.disputed : 0;
   return {
     heading: `${what(payment)}, ${format(payment.amount, payment.currency)}`,
-    content: [about(payment), may("payment:refund") && left > 0 && payment.state === "paid" ? giveBack(payment, left, again) : null, refunds.length ? refundsOf(payment, refunds) : null, parts.length ? partsOf(payment, parts) : null, booked(postings)].filter(Boolean),
+    content: [about(payment), may("payment:refund") && (left > 0 || !payment.amount) && payment.state === "paid" ? giveBack(payment, left, again) : null, refunds.length ? refundsOf(payment, refunds) : null, parts.length ? partsOf(payment, parts) : null, booked(postings)].filter(Boolean),
   };
 }
 
@@ -115,11 +115,11 @@ function giveBack(payment, left, again) {
     const reason = h("textarea", { name: "reason", required: true, maxlength: "500", rows: "3" });
     const isDone = await ask({
       heading: "Give it back?",
-      words: `Up to ${format(left, payment.currency)}. Seller, partners and portal give back their parts of it; with all of it given back the right ends, and what is watched by it stops.`,
-      fields: [field(`Amount in ${payment.currency}`, sum), field("Reason", reason, "It stands in the audit trail.")],
+      words: !left ? "It cost nothing: the right ends, and what is watched by it stops." : `Up to ${format(left, payment.currency)}. Seller, partners and portal give back their parts of it; with all of it given back the right ends, and what is watched by it stops.`,
+      fields: [left ? field(`Amount in ${payment.currency}`, sum) : null, field("Reason", reason, "It stands in the audit trail.")],
       yes: "Give it back",
       danger: true,
-      act: (values) => once("POST", `payments/${payment.id}/refunds`, { reason: values.reason.trim(), amount: typedAmount(values.amount, payment.currency, "amount") }),
+      act: (values) => once("POST", `payments/${payment.id}/refunds`, { reason: values.reason.trim(), ...(left && { amount: typedAmount(values.amount, payment.currency, "amount") }) }),
     });
     if (!isDone) return;
     toast("It is given back.");
