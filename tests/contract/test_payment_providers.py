@@ -143,13 +143,14 @@ async def test_refund_of_what_was_not_paid_or_of_nothing_is_refused(hands: Hands
 
 
 @pytest.mark.parametrize(("won", "left"), [(True, 0), (False, 1250)])
-async def test_dispute_takes_the_amount_until_it_is_won(hands: Hands, won: bool, left: int) -> None:
+async def test_dispute_takes_the_amount_until_it_is_won_and_for_good_when_it_is_lost(hands: Hands, won: bool, left: int) -> None:
     ref = await paid(hands)
     await hands.dispute(ref)
     disputed = await hands.provider.find(ref)
-    assert (disputed.state, disputed.disputed) == ("paid", 1250)
+    assert (disputed.state, disputed.disputed, disputed.lost) == ("paid", 1250, 0)
     await hands.dispute(ref, won=won)
-    assert (await hands.provider.find(ref)).disputed == left
+    decided = await hands.provider.find(ref)
+    assert (decided.disputed, decided.lost) == (left, left)
 
 
 async def test_payment_that_nobody_knows_is_not_found(hands: Hands) -> None:
