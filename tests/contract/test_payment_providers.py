@@ -143,7 +143,9 @@ async def test_refund_of_what_was_not_paid_or_of_nothing_is_refused(hands: Hands
 
 
 @pytest.mark.parametrize(("won", "left"), [(True, 0), (False, 1250)])
-async def test_dispute_takes_the_amount_until_it_is_won_and_for_good_when_it_is_lost(hands: Hands, won: bool, left: int) -> None:
+async def test_dispute_takes_the_amount_until_it_is_won_and_for_good_when_it_is_lost(
+    hands: Hands, won: bool, left: int
+) -> None:
     ref = await paid(hands)
     await hands.dispute(ref)
     disputed = await hands.provider.find(ref)
