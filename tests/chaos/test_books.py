@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 from msgspec.structs import replace
 
 from gateway.control.checkout import actions as checkout
@@ -29,9 +27,9 @@ from tests.support.books_machine import Beside, Opens, facts_of
 from tests.support.books_model import Held, ModelBooks, Sale
 from tests.support.books_shop import ADMIN, PEOPLE, SELLERS, Books
 from tests.support.knife import cut_database
+from tests.support.machines import IS_LONG, run_machine
 from tests.support.postgres import database
 
-IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
 EXAMPLES = 5_000 if IS_LONG else 100
 #: Acts of one example.
 STEPS = 12
@@ -334,16 +332,7 @@ def test_books_are_always_as_the_model_has_them(postgres_cluster: Cluster, tmp_p
         books = Books(runner.run(opened.__aenter__()), secrets)
         try:
             runner.run(books.open())
-            machine = type("Bound", (Machine,), {"runner": runner, "books": books})
-            checks = settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                database=None,
-                derandomize=not IS_LONG,  # the long form looks elsewhere each time
-                suppress_health_check=list(HealthCheck),
-            )
-            run_state_machine_as_test(machine, settings=checks)
+            run_machine(Machine, examples=EXAMPLES, steps=STEPS, runner=runner, books=books)
             runner.run(audited(books))
         finally:
             runner.run(opened.__aexit__(None, None, None))

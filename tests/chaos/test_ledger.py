@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from gateway.control.ledger import actions
 from gateway.control.ledger.model import HoldOrder, Leg, Movement
@@ -21,9 +19,9 @@ from shared.errors import Unavailable, UsherError
 from shared.money import Share, split
 from tests.support.ledger import NOW, Books, open_books
 from tests.support.ledger_model import Act, Capture, ModelBooks, Post, SetAside, Void
+from tests.support.machines import IS_LONG, run_machine
 from tests.support.postgres import database
 
-IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
 EXAMPLES = 5_000 if IS_LONG else 500
 #: Acts of one example.
 STEPS = 12 if IS_LONG else 8
@@ -246,16 +244,7 @@ def test_ledger_is_always_as_the_model_has_it(postgres_cluster: Cluster) -> None
         opened = open_books(runner.run(base.__aenter__()), 3)
         books = runner.run(opened.__aenter__())
         try:
-            machine = type("Bound", (Machine,), {"runner": runner, "books": books})
-            checks = settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                database=None,
-                derandomize=not IS_LONG,  # the long form looks elsewhere each time
-                suppress_health_check=list(HealthCheck),
-            )
-            run_state_machine_as_test(machine, settings=checks)  # type: ignore[no-untyped-call]
+            run_machine(Machine, examples=EXAMPLES, steps=STEPS, runner=runner, books=books)
             found = runner.run(books.audit())
             assert found.differences == [] and found.txns > EXAMPLES // 4
         finally:
