@@ -10,7 +10,7 @@ from gateway.control import auth
 from gateway.control.accounts.actions import person
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import TitleCard, TitleView, card, page
-from gateway.control.catalogue.paging import PAGE, decode_cursor, encode_cursor
+from gateway.control.paging import PAGE, decode_cursor, encode_cursor
 from gateway.control.portal.model import Portal
 from gateway.control.watching import actions as watching
 from gateway.control.watching.model import WatchedTitle

@@ -10,9 +10,9 @@ import msgspec
 from gateway.control.accounts.model import fold
 from gateway.control.audit.model import SYSTEM, AuditRows, Entry, People, Wanted, as_csv, place_of
 from gateway.control.auth import Principal, require
-from gateway.control.catalogue.paging import Cursor, before
 from gateway.control.db import Begin
 from gateway.control.outbox import Outbox
+from gateway.control.paging import Cursor, before
 from shared.ids import is_id
 
 #: Entries that an export reads at once, and that it holds at most: who wants more asks for less time.

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.control.catalogue.paging import EVER, Cursor
 from gateway.control.cells import safe
+from gateway.control.paging import EVER, Cursor
 from shared.errors import Invalid
 
 #: Who acted where it was the installation itself: its set-up and its command line, its worker.

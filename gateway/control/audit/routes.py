@@ -6,8 +6,8 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.control.audit import actions
 from gateway.control.audit.model import Trail, Wanted
-from gateway.control.catalogue.paging import EVER, decode_cursor, encode_cursor, moment_of, page_size
 from gateway.control.limits import AUTH, READ
+from gateway.control.paging import EVER, decode_cursor, encode_cursor, moment_of, page_size
 from gateway.control.route import Call, Route
 
 

@@ -26,9 +26,9 @@ from gateway.control.catalogue.model import (
     search_terms,
     short_id_length,
 )
-from gateway.control.catalogue.paging import EVER, Cursor, before
 from gateway.control.catalogue.slug import slug_of
 from gateway.control.outbox import Outbox
+from gateway.control.paging import EVER, Cursor, before
 from shared import money
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound

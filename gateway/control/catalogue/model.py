@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.control.auth import Principal, can
-from gateway.control.catalogue.paging import Cursor, check_moment
 from gateway.control.jobs.model import JobView
+from gateway.control.paging import Cursor, check_moment
 from shared.errors import Conflict, Invalid
 from shared.ids import SHORT_ALPHABET, SHORT_MAX, SHORT_MIN
 

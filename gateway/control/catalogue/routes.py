@@ -19,10 +19,10 @@ from gateway.control.catalogue.model import (
     still_of,
     studio_page,
 )
-from gateway.control.catalogue.paging import Cursor, decode_cursor, encode_cursor, one_of, page_size
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
 from gateway.control.offers import actions as offers
+from gateway.control.paging import Cursor, decode_cursor, encode_cursor, one_of, page_size
 from gateway.control.route import Call, Route
 from shared.errors import NotFound
 from shared.storage import names

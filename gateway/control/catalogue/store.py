@@ -9,8 +9,8 @@ from typing import Any, Literal
 from asyncpg import UniqueViolationError
 
 from gateway.control.catalogue.model import Title, WaitingUpload
-from gateway.control.catalogue.paging import Cursor
 from gateway.control.db import Connection
+from gateway.control.paging import Cursor
 from shared.errors import Conflict
 from shared.ids import fold_short_id
 

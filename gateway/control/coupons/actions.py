@@ -5,9 +5,9 @@ from __future__ import annotations
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Titles
-from gateway.control.catalogue.paging import check_moment
 from gateway.control.coupons.model import Coupon, CouponRows, Currencies, NewCoupon, Priced, check, check_new, fold
 from gateway.control.outbox import Outbox
+from gateway.control.paging import check_moment
 from gateway.control.sellers.model import Seller
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound

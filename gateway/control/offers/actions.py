@@ -10,7 +10,6 @@ import msgspec
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import CONTAINERS, Title, Titles
-from gateway.control.catalogue.paging import check_moment
 from gateway.control.coupons.model import Coupon, CouponRows
 from gateway.control.coupons.model import fold as fold_code
 from gateway.control.entitlements.model import Admission
@@ -31,6 +30,7 @@ from gateway.control.offers.model import (
     shelf_price,
 )
 from gateway.control.outbox import Outbox
+from gateway.control.paging import check_moment
 from gateway.control.payments.providers.open import Providers
 from gateway.control.portal.model import PortalRows
 from gateway.control.wallet.model import told

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Protocol
 
 import msgspec
 
+from gateway.control import paging
 from gateway.control.accounts.model import AccountRows, fold
 from gateway.control.auth import ADMIN, GLOBAL, Principal, can, require
-from gateway.control.catalogue.paging import EVER, Cursor, before
 from gateway.control.checkout.model import RefundState
 from gateway.control.ledger.model import account
 from gateway.control.office.model import (
@@ -24,10 +23,11 @@ from gateway.control.office.model import (
     keys_of,
 )
 from gateway.control.outbox import Outbox
+from gateway.control.paging import EVER, Cursor, before
 from gateway.control.sellers.model import SellerRows
 from gateway.control.wallet.model import Pocket, Wallets, wallet_of
 from shared.clock import Clock
-from shared.errors import Conflict, Invalid, NotFound
+from shared.errors import Conflict, NotFound
 from shared.events import Push
 from shared.ids import is_id
 
@@ -57,7 +57,7 @@ async def users(
     """A page of accounts by name, and where the next one starts. Raises Forbidden, Invalid."""
     require(by, ACCOUNTS)
     found = await office.users(fold(prefix), after=_name(cursor), limit=limit + 1)
-    return found[:limit], _cursor(found[limit - 1].username) if len(found) > limit else None
+    return found[:limit], paging.encode(found[limit - 1].username.encode()) if len(found) > limit else None
 
 
 async def user(ref: str, *, by: Principal, unit: Stores, clock: Clock, display: str) -> UserView:
@@ -171,13 +171,9 @@ def _place(line: PaymentLine | RefundLine) -> Cursor:
     return Cursor(line.created_at, line.id)
 
 
-def _cursor(username: str) -> str:
-    return base64.urlsafe_b64encode(username.encode()).rstrip(b"=").decode()
-
-
 def _name(cursor: str) -> str:
     """The name after which a page starts. Raises Invalid for what no page gave."""
     try:
-        return fold(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode())
+        return fold(paging.decode(cursor).decode())
     except ValueError as error:
-        raise Invalid("This cursor is not one that a page gave; start again without it.") from error
+        raise paging.not_ours() from error

@@ -9,8 +9,8 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta
 
-from gateway.control.catalogue.paging import EVER, Cursor
 from gateway.control.checkout.model import Kind, RefundState, State
+from gateway.control.paging import EVER, Cursor
 from gateway.control.sellers.model import Membership
 from gateway.control.wallet.model import Pocket
 

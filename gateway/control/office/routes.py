@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.catalogue.paging import EVER, decode_cursor, encode_cursor, moment_of, one_of, page_size
 from gateway.control.checkout.model import RefundState, State
 from gateway.control.limits import READ, WRITE
 from gateway.control.office import actions
 from gateway.control.office.model import BookedPayment, Payments, Refunds, ShuttingOut, Users, UserView, Wanted
+from gateway.control.paging import EVER, decode_cursor, encode_cursor, moment_of, one_of, page_size
 from gateway.control.route import Call, Route
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.control.catalogue.paging import Cursor
 from gateway.control.checkout.model import RefundState
 from gateway.control.db import Connection
 from gateway.control.office.model import (
@@ -18,6 +17,7 @@ from gateway.control.office.model import (
     UserRow,
     Wanted,
 )
+from gateway.control.paging import Cursor
 
 #: Sorts after each name.
 LAST = "\U0010ffff"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Protocol
@@ -10,6 +9,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
+from gateway.control import paging
 from gateway.control.ledger.model import Balance, Leg, account
 from shared.errors import Conflict, Invalid
 from shared.money import Money, decimals, to_json
@@ -384,17 +384,14 @@ def told(amount: int, currency: str, display: str) -> Shown | None:
 
 def encode_cursor(id: int) -> str:
     """Where a page ends, as the opaque text clients hand back."""
-    return base64.urlsafe_b64encode(id.to_bytes(8, "big")).rstrip(b"=").decode()
+    return paging.encode(id.to_bytes(8, "big"))
 
 
 def decode_cursor(text: str) -> int:
     """The payment a page starts before; past all of them for none. Raises Invalid for what no page gave."""
     if not text:
         return 2**63 - 1
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        data = b""
+    data = paging.decode(text)
     if len(data) != 8 or data[0] > 127:
-        raise Invalid("This cursor is not one that a page gave; start again without it.")
+        raise paging.not_ours()
     return int.from_bytes(data, "big")

@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.control.catalogue.paging import page_size
 from gateway.control.limits import READ, WRITE
+from gateway.control.paging import page_size
 from gateway.control.route import Call, Route
 from gateway.control.wallet import actions
 from gateway.control.wallet.model import (

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, Titles, card
-from gateway.control.catalogue.paging import PAGE
 from gateway.control.db import Begin
+from gateway.control.paging import PAGE
 from gateway.control.watching.model import (
     SEEN,
     FindTimeline,

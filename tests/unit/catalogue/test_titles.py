@@ -24,8 +24,8 @@ from gateway.control.catalogue.model import (
     search_terms,
     short_id_length,
 )
-from gateway.control.catalogue.paging import Cursor, decode_cursor, encode_cursor, page_size
 from gateway.control.catalogue.slug import slug_of
+from gateway.control.paging import Cursor, decode_cursor, encode_cursor, page_size
 from shared.errors import Conflict, Invalid
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

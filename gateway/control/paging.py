@@ -10,14 +10,14 @@ import msgspec
 
 from shared.errors import Invalid
 
-#: Titles a page, unless a query says otherwise, and the most it may say.
+#: Items a page, unless a query says otherwise, and the most it may say.
 PAGE, PAGE_MAX = 24, 100
 #: The whole of time, as far as a page looks.
 EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last title of a page: the next page starts after it."""
+    """The last item of a page: the next page starts after it."""
 
     at: datetime
     id: str
@@ -25,7 +25,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 def encode_cursor(cursor: Cursor) -> str:
     """A cursor as the opaque text clients hand back."""
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
+    return encode(msgspec.msgpack.encode(cursor))
 
 
 def decode_cursor(text: str) -> Cursor | None:
@@ -33,13 +33,31 @@ def decode_cursor(text: str) -> Cursor | None:
     if not text:
         return None
     try:
-        cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise Invalid("This cursor is not one that a page gave; start again without it.") from error
+        cursor = msgspec.msgpack.decode(decode(text), type=Cursor)
+    except msgspec.DecodeError as error:
+        raise not_ours() from error
     if cursor.at.tzinfo is None:
-        raise Invalid("This cursor is not one that a page gave; start again without it.")
+        raise not_ours()
     check_moment(cursor.at)
     return cursor
+
+
+def encode(place: bytes) -> str:
+    """Where a page ended, in the listing's own terms, as the opaque text clients hand back."""
+    return base64.urlsafe_b64encode(place).rstrip(b"=").decode()
+
+
+def decode(text: str) -> bytes:
+    """Where a page ended. Raises Invalid for what `encode` never wrote."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise not_ours() from error
+
+
+def not_ours() -> Invalid:
+    """The refusal of a cursor that no page gave."""
+    return Invalid("This cursor is not one that a page gave; start again without it.")
 
 
 def page_size(text: str) -> int:
