@@ -185,6 +185,22 @@ async def test_refund_that_fails_gives_back_once_when_it_is_asked_for_again(
     assert len(hands.server.folders["refunds"]) == 1
 
 
+async def test_stripe_that_does_not_answer_keeps_nobody_waiting_for_a_while(
+    hands: StripeHands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    with monkeypatch.context() as silent:
+        silent.setattr(module, "CALL_S", 0)
+        for _ in range(module.SILENT):
+            with pytest.raises(ProviderUnavailable):
+                await hands.provider.start(order())
+    with pytest.raises(ProviderUnavailable):
+        await hands.provider.start(order())
+    now[0] += module.AWAY_S
+    assert (await hands.provider.start(order())).url
+
+
 async def test_refund_is_known_long_after_stripe_forgot_its_idempotency_key(hands: StripeHands) -> None:
     ref = (await hands.provider.start(order())).provider_ref
     await hands.pay(ref, "approve")
