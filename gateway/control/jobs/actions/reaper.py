@@ -120,6 +120,7 @@ async def _offer_again(job: Job, chunks: set[str], *, jobs: Jobs, titles: Titles
         outbox.count(FARM_LOST.labels("vanished"), lost)
         piece = msgspec.structs.replace(missing[chunk], lost=missing[chunk].lost + lost)
         if too_often(piece):
+            await jobs.put_piece(piece)
             await fail(job, LOST, "workers-lost", jobs=jobs, titles=titles, outbox=outbox, clock=clock)
             return 0
         pieces.append(piece)
