@@ -45,6 +45,20 @@ async def test_seller_sets_a_price_and_sees_the_sale_with_its_fee_when_it_comes(
     assert lines[-1] == "title,The Long Way,1,0,8.00,0.80,0.00,7.20,USD"
 
 
+async def test_the_desk_says_what_is_true_after_each_change_of_an_offer(shop: Shop, open_page: Open) -> None:
+    free = await shop.seller.published(name="A Gift")
+    page = await enter(await open_page(), shop.owner, f"/studio/{free['id']}")
+    offers = page.get_by_role("region", name="Offers")
+    await expect(offers.get_by_text("Everybody may watch it for free.")).to_be_visible()
+    await offers.get_by_role("button", name="Add an offer").click()
+    await offers.get_by_label("Kind").select_option("Rent for 24 hours")
+    await offers.get_by_label("Price", exact=True).fill("8.00")
+    await offers.get_by_role("button", name="Offer it").click()
+    await offers.get_by_role("listitem").filter(has_text="$8.00").get_by_role("button", name="Take back").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(offers.get_by_text("Nothing is offered")).to_be_visible()
+
+
 async def test_seller_makes_a_coupon_shares_with_a_partner_and_blocks_a_viewer(
     shop: Shop, vera: Viewer, open_page: Open
 ) -> None:

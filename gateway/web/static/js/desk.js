@@ -286,7 +286,7 @@ function viewersPanel(title, { mayChange }) {
     "section",
     { class: "panel stack", "aria-labelledby": "d-viewers" },
     h("h2", { id: "d-viewers" }, "Viewers you let in"),
-    h("p", { class: "muted" }, title.price_minor ? "They watch without paying." : "This title is free: everybody may watch it anyway."),
+    h("p", { class: "muted" }, "They watch without paying, whatever others pay."),
     mayChange ? form : null,
     list,
   );

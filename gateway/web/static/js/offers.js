@@ -45,9 +45,12 @@ export function offersPanel(title, { mayChange }) {
 async function load(panel) {
   const { title, list } = panel;
   const signal = panel.begin();
-  let items;
+  let items, price;
   try {
-    ({ items } = await api("GET", `studio/titles/${title.id}/offers`));
+    [{ items }, { price_minor: price }] = await Promise.all([
+      api("GET", `studio/titles/${title.id}/offers`),
+      api("GET", `titles/${title.id}`), // each change of an offer may change it
+    ]);
   } catch (problem) {
     if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
@@ -58,7 +61,7 @@ async function load(panel) {
   const past = items.filter((offer) => !open.includes(offer));
   list.replaceChildren(
     ...[
-      advice(title, open),
+      advice(price, open),
       open.length ? h("ul", { class: "list" }, open.map((offer) => row(panel, offer))) : null,
       past.length ? earlier(past) : null,
     ].filter(Boolean),
@@ -68,12 +71,12 @@ async function load(panel) {
 const isOver = ({ ends_at: end }) => end !== null && Date.parse(end) <= Date.now();
 const isLasting = (offer) => !offer.starts_at && !offer.ends_at;
 
-function advice(title, open) {
+function advice(price, open) {
   const costly = open.some((offer) => offer.amount);
   if (costly && open.some((offer) => offer.kind === "free" && isLasting(offer)))
     return notice("warn", "While the free offer stands, everybody watches without paying.");
   if (costly) return null;
-  if (open.length || !title.price_minor) return h("p", { class: "muted" }, "Everybody may watch it for free. Add an offer with a price to sell it.");
+  if (open.length || !price) return h("p", { class: "muted" }, "Everybody may watch it for free. Add an offer with a price to sell it.");
   return notice("warn", "Nothing is offered, so nobody can buy it. Add an offer, or one of kind Free.");
 }
 
