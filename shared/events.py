@@ -69,7 +69,8 @@ TYPES: dict[str, str] = {
     "payout.run": "run, rail, currency, count, amount",
     "recon.finished": "report, differences",
     "payment.changed": (
-        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed, lost"
+        "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed, lost, "
+        "newly_lost"
     ),
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",

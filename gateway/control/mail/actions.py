@@ -102,8 +102,8 @@ async def take_in(envelope: Envelope, *, unit: Stores, clock: Clock) -> int:
         messages = await _refunded(envelope, unit)
     elif envelope.type in DISPUTES:
         messages = await _dispute(envelope, DISPUTES[envelope.type], unit, key=f"{envelope.id}:dispute")
-    elif envelope.type == "payment.changed" and (lost := envelope.data.get("lost")):
-        messages = await _dispute(envelope, "lost", unit, key=f"{envelope.subject}:lost:{lost}")
+    elif envelope.type == "payment.changed" and envelope.data.get("newly_lost", 0) > 0:
+        messages = await _dispute(envelope, "lost", unit, key=f"{envelope.subject}:lost:{envelope.data['lost']}")
     elif envelope.type == "payout.changed" and envelope.data["state"] != "requested":
         messages = await _payout(envelope, unit)
     return sum([await put(message, unit=unit, clock=clock) for message in messages])
@@ -205,7 +205,7 @@ async def _dispute(envelope: Envelope, state: str, unit: Stores, *, key: str) ->
     purchase = await unit.purchases.by_id(envelope.subject)
     if purchase is None or purchase.seller is None:
         return []
-    amount = envelope.data["lost"] if state == "lost" else envelope.data["amount"]
+    amount = envelope.data["newly_lost"] if state == "lost" else envelope.data["amount"]
     data = {**_amount({**envelope.data, "amount": amount}), **await _about(purchase, unit)}
     data |= {"state": state, "purchase": purchase.id}
     owners = await unit.accounts.holders(OWNER, scope_of(purchase.seller))

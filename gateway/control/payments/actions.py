@@ -133,6 +133,7 @@ async def _take_in(source: str, charge: Charge, *, settle: Sequence[Settle[Unit]
     await unit.providers.write_charge(source, charge, clock.now())
     told = msgspec.structs.asdict(charge)
     del told["words"]
+    told["newly_lost"] = charge.lost - (known.lost if known else 0)
     await unit.outbox.emit("payment.changed", charge.order, provider=source, **told)
     return "booked"
 

@@ -212,9 +212,9 @@ def told_of(envelope: Envelope) -> Told | None:
     if envelope.type in DISPUTES and data.get("title"):
         facts = _facts(data, "purchase", "title", "seller")
         return Told(type="dispute", seller=data["seller"], data={**facts, "state": DISPUTES[envelope.type]})
-    if envelope.type == "payment.changed" and (lost := data.get("lost")):
+    if envelope.type == "payment.changed" and (lost := data.get("newly_lost", 0)) > 0:
         facts = _facts({**data, "purchase": data["order"], "amount": lost}, "purchase")
-        once = f"{data['order']}:lost:{lost}"
+        once = f"{data['order']}:lost:{data['lost']}"
         return Told(type="dispute", seller=None, data={**facts, "state": "lost"}, once=once)
     if envelope.type == "payout.changed":
         facts = _facts(data, "withdrawal", "seller", "state")

@@ -269,6 +269,23 @@ async def test_handled_events_are_forgotten_once_nobody_sends_them_again(till: T
     assert await till.kept() == 0
 
 
+async def test_what_a_bank_keeps_is_told_without_what_it_kept_before(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref, provider, wiring = await till.paid(), till.hands.provider, till.control.wiring
+    charge = await provider.find(ref)
+    for lost in (300, 500, 500):
+
+        async def find(_: str, lost: int = lost) -> Charge:
+            return replace(charge, disputed=lost, lost=lost)
+
+        monkeypatch.setattr(provider, "find", find)
+        async with wiring["begin"]() as unit:
+            await actions.look(ref, provider=provider, unit=unit, clock=wiring["clock"], settle=[till.book])
+    told = [(one["data"]["lost"], one["data"]["newly_lost"]) for one in await till.control.events("payment.changed")]
+    assert told == [(300, 300), (500, 200)]
+
+
 async def test_sandbox_tells_control_by_the_same_door(till: Till) -> None:
     hands = SandboxHands(till.control)
     ref = (await hands.provider.start(order())).provider_ref

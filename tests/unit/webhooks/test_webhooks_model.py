@@ -122,12 +122,13 @@ def test_dispute_is_told_with_what_became_of_it_and_its_loss_once() -> None:
         told = told_of(event(type, **of_books))
         assert told and (told.type, told.seller, told.once) == ("dispute", "slr_1", "")
         assert told.data == {**facts, "title": "ttl_1", "seller": "slr_1", "state": state}
-    charge = {"order": "pur_1", "amount": 600, "currency": "USD", "disputed": 499, "lost": 499, "state": "paid"}
+    charge = {"order": "pur_1", "amount": 600, "currency": "USD", "disputed": 699, "lost": 699, "state": "paid"}
+    charge["newly_lost"] = 499
     lost = told_of(event("payment.changed", **charge))
     assert lost and (lost.type, lost.seller, lost.data) == ("dispute", None, {**facts, "state": "lost"})
     again = told_of(event("payment.changed", **charge, fee=15))
     assert again and again.once == lost.once != ""
-    assert told_of(event("payment.changed", **{**charge, "lost": 0})) is None
+    assert told_of(event("payment.changed", **{**charge, "newly_lost": 0})) is None
     assert told_of(event("payment.disputed", **{**of_books, "title": None, "seller": None})) is None
 
 
