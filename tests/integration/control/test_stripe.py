@@ -147,6 +147,25 @@ async def test_refund_that_an_account_does_not_hold_gives_nothing_back_until_it_
     assert (await hands.provider.find(ref)).refunded == 1000
 
 
+@pytest.mark.parametrize("of_seller", [None, 50])
+async def test_refund_that_breaks_off_once_the_seller_gave_their_part_takes_it_once(
+    hands: StripeHands, of_seller: int | None
+) -> None:
+    account = await seller(hands)
+    ref = (await hands.provider.start(order(amount=100, seller_account=account))).provider_ref
+    await hands.pay(ref, "approve")
+    await hands.provider.refund(ref, 50, "k1", of_seller=0)
+    hands.server.funds = 0
+    with pytest.raises(ProviderUnavailable):
+        await hands.provider.refund(ref, 50, "k2", of_seller=of_seller)
+    assert money(hands, account) == 50
+    hands.server.funds = None
+    hands.server.kept.clear()
+    # Now as much was taken back there as was given back, by chance.
+    assert (await hands.provider.refund(ref, 50, "k2", of_seller=of_seller)).refunded == 100
+    assert money(hands, account) == 50
+
+
 async def test_last_digit_of_a_currency_with_three_decimals_cannot_be_charged(hands: StripeHands) -> None:
     with pytest.raises(Invalid, match="last digit"):
         await hands.provider.start(order(amount=1255, currency="KWD"))

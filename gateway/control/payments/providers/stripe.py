@@ -132,7 +132,10 @@ class Stripe(Client):
         if await self._refunded(session, amount, key) is None:
             if amount > charge.amount - charge.refunded:
                 raise Conflict("Less than that is left of the payment.", code="refund-too-large")
-            await self._refund(session, amount, key, of_seller=of_seller_now(session, amount, of_seller))
+            # A try that broke off may have taken that already, and changed by it which way fits.
+            if (begun := await self._taken(session, key)) is None:
+                begun = of_seller_now(session, amount, of_seller)
+            await self._refund(session, amount, key, of_seller=begun)
         return await self.find(session.id)
 
     async def _refund(self, session: Session, amount: int, key: str, *, of_seller: int | None) -> None:
@@ -313,13 +316,29 @@ class Stripe(Client):
 
     async def _reversed(self, transfer: str, amount: int, key: str) -> stripe.TransferReversal | None:
         """The same of what was taken back from a seller's account."""
+        return _known(await self._reversals(transfer), amount, key)
+
+    async def _taken(self, session: Session, key: str) -> int | None:
+        """What was taken back under a key of ours from the seller's account; None where nothing was."""
+        charge = intent_of(session).latest_charge
+        if charge is None or charge.transfer is None or not charge.transfer.amount_reversed:
+            return None
+        known = _under(await self._reversals(charge.transfer.id), key)
+        return known.amount if known else None
+
+    async def _reversals(self, transfer: str) -> Sequence[stripe.TransferReversal]:
         found = await self.ask(lambda client: client.v1.transfers.reversals.list_async(transfer, {"limit": MOST}))
-        return _known(found.data, amount, key)
+        return found.data
+
+
+def _under(found: Sequence[Back], key: str) -> Back | None:
+    """What was given or taken back under a key of ours."""
+    return next((one for one in found if (one.to_dict()["metadata"] or {}).get("key") == key), None)
 
 
 def _known(found: Sequence[Back], amount: int, key: str) -> Back | None:
-    """What was given or taken back under a key of ours. Raises KeyReused when that was another amount."""
-    known = next((one for one in found if (one.to_dict()["metadata"] or {}).get("key") == key), None)
+    """The same. Raises KeyReused when that was another amount."""
+    known = _under(found, key)
     if known is not None and known.amount != amount:
         raise KeyReused("This was given back before, in another amount.")
     return known
