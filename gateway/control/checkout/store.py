@@ -62,18 +62,21 @@ order by settle_at limit $2
 """
 DUE_TO_LOOK = "select id from purchase where look_at <= $1 and look_at is not null order by look_at limit $2"
 ADD_REFUND = """
-insert into refund (id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at, done_at)
-values ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::timestamptz, $9, case when $7 = 'done' then $9 end)
+insert into refund (
+    id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at, done_at, of_seller)
+values ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::timestamptz, $9, case when $7 = 'done' then $9 end, $10)
 """
 REFUND = """
 select id, purchase, amount, currency, reason, state, words, created_at, tries from refund where id = $1
 """
 LOCK_REFUND = REFUND + " for update"
-#: By the movement that gave it back, unless another said since that its seller owes it.
+DISPUTES = "select count(*) from txn where reverses = $1 and kind = 'dispute'"
+#: By the movement that gave it back, or as agreed of what nobody got a part of; unless a movement said since that its
+#: seller owes it.
 OF_SELLER = """
 select case when exists (select from txn o where o.key = r.id || ':owed') then 0 when t.kind = 'refund' then (
     select coalesce(-sum(p.amount), 0) from posting p join ledger_account a on a.id = p.account
-    where p.txn = t.id and a.kind = 'external') end
+    where p.txn = t.id and a.kind = 'external') else r.of_seller end
 from refund r join txn t on t.id = r.txn where r.id = $1
 """
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
@@ -153,10 +156,17 @@ class PurchaseStore:
         """Purchases whose provider is to be asked about them."""
         return [row[0] for row in await self._connection.fetch(DUE_TO_LOOK, now, limit)]
 
-    async def add_refund(self, refund: Refund, *, actor: str, txn: int | None) -> None:
-        """Money that is given back; without a movement where nothing was paid."""
+    async def disputes(self, txn: int) -> int:
+        """How often what a movement gave was taken back by a dispute."""
+        return int(await self._connection.fetchval(DISPUTES, txn))
+
+    async def add_refund(self, refund: Refund, *, actor: str, txn: int | None, of_seller: int | None = None) -> None:
+        """Money that is given back; without a movement where nothing was paid.
+
+        `of_seller`: what lies of it with the seller's own account at the rail, where the movement does not say it.
+        """
         values = (refund.id, refund.purchase, refund.amount, refund.currency, refund.reason, actor, refund.state)
-        await self._connection.execute(ADD_REFUND, *values, txn, refund.created_at)
+        await self._connection.execute(ADD_REFUND, *values, txn, refund.created_at, of_seller)
 
     async def refund(self, id: str, *, lock: bool = False) -> Refund | None:
         """A refund, its row held with `lock`."""

@@ -188,15 +188,72 @@ async def test_money_that_was_not_wanted_comes_back_from_the_sellers_account_or_
     await shop.audit()
 
 
+async def test_money_that_was_not_wanted_is_owed_as_agreed_and_no_more_than_is_given_back(counter: Counter) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    hands.server.lends, purse = False, await counter.account()
+    viewer = await shop.viewer(funds=500)
+    _, ref = await counter.begun(viewer)
+    mate = (await desk(shop.control, "mate")).seller
+    shares = {"items": [{"seller": mate["handle"], "share_bp": 5000}]}
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=shares)
+    await shop.bought(viewer)
+    await hands.pay(ref, "approve")
+    await hands.provider.refund(ref, 100, "from the dashboard", of_seller=0)
+    await counter.hear()
+    purse["balance"] = 0
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    assert (await counter.seller_has())[:2] == [360, -360]
+    assert await shop.amounts("refunds_clearing") == [0]
+    await shop.audit()
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
+async def test_second_dispute_takes_the_sellers_part_back_again_whatever_was_owed_before_or_after_the_first(
+    counter: Counter, is_late: bool
+) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    hands.server.lends, purse = False, await counter.account()
+    id, ref = await counter.begun(await shop.viewer())
+    await hands.pay(ref, "approve")
+    await counter.hear()
+    await counter.give_back(id, amount=150)
+
+    async def owe() -> None:
+        held, purse["balance"] = purse["balance"], 0
+        assert await checkout.ask_refunds(shop=shop.wired) == 1
+        purse["balance"] = held
+
+    async def dispute() -> str:
+        made = hands.server.dispute(ref)
+        hands.server.of("disputes", made)["amount"] = 150
+        await counter.hear()
+        return made
+
+    if not is_late:
+        await owe()
+    first = await dispute()
+    if is_late:
+        await owe()
+    hands.server.close_dispute(first, won=True)
+    await counter.hear()
+    assert (await counter.seller_has(), purse["balance"]) == ([315, 0, 0, 35], 315)
+    await dispute()
+    assert (await counter.seller_has(), purse["balance"]) == ([180, 0, 0, 20], 180)
+    assert len(hands.server.folders["reversals"]) == 2
+    await shop.audit()
+
+
+@pytest.mark.parametrize("is_refunded", [False, True], ids=["settled", "refunded"])
 async def test_part_that_was_taken_back_before_the_books_broke_off_is_taken_once(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
+    counter: Counter, is_refunded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, hands, control = counter.shop, counter.till.hands, counter.till.control
     seller, mate = shop.seller.seller["id"], (await desk(control, "mate")).seller
     shares = {"items": [{"seller": mate["handle"], "share_bp": 1000}]}
     await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=shares)
     purse = await counter.account()
-    refs = [(await counter.begun(await shop.viewer(name)))[1] for name in ("vera", "otto")]
+    begun = [await counter.begun(await shop.viewer(name)) for name in ("vera", "otto")]
+    refs = [ref for _, ref in begun]
     for ref in refs:
         await hands.pay(ref, "approve")
     for one in await hands.webhooks():
@@ -218,6 +275,8 @@ async def test_part_that_was_taken_back_before_the_books_broke_off_is_taken_once
     reversals = hands.server.folders["reversals"]
     assert (len(reversals), left) == (1, [])
     # Meanwhile another movement of the same purchase.
+    if is_refunded:
+        await counter.give_back(begun[0][0], amount=100)
     control.clock.advance(7 * 86400)
     await checkout.settle(shop=shop.wired)
     await counter.work()

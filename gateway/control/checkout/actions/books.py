@@ -90,24 +90,19 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
 async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> tuple[int, str]:
     """What `take` takes of an amount from the seller's own account at the rail, and the key to ask the rail for it by.
 
-    The key follows from what is left there: the same until that is booked, whatever else is booked before.
+    The key counts the disputes that are booked: the same until this one is, whatever else is booked before, and never
+    that of another.
     """
     parts = await unit.purchases.parts(purchase.id)
     taken = shares.take_back(parts, min(amount, sum(part.left for part in parts)))
-    there = [(part, one) for part, one in zip(parts, taken, strict=True) if part.kind == "external"]
-    given, left = sum(part.amount for part, _ in there), sum(part.left - one for part, one in there)
-    return sum(one for _, one in there), f"{purchase.id}:left:{left}:of:{given}"
+    there = sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
+    booked = await unit.purchases.disputes(purchase.txn) if purchase.txn else 0
+    return there, f"{purchase.id}:dispute:{booked + 1}"
 
 
-async def owe(purchase: Purchase, refund: str, amount: int | None, *, unit: Stores, shop: Shop) -> None:
-    """The seller owes of a refund what their rail was to take back from their account there and cannot. Once.
-
-    `amount`: as `Purchases.of_seller`; all of their part where it is None, of a payment that nobody has a part in.
-    """
-    if amount is None:
-        shared = await _share_out(purchase, unit=unit, shop=shop)
-        amount = sum(part.amount for part in shared if part.kind == "external")
-    if not amount or purchase.seller is None:
+async def owe(purchase: Purchase, refund: str, amount: int, *, unit: Stores) -> None:
+    """The seller owes of a refund what their rail was to take back from their account there and cannot. Once."""
+    if purchase.seller is None:
         return
     there = [Part(n=0, kind="external", to=purchase.seller, amount=amount)]
     book = await _book(purchase, there, unit=unit, pending=purchase.is_pending, owed=True)

@@ -14,7 +14,7 @@ from gateway.control.payments import actions as payments
 from gateway.control.payments.actions import Settle
 from gateway.control.payments.providers.base import Charge, Onboarding, Started
 from shared import log
-from shared.errors import NotFound, Refused
+from shared.errors import KeyReused, NotFound, Refused
 from shared.ids import new_id
 
 #: Who gives back money that was not wanted.
@@ -124,6 +124,8 @@ async def _is_owed(purchase: Purchase, amount: int, *, unit: Stores, shop: Shop)
         return True
     try:
         await provider.take_back(purchase.provider_ref or "", part, key)
+    except KeyReused:  # it did, before something else was booked that changed their part
+        log.get("checkout").warning("dispute was taken back in another amount", purchase=purchase.id, amount=part)
     except Refused as error:
         log.get("checkout").warning("seller owes a dispute", purchase=purchase.id, amount=part, reason=str(error))
         return True
@@ -138,8 +140,12 @@ async def _right(purchase: Purchase, step: Step, *, unit: Stores, shop: Shop) ->
 
 
 async def _give_back(purchase: Purchase, charge: Charge, *, unit: Stores, shop: Shop) -> Purchase:
-    """Money that came for nothing: it is booked as that, and the provider is asked to give it back."""
+    """Money that came for nothing: it is booked as that, and the provider is asked to give it back.
+
+    With it comes what lies with the seller's own account there, by what was agreed when the payment began.
+    """
     now = shop.clock.now()
+    agreed = purchase.amount - await books.kept(purchase, unit=unit, shop=shop)
     purchase, amount, txn = await books.return_all(purchase, charge, unit=unit, now=now)
     if amount:
         refund = Refund(
@@ -151,7 +157,8 @@ async def _give_back(purchase: Purchase, charge: Charge, *, unit: Stores, shop: 
             state="asked",
             created_at=now,
         )
-        await unit.purchases.add_refund(refund, actor=SYSTEM, txn=txn)
+        of_seller = agreed * amount // purchase.amount
+        await unit.purchases.add_refund(refund, actor=SYSTEM, txn=txn, of_seller=of_seller)
     return purchase
 
 

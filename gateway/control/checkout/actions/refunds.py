@@ -141,9 +141,9 @@ async def _owe(refund: Refund, *, shop: Shop) -> None:
     async with shop.begin() as unit:
         purchase = await unit.purchases.by_id(refund.purchase, lock=True)
         of_seller = await unit.purchases.of_seller(refund.id)
-        if purchase is not None and of_seller != 0:
+        if purchase is not None and of_seller:
             log.get("checkout").warning("seller owes a refund", refund=refund.id, purchase=purchase.id)
-            await books.owe(purchase, refund.id, of_seller, unit=unit, shop=shop)
+            await books.owe(purchase, refund.id, of_seller, unit=unit)
 
 
 async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> bool:
