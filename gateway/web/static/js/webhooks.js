@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { copyLine } from "./copy.js";
 import { moment } from "./dates.js";
-import { busy, confirmed, field, h, notice, onSubmit, toast } from "./dom.js";
+import { busy, confirmed, field, h, notice, onSubmit, toast, toasted } from "./dom.js";
 import { pause } from "./live.js";
 import { nothing, table } from "./table.js";
 import { turns } from "./turns.js";
@@ -20,7 +20,11 @@ export function webhooksView(seller) {
   const list = h("div", { class: "stack" });
   const none = nothing("flag", "No endpoint yet", "Add the address of a program above, and it is told what you choose.");
   const tidy = () => list.childElementCount || list.append(none);
+  const trouble = h("div", { class: "stack" });
+  /** Ids of what was added here: its card shows its secret, and stays when the others come. */
+  const added = new Set();
   const put = (endpoint) => {
+    added.add(endpoint.id);
     none.remove();
     list.append(card(endpoint, tidy));
     lead(list.lastElementChild);
@@ -28,10 +32,14 @@ export function webhooksView(seller) {
   const load = async () => {
     try {
       const { items } = await api("GET", `webhook-endpoints?seller=${encodeURIComponent(seller.handle)}`);
-      list.replaceChildren(...items.map((endpoint) => card(endpoint, tidy)));
+      trouble.remove();
+      none.remove();
+      list.prepend(...items.filter(({ id }) => !added.has(id)).map((endpoint) => card(endpoint, tidy)));
       tidy();
     } catch (problem) {
-      list.replaceChildren(notice("bad", problem.message), h("div", {}, h("button", { class: "button", type: "button", onclick: load }, "Try again")));
+      const again = h("button", { class: "button", type: "button", onclick: () => busy(again, load) }, "Try again");
+      trouble.replaceChildren(notice("bad", problem.message), h("div", {}, again));
+      list.prepend(trouble);
       if (!problem.code) throw problem;
     }
   };
@@ -81,14 +89,7 @@ function card(endpoint, gone) {
   };
   const way = (words, act) => {
     const button = h("button", { class: "button button-small", type: "button" }, words);
-    button.addEventListener("click", () => busy(button, async () => {
-      try {
-        await act();
-      } catch (problem) {
-        toast(problem.message);
-        if (!problem.code) throw problem;
-      }
-    }));
+    button.addEventListener("click", () => busy(button, () => toasted(act)));
     return button;
   };
   const ways = ({ url, active }) => [
@@ -135,52 +136,75 @@ function shownOnce(secret, done) {
   return notice("good", h("div", { class: "stack" }, h("p", {}, "This is its secret. It is shown this once: give it to your program now."), copyLine(shown, "Copy the secret", "The secret is copied."), h("div", {}, close)));
 }
 
-/** `{element, follow}`: what was sent, opened by its reader; `follow()` opens it and looks on while something waits, for a minute. */
+/** `{element, follow}`: what was sent, asked for when it is opened and for a minute while something waits; `follow()` opens it. */
 function deliveries(path) {
   const list = h("div", { class: "stack" });
-  const element = h("details", {}, h("summary", {}, "What was sent"), list);
-  const load = async (before = "", known = []) => {
-    try {
-      const { items, next } = await api("GET", `${path}/deliveries${before ? `?before=${before}` : ""}`);
-      const all = [...known, ...items];
-      const more = h("button", { class: "button button-small", type: "button", onclick: () => busy(more, () => load(next, all)) }, "Show older ones");
-      list.replaceChildren(all.length ? table("What was sent", COLUMNS, all.map(row)) : h("p", { class: "muted" }, "Nothing yet. Send a test to see whether it arrives."), ...(next ? [h("div", {}, more)] : []));
-      return all;
-    } catch (problem) {
-      list.replaceChildren(notice("bad", problem.message));
-      if (!problem.code) throw problem;
-      return [];
-    }
-  };
+  const summary = h("summary", {}, "What was sent");
+  const element = h("details", {}, summary, list);
+  const button = (words, attributes = {}) => h("button", { class: "button button-small", type: "button", ...attributes }, words);
+  const older = button("Show older ones", { name: "older" });
   const begin = turns();
-  const follow = async () => {
+  let known = null;
+  const show = (now) => {
+    if (JSON.stringify(now) === JSON.stringify(known)) return;
+    known = now;
+    const held = list.contains(document.activeElement) ? document.activeElement.name : null;
+    const shown = now.items.length ? table("What was sent", COLUMNS, now.items.map(row)) : h("p", { class: "muted" }, "Nothing yet. Send a test to see whether it arrives.");
+    list.replaceChildren(shown, ...(now.next ? [h("div", {}, older)] : []));
+    if (held) ([...list.querySelectorAll("button")].find(({ name }) => name === held) ?? summary).focus({ preventScroll: true });
+  };
+  const look = async () => {
     const signal = begin();
-    element.open = true;
-    for (let looks = 0; looks < LOOKS && !signal.aborted && element.isConnected; looks += 1) {
-      const now = await load();
-      if (!now.some((one) => one.state === "waiting")) return;
-      await pause(LOOK_MS);
+    let isTold = false;
+    for (let looks = 0; looks < LOOKS && !signal.aborted && element.open && element.isConnected; looks += 1) {
+      try {
+        const newest = await api("GET", `${path}/deliveries`);
+        if (signal.aborted) return;
+        show(joined(newest, known));
+        if (!known.items.some(({ state }) => state === "waiting")) return;
+        isTold = false;
+      } catch (problem) {
+        if (!problem.code) throw problem;
+        if (signal.aborted) return;
+        if (!known) list.replaceChildren(notice("bad", problem.message));
+        else if (!isTold) toast(problem.message);
+        isTold = true;
+      }
+      await pause(LOOK_MS, signal);
     }
   };
+  const follow = () => {
+    if (element.open) look();
+    else element.open = true; // and so it is looked at
+  };
+  const more = async () => {
+    const { next } = known;
+    const page = await api("GET", `${path}/deliveries?before=${next}`);
+    if (known.next === next) show({ items: [...known.items, ...page.items], next: page.next });
+  };
+  older.addEventListener("click", () => busy(older, () => toasted(more)));
   const row = (one) => {
     const [words, kind] = STATES[one.state];
     return [moment(one.created_at), SENT[one.type] ?? one.type, h("span", { class: `badge ${kind}` }, words), outcome(one), one.state === "waiting" ? null : h("span", { class: "row" }, again(one))];
   };
-  const again = (one) => {
-    const button = h("button", { class: "button button-small", type: "button" }, "Send again");
-    button.addEventListener("click", () => busy(button, async () => {
-      try {
-        await api("POST", `${path}/deliveries/${one.id}/replay`);
-        follow();
-      } catch (problem) {
-        toast(problem.message);
-        if (!problem.code) throw problem;
-      }
-    }));
-    return button;
+  const again = ({ id }) => {
+    const way = button("Send again", { name: id });
+    way.addEventListener("click", () => busy(way, () => toasted(async () => {
+      await api("POST", `${path}/deliveries/${id}/replay`);
+      follow();
+    })));
+    return way;
   };
-  element.addEventListener("toggle", () => element.open && !list.childElementCount && load());
+  element.addEventListener("toggle", () => element.open && look());
   return { element, follow };
+}
+
+/** The newest page and what is known of those before it; the page alone where others may lie between. */
+function joined(newest, known) {
+  const ids = new Set(newest.items.map(({ id }) => id));
+  const before = known?.items.filter(({ id }) => !ids.has(id)) ?? [];
+  const meets = newest.next && before.length < (known?.items.length ?? 0);
+  return meets ? { items: [...newest.items, ...before], next: known.next } : newest;
 }
 
 /** What came of it so far, in words. */
