@@ -32,14 +32,17 @@ export function desk(title, { settings, may, reload }) {
   const head = h("div", {}, back, h("div", { class: "row" }, h("h1", {}, title.name), badge));
   return {
     children: [head, takedown(title), h("div", { class: "desk" }, left, right)].filter(Boolean),
-    begin: (signal) => mediaPanel(media, title, { signal, may, reload, onPlayable: () => refresh({ publish, badge }, title, about) }),
+    begin: (signal) => mediaPanel(media, title, { signal, may, reload, onPlayable: () => toasted(() => refresh({ publish, badge }, title, about)) }),
   };
 }
 
 /** The film can be watched from now on: the panel that publishes it says so, and nothing that was typed is lost. */
 async function refresh({ publish, badge }, title, about) {
   Object.assign(title, await api("GET", `titles/${title.id}`));
-  publish.replaceWith(publishPanel(title, about));
+  const fresh = publishPanel(title, about);
+  const isInside = publish.contains(document.activeElement);
+  publish.replaceWith(fresh);
+  if (isInside) fresh.querySelector("button, a")?.focus({ preventScroll: true });
   badge.replaceWith(stateBadge(title));
 }
 

@@ -47,9 +47,11 @@ export function follow(path, { event, show, failed = () => {}, signal = new Abor
     show(value);
   };
   const open = () => {
+    if (signal.aborted) return;
     const source = new EventSource(`/v1/${path}/events`);
     const stop = () => source.close();
     signal.addEventListener("abort", stop);
+    source.addEventListener("open", rest.reset);
     source.addEventListener(event, ({ data }) => take(data, JSON.parse(data)));
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED) return;
@@ -68,7 +70,7 @@ export function follow(path, { event, show, failed = () => {}, signal = new Abor
       if ([401, 403, 404].includes(problem.status)) return;
     }
     await rest.wait(signal);
-    if (!signal.aborted) open();
+    open();
   };
   open();
 }

@@ -23,7 +23,14 @@ sellerPage(room, "Payouts", async (seller, signal) => {
   const [{ items: terms }, known] = await Promise.all([api("GET", `sellers/${seller.handle}/payout-terms`), earningsOf(seller.handle)]);
   const balance = h("div", {});
   const list = withdrawalList(seller, signal);
-  const request = requestForm(seller, { terms, reload: list.load });
+  // What was decided of a withdrawal moves no money, so the stream does not tell it.
+  const begin = turns(signal);
+  const look = () => keepLooking(() => list.isOpen() && list.load(), { signal: begin() });
+  const reload = async () => {
+    await list.load();
+    look();
+  };
+  const request = requestForm(seller, { terms, reload });
   const show = (items) => {
     balance.replaceChildren(balanceTiles(items, currency));
     request.offer(items);
@@ -31,8 +38,7 @@ sellerPage(room, "Payouts", async (seller, signal) => {
   };
   show(known);
   followEarnings(seller.handle, { signal, show });
-  // What was decided of a withdrawal moves no money, so the stream does not tell it.
-  keepLooking(() => list.isOpen() && list.load(), { signal });
+  look();
   const withdrawals = h("section", { class: "stack", "aria-labelledby": "p-all" }, h("h2", { id: "p-all" }, "Your withdrawals"), list.element);
   return [balance, h("div", { class: "desk" }, h("div", { class: "desk-column" }, withdrawals), h("div", { class: "desk-column" }, request.element, payeesSection(seller)))];
 });
