@@ -39,7 +39,7 @@ async def test_studio_shows_what_may_be_done_and_what_can_be_watched_and_plain_w
     await expect(page.get_by_text("Published, not watchable")).to_be_visible()
 
     await page.goto("/earnings")
-    await expect(page.get_by_role("main")).to_contain_text("are for its owners")
+    await expect(page.get_by_role("main")).to_contain_text("are not part of your role there")
     await expect(page.get_by_role("navigation", name="Selling").get_by_role("link")).to_have_text(["Titles", "Coupons"])
 
 
@@ -61,3 +61,22 @@ async def test_payments_of_a_day_are_those_of_the_readers_own_day(
     await expect(page.get_by_text("No payments found")).to_be_visible()
     assert page.url.endswith(f"since={before}&until={before}")
     await context.close()
+
+
+async def test_day_whose_midnight_does_not_exist_ends_at_the_next_one(shop: Shop, browser: Browser) -> None:
+    origin = shop.control.settings.public_origin
+    context = await browser.new_context(base_url=origin, timezone_id="Africa/Cairo")
+    page = await context.new_page()
+    await page.goto("/login")
+    said = "async () => [0, 1].map((await import('/static/js/dates.js')).dayBegins.bind(null, '2026-04-24'))"
+    assert await page.evaluate(said) == ["2026-04-23T22:00:00.000Z", "2026-04-24T21:00:00.000Z"]
+    await context.close()
+
+
+async def test_day_in_the_address_that_the_api_does_not_take_is_left_out(
+    shop: Shop, vera: Viewer, admin: Viewer, open_page: Open
+) -> None:
+    await shop.bought(vera)
+    page = await enter(await open_page(), admin, "/admin/payments?until=12026-01-01")
+    await expect(page.get_by_role("table", name="Payments")).to_contain_text("The Long Way")
+    assert page.url.endswith("/admin/payments")

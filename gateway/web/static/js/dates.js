@@ -25,9 +25,8 @@ export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** The moment at which a day such as "2026-11-22", or one so many days later, begins for the reader, as an ISO text. */
 export function dayBegins(typed, later = 0) {
-  const at = new Date(`${typed}T00:00`);
-  at.setDate(at.getDate() + later);
-  return at.toISOString();
+  const [year, month, date] = typed.split("-").map(Number);
+  return new Date(year, month - 1, date + later).toISOString();
 }
 
 /** "from Nov 22, 2026, 6:15 AM until …" of the time something stands; empty where it has no ends. */

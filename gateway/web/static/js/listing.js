@@ -25,6 +25,7 @@ export function listing({ path, filters, render, empty, extra = null }) {
   for (const [name, , input] of filters) {
     input.name = name;
     input.value = known.get(name) ?? "";
+    if (!input.validity.valid) input.value = ""; // an address may name a day that the API does not take
   }
   const form = h(
     "form",

@@ -31,7 +31,7 @@ export function sellerTabs(me, seller) {
 }
 
 /** What stands where somebody works for a seller but may not see this part. */
-export const notYours = (words, seller) => nothing("lock", "Not yours to see", `${words} of ${seller.name} are for its owners.`);
+export const notYours = (words, seller) => nothing("lock", "Not yours to see", `${words} of ${seller.name} are not part of your role there. Its owners can give you another one.`);
 
 /** The heading of a seller's page, with a choice for who has several; `changed()` shows the page of the other. */
 export function sellerHead(words, me, seller, changed) {
