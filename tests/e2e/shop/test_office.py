@@ -22,6 +22,7 @@ async def test_admin_gives_back_with_a_reason_that_stands_in_the_audit_trail(
     await dialog.get_by_role("button", name="Give it back").click()
     refunds = page.get_by_role("table", name="Refunds").get_by_role("row").filter(has_text="The sound <b>broke</b>")
     await expect(refunds).to_contain_text("$2.00")
+    await expect(page.get_by_role("main")).to_be_focused()
     posted = page.get_by_role("table", name="Postings").get_by_role("row").filter(has_text="platform_fee")
     await expect(posted.last).to_contain_text("−$0.20")
 
@@ -52,6 +53,7 @@ async def test_admin_gives_a_role_and_shuts_an_account_out(
     await dialog.get_by_label("Reason").fill("Stolen cards")
     await dialog.get_by_role("button", name="Shut them out").click()
     await expect(page.get_by_text("Stolen cards")).to_be_visible()
+    await expect(page.get_by_role("main")).to_be_focused()
     await vera.ask("GET", "audit", 401)
     await page.get_by_role("button", name="Let them in again").click()
     await page.get_by_role("dialog").get_by_role("button", name="Let them in").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from playwright.async_api import expect
@@ -88,8 +89,8 @@ async def test_seller_makes_a_coupon_shares_with_a_partner_and_blocks_a_viewer(
     await partners.get_by_label("Handle of the partner").fill("crew")
     await partners.get_by_label("Share in percent").fill("12.5")
     await expect(partners.get_by_text("You keep 87.5")).to_be_visible()
-    await partners.get_by_role("button", name="Save the shares").click()
-    await expect(page.get_by_text("It counts for sales from now on.")).to_be_visible()
+    told = expect(page.get_by_text("It counts for sales from now on.")).to_be_visible()
+    await asyncio.gather(told, partners.get_by_role("button", name="Save the shares").click())
     shares = (await shop.owner.ask("GET", f"titles/{shop.title}/partners"))["items"]
     assert shares == [{"seller": "crew", "share_bp": 1250}]
 
@@ -135,5 +136,6 @@ async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
     await paid.get_by_label("Reference").fill("T-4711")
     await paid.get_by_role("button", name="It is paid").click()
     await expect(office.get_by_text("Nothing waits")).to_be_visible()
+    await expect(office.get_by_role("region", name="Waiting")).to_be_focused()
     await expect(asked).to_contain_text("Paid out")
     await expect(asked).to_contain_text("reference T-4711")

@@ -3,7 +3,7 @@ import { api, once } from "./api.js";
 import { userLink } from "./admin-users.js";
 import { ask } from "./ask.js";
 import { moment } from "./dates.js";
-import { field, h, toast, toasted } from "./dom.js";
+import { busy, field, h, toast, toasted } from "./dom.js";
 import { choice, days, listing } from "./listing.js";
 import { format, percentOf, typedAmount } from "./money.js";
 import { railName } from "./rails.js";
@@ -123,7 +123,7 @@ function giveBack(payment, left, again) {
     });
     if (!isDone) return;
     toast("It is given back.");
-    await toasted(again);
+    await busy(button, () => toasted(again));
   });
   return h("div", {}, button);
 }

@@ -34,7 +34,7 @@ async function waiting(list, begin = turns()) {
     const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
     list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals that wait", columns, rows)) : nothing("check", "Nothing waits", "What sellers ask for stands here until it is paid or rejected."));
   } catch (problem) {
-    list.replaceChildren(notice("bad", problem.message));
+    if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
   }
 }
@@ -70,7 +70,7 @@ function ways(one, load) {
 function asking(label, words, { fields, load, ...question }) {
   const button = h("button", { class: "button button-small", type: "button", "aria-label": label }, words);
   button.addEventListener("click", async () => {
-    if (await ask({ ...question, fields: fields() })) await toasted(load);
+    if (await ask({ ...question, fields: fields() })) await busy(button, () => toasted(load));
   });
   return button;
 }
@@ -122,12 +122,12 @@ async function terms(room, currency) {
     const load = () => terms(room, currency);
     const change = (policy) => {
       const button = h("button", { class: "button button-small", type: "button", "aria-label": `Change the terms of ${railName(policy.rail)} in ${policy.currency}` }, "Change …");
-      button.addEventListener("click", () => edit(policy, load));
+      button.addEventListener("click", () => edit(policy, () => busy(button, load)));
       return h("span", { class: "row" }, button);
     };
     const rows = items.map((one) => [`${railName(one.rail)}, ${one.currency}`, format(one.minimum, one.currency), String(one.hold_days), format(one.auto_up_to, one.currency), change(one)]);
     const add = h("button", { class: "button", type: "button" }, "Set terms …");
-    add.addEventListener("click", () => edit({ rail: "bank", currency }, load));
+    add.addEventListener("click", () => edit({ rail: "bank", currency }, () => busy(add, load)));
     room.replaceChildren(
       h("p", { class: "muted" }, "On which terms sellers are paid out. A rail that is not listed has the default: 50.00 at least, and somebody is always asked."),
       items.length ? table("Terms", columns, rows) : h("p", {}, "No terms were set."),

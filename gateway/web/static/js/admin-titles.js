@@ -2,7 +2,7 @@
 import { once } from "./api.js";
 import { ask } from "./ask.js";
 import { day } from "./dates.js";
-import { field, h, toast } from "./dom.js";
+import { busy, field, h, toast } from "./dom.js";
 import { choice, listing } from "./listing.js";
 import { price } from "./money.js";
 import { stateBadge } from "./states.js";
@@ -63,7 +63,7 @@ function takedown(title, again) {
       });
     if (!isDone) return;
     toast(title.takedown ? "It is back." : "It is taken down.");
-    await again();
+    await busy(button, again);
   });
   return button;
 }

@@ -98,7 +98,7 @@ function door(user, again) {
         danger: true,
         act: ({ reason }) => once("PUT", path, { reason: reason.trim() }),
       });
-    if (isDone) await toasted(again);
+    if (isDone) await busy(button, () => toasted(again));
   });
   return h("section", { class: "panel stack", "aria-labelledby": "u-door" }, h("h2", { id: "u-door" }, "Access"), h("div", {}, button));
 }

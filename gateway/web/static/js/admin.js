@@ -8,6 +8,7 @@ import { reportPart } from "./admin-report.js";
 import { titlesPart } from "./admin-titles.js";
 import { userPart, usersPart } from "./admin-users.js";
 import { h, icon, notice } from "./dom.js";
+import { mayOf } from "./may.js";
 import { tabs } from "./table.js";
 
 /** What stands in the address → words, what one needs for it, the part, and the part of one thing of it. */
@@ -23,12 +24,9 @@ const PARTS = {
 };
 const room = document.getElementById("admin");
 
-/** Whether somebody with these permissions may do a `noun:verb`. */
-const maker = (permissions) => (wanted) => permissions.some((one) => one === "*" || one === wanted || one === `${wanted.split(":")[0]}:*`);
-
 async function show() {
   try {
-    const may = maker((await api("GET", "me")).permissions);
+    const may = mayOf(await api("GET", "me"));
     const open = Object.keys(PARTS).filter((name) => may(PARTS[name].needs));
     if (!open.length) {
       room.replaceChildren(h("h1", {}, "Administration"), notice("bad", "This account may not do that."));
