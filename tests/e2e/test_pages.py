@@ -191,7 +191,7 @@ async def test_studio_says_why_when_a_file_is_no_film_or_only_part_of_one(boss: 
     half = media.derived("half.mp4", lambda whole: whole[: len(whole) // 2], media.plain())
     await page.locator(MASTER).set_input_files(half)
     await expect(page.get_by_role("alert").filter(has_text="cut off")).to_be_visible(timeout=60_000)
-    await expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
+    await expect(page.get_by_role("button", name="Upload another file")).to_be_visible()
 
 
 async def test_forgotten_password_is_chosen_anew_by_the_link_in_the_mail(

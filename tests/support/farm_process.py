@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -74,16 +75,19 @@ class Worker:
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
 
+    async def said(self, kind: type[Any]) -> list[jobs.Message]:
+        """Messages of a kind until now."""
+        entries = await self.redis.xrange(FARM_STREAM)
+        found = [msgspec.json.decode(fields[b"e"], type=jobs.Message) for _, fields in entries]
+        return [message for message in found if isinstance(message, kind)]
+
     async def wait_for(self, kind: type[jobs.Message], count: int = 1) -> list[jobs.Message]:
         """Messages of a kind, once there are so many."""
         until = time.monotonic() + DEADLINE_S
-        while True:
-            entries = await self.redis.xrange(FARM_STREAM)
-            found = [msgspec.json.decode(fields[b"e"], type=jobs.Message) for _, fields in entries]
-            if len(wanted := [message for message in found if isinstance(message, kind)]) >= count:
-                return wanted
-            assert time.monotonic() < until, (found, (self._folder / "log").read_text()[-3000:])
+        while len(wanted := await self.said(kind)) < count:
+            assert time.monotonic() < until, (await self.said(object), (self._folder / "log").read_text()[-3000:])
             await asyncio.sleep(0.05)
+        return wanted
 
     async def planned(self, master: Path) -> jobs.Planned:
         await self.bucket.put_file(MASTER, master)
