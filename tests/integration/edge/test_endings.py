@@ -66,6 +66,7 @@ async def test_a_seat_that_runs_out_stops_and_one_that_comes_back_starts_anew(
     folder: Path, redis: Redis, redis_url: str
 ) -> None:
     async with running_edge(folder, redis_url, seat_lease_s=1) as edge:
+        await edge.until_it_hears()
         token = edge.token(sid="session-idle")
         assert (await edge.get(SEGMENT, token)).status == 200
         stop = (await until_told(redis, ["start", "stopidle"]))[-1]
@@ -76,8 +77,15 @@ async def test_a_seat_that_runs_out_stops_and_one_that_comes_back_starts_anew(
             assert (await edge.get(SEGMENT, token)).status == 200
             return len(await told(redis)) > 2
 
+        async def is_over_again() -> bool:
+            found = lines(await told(redis))
+            return len(found) > 3 and found[-1] == "stopidle"
+
         await until(is_back)
-        await until_told(redis, ["start", "stopidle", "start", "stopidle"])
+        await until(is_over_again)
+        # Between two requests of a busy machine it may run out once more.
+        found = lines(await told(redis))
+        assert found == ["start", "stopidle"] * (len(found) // 2)
 
 
 async def test_a_seat_that_was_renewed_elsewhere_stops_once(folder: Path, redis: Redis, redis_url: str) -> None:
@@ -86,12 +94,14 @@ async def test_a_seat_that_was_renewed_elsewhere_stops_once(folder: Path, redis:
         running_edge(folder, redis_url, **changes) as one,
         running_edge(folder, redis_url, key_set=one.key_set, **changes) as two,
     ):
-        token = one.token(sid="session-moves")
-        assert (await one.get(SEGMENT, token)).status == 200
+        for edge in (one, two):
+            await edge.until_it_hears()  # else it may renew what it has once more when it begins to
+        who = claims(one.clock.now(), sid="session-moves")
+        await local(one).admit(who, HERE)
         first = (await seats.live(redis, "viewer"))[0]
 
         async def past_the_first_lease() -> bool:
-            assert (await two.get(SEGMENT, token)).status == 200
+            await local(two).admit(who, HERE)  # answered when the seat is renewed: nothing of it is on its way after
             return (await seats.live(redis, "viewer"))[0].until > first.until
 
         await until(past_the_first_lease)
@@ -104,6 +114,7 @@ async def test_a_seat_that_was_renewed_elsewhere_stops_once(folder: Path, redis:
 
 async def test_a_seat_that_another_edge_found_over_starts_anew(folder: Path, redis: Redis, redis_url: str) -> None:
     async with running_edge(folder, redis_url) as edge:
+        await edge.until_it_hears()
         token = edge.token(sid="session-moves")
         assert (await edge.get(SEGMENT, token)).status == 200
         await until_told(redis, ["start"])
@@ -155,7 +166,7 @@ async def test_a_viewer_whom_a_dead_edge_was_to_look_at_is_looked_at_by_another(
 async def test_a_closed_page_stops_when_its_moment_is_over_and_a_reload_does_not(
     folder: Path, redis: Redis, redis_url: str
 ) -> None:
-    async with running_edge(folder, redis_url, seat_end_s=1) as edge:
+    async with running_edge(folder, redis_url, seat_end_s=3) as edge:
         token = edge.token()
         assert (await edge.get(MASTER, token)).status == 200
         assert (await edge.post("end", token)).status == 204

@@ -91,6 +91,7 @@ async def test_reload_keeps_its_seat_when_another_screen_waits(folder: Path, red
         running_edge(folder, redis_url, seat_end_s=60) as edge,
         running_edge(folder, redis_url, key_set=edge.key_set, seat_end_s=1) as brief,
     ):
+        await edge.until_it_hears()  # else it may renew the seat that the other edge gives back
         watching, waiting = edge.token(cap=1), edge.token(cap=1)
         assert (await edge.get(MASTER, watching)).status == 200
         assert (await edge.post("end", watching)).status == 204

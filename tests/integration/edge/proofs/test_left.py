@@ -34,8 +34,8 @@ async def test_a_seat_ended_elsewhere_and_taken_is_lost_here(folder: Path, redis
 
 async def test_a_seat_ended_elsewhere_is_kept_by_who_plays_on(folder: Path, redis: Redis, redis_url: str) -> None:
     async with (
-        running_edge(folder, redis_url, seat_end_s=2) as one,
-        running_edge(folder, redis_url, key_set=one.key_set, seat_end_s=2) as two,
+        running_edge(folder, redis_url, seat_end_s=5) as one,
+        running_edge(folder, redis_url, key_set=one.key_set, seat_end_s=5) as two,
     ):
         await two.until_it_hears()
         shared, other = one.token(cap=1), one.token(cap=1)
