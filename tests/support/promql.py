@@ -84,7 +84,7 @@ def _passes(value: str, how: str, wanted: str) -> bool:
 
 
 class Prometheus:
-    """One server that scrapes its targets four times a second."""
+    """One server that scrapes its targets each second."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -118,7 +118,7 @@ def prometheus(binary: str, folder: Path, *, targets: Mapping[str, int], rules: 
     """A server with its data in `folder`, on private ports by job, evaluating `rules`."""
     port = free_port()
     config = {
-        "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "250ms"},
         "rule_files": [str(rules)],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}

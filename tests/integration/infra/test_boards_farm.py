@@ -99,7 +99,7 @@ class Day:
 
             await until(there, within_s=60, what=f"{part} tells {one_of}")
 
-    async def live(self) -> None:
+    async def live(self, asked: Prometheus | None) -> None:
         """A title is made, a master refused, work fails and is lost, a worker rests."""
         seller, admin = await log_in(self.running, "seller"), await log_in(self.running, "admin")
         redis = Redis.from_url(self.running.redis_url)
@@ -110,7 +110,7 @@ class Day:
             await self.has(
                 "farm", 'usher_farm_chunks_total{outcome="failed"}', 'usher_farm_chunks_total{outcome="done"}'
             )
-            await self._lose(seller, admin, redis)
+            await self._lose(seller, admin, redis, asked)
         finally:
             await redis.aclose()
             await seller.close()
@@ -135,7 +135,7 @@ class Day:
         work = {"0": ChunkTicket("job_0", "ttl_0", "nothing", "0")}
         await needs.offer(Offer("nothing", "cpu", "s", 0, 20.0, 1, {**work}, {"0": score(3)}))
 
-    async def _lose(self, seller: Person, admin: Person, redis: Redis) -> None:
+    async def _lose(self, seller: Person, admin: Person, redis: Redis, asked: Prometheus | None) -> None:
         """The worker rests; a job that waits for it is lost by another that has no room, and by Redis."""
         (worker,) = (await admin.ask("GET", "farm"))["workers"]
         await admin.ask("PUT", f"farm/workers/{worker['name']}", state="cordon")
@@ -149,8 +149,9 @@ class Day:
             await send(redis, Started(job["id"], "probe", f"attempt-{count}"))
             await send(redis, Failed(job["id"], "probe", "scratch-full", "No room.", lost=True))
             await self.has("worker", f'usher_farm_lost_total{{why="scratch-full"}} {count}')
-            # A rise is seen only between two looks.
-            await asyncio.sleep(1)
+            if asked is not None:
+                # A rise is seen only between two looks.
+                await asyncio.to_thread(asked.until, f'usher_farm_lost_total{{why="scratch-full"}} == {count}')
         await admin.ask("PUT", f"farm/workers/{worker['name']}", state="open")
         await seller.wait_ready(title)
 
@@ -172,7 +173,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Promet
             seen = prometheus(found, folder / "prometheus", targets=day.ports, rules=RULES)
             asked = stack.enter_context(seen)
             asked.until("usher_farm_workers")
-        asyncio.run(day.live())
+        asyncio.run(day.live(asked))
         if asked is not None:
             asked.until('rate(usher_farm_chunks_total{outcome="done"}[1m]) > 0')
             asked.until('ALERTS{alertname="FarmScratchFull"}')
