@@ -55,5 +55,10 @@ async def scans(connection: asyncpg.Connection, query: str) -> set[str]:
 
 
 async def all_scans(connection: asyncpg.Connection, asked: dict[str, str]) -> dict[str, set[str]]:
-    """Those queries that read tables whole, with the tables."""
-    return {name: found for name, query in asked.items() if (found := await scans(connection, query))}
+    """Those queries that read tables whole, with the tables; their plans are printed, for a test that fails by them."""
+    found = {}
+    for name, query in asked.items():
+        if tables := await scans(connection, query):
+            found[name] = tables
+            print(f"{name}\n{await plan(connection, query)}\n")
+    return found

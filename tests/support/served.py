@@ -27,7 +27,9 @@ async def served(settings: ControlSettings, clock: ManualClock) -> AsyncIterator
         async def started() -> bool:
             return server.started
 
-        await until(started)
-        yield control
-        server.should_exit = True
-        await serving
+        try:
+            await until(started)
+            yield control
+        finally:
+            server.should_exit = True
+            await serving
