@@ -30,9 +30,8 @@ from tests.support.knife import cut_database
 from tests.support.machines import IS_LONG, run_machine
 from tests.support.postgres import database
 
-EXAMPLES = 5_000 if IS_LONG else 100
-#: Acts of one example.
-STEPS = 12
+#: Examples, and acts of one.
+EXAMPLES, STEPS = (5_000, 12) if IS_LONG else (500, 6)
 #: The company of the books.
 US = "usher"
 WHO, WHOSE = st.sampled_from(PEOPLE), st.sampled_from(SELLERS)
