@@ -146,6 +146,11 @@ class Machine(RuleBasedStateMachine):
         async with self.books.begin() as unit:
             rows = {(one.account, one.asset): one for code in codes for one in await unit.ledger.balances(code)}
             posted = {(row[0], row[1]): row[2] for row in await unit.connection.fetch(POSTED, codes)}
+            # The store's own list, of one account of each example.
+            if rows:
+                place = sorted(rows)[len(self.past) % len(rows)]
+                listed = await unit.ledger.history(rows[place].id, None, 1000)
+                assert sum(one.amount for one in listed) == self.model.balances.get(place, 0), place
         for place in places | rows.keys():
             expected, row = self.model.balances.get(place, 0), rows.get(place)
             assert posted.get(place, 0) == expected, place
