@@ -42,6 +42,23 @@ async def come(page: Page, pattern: str, released: asyncio.Event) -> None:
     await page.evaluate(SETTLED)
 
 
+async def stop_clock(page: Page) -> None:
+    """The clock of the page stands still but where it is told to go on."""
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+
+
+async def looked(page: Page, looks: list[str], times: int) -> None:
+    """The page has looked so many times, and no more."""
+
+    async def have() -> bool:
+        return len(looks) >= times
+
+    await until(have, within_s=60)
+    await page.evaluate(SETTLED)
+    assert len(looks) == times
+
+
 def in_pages(found: dict[str, Any]) -> Callable[[Route], Awaitable[None]]:
     """Two pages of one item each; a server is too busy for the second one at first."""
     answers: list[dict[str, Any]] = [
@@ -177,30 +194,62 @@ async def test_balance_without_a_stream_is_asked_for_less_and_less_and_not_while
         looks.append(route.request.url)
         await route.fulfill(status=503)
 
-    async def looked(times: int) -> None:
-        async def have() -> bool:
-            return len(looks) >= times
-
-        await until(have, within_s=60)
-        await page.evaluate(SETTLED)
-        assert len(looks) == times
-
     await page.route("**/v1/wallet/events", refuse)
-    # The clock of the page stands still but where it is told to go on.
-    await page.clock.install(time=0)
-    await page.clock.pause_at(1)
+    await stop_clock(page)
     async with page.expect_response("**/v1/wallet"):
         await enter(page, vera, "/wallet")
     await expect(page.locator("#pockets")).to_contain_text("$20.00")
     for times, wait_ms in ((1, 3000), (2, 6000)):
-        await looked(times)
+        await looked(page, looks, times)
         await page.clock.run_for(wait_ms - 1)
-        await looked(times)
+        await looked(page, looks, times)
         async with page.expect_response("**/v1/wallet"):
             await page.clock.run_for(1)
-    await looked(3)
+    await looked(page, looks, 3)
     await page.evaluate(AWAY)
     await page.clock.run_for(600_000)
-    await looked(3)
+    await looked(page, looks, 3)
     await page.evaluate(BACK)
-    await looked(4)
+    await looked(page, looks, 4)
+
+
+async def test_balance_is_asked_for_soon_after_a_stream_that_ended(vera: Viewer, open_page: Open) -> None:
+    page = await open_page()
+    looks: list[str] = []
+
+    async def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) == 3:
+            await route.fulfill(content_type="text/event-stream", body="retry: 1\n\n")
+        else:
+            await route.fulfill(status=503)
+
+    await page.route("**/v1/wallet/events", answer)
+    await stop_clock(page)
+    async with page.expect_response("**/v1/wallet"):
+        await enter(page, vera, "/wallet")
+    for times, wait_ms in ((1, 3000), (2, 6000), (4, 3000)):
+        await looked(page, looks, times)
+        async with page.expect_response("**/v1/wallet"):
+            await page.clock.run_for(wait_ms)
+    await looked(page, looks, 5)
+
+
+async def test_withdrawal_is_looked_at_soon_after_it_was_asked_for(shop: Shop, admin: Viewer, open_page: Open) -> None:
+    await shop.books.fund(20_000, f"earnings__{shop.seller.seller['id']}", asset="USD")
+    page = await open_page()
+    await stop_clock(page)
+    await enter(page, shop.owner, "/payouts")
+    await expect(page.get_by_text("Nothing was taken out yet")).to_be_visible()
+    await page.clock.run_for(200_000)
+    await page.get_by_label("Amount").fill("60")
+    await page.get_by_role("button", name="Ask for it").click()
+    asked = page.get_by_role("table", name="Withdrawals").get_by_role("row").filter(has_text="$60.00")
+    await expect(asked).to_contain_text("Asked for")
+    await expect(tile(page, "On its way")).to_contain_text("$60.00")
+    await expect(page.get_by_text("It is asked for.")).to_be_visible()
+    await page.evaluate(SETTLED)
+    (one,) = (await admin.ask("GET", "withdrawals"))["items"]
+    await admin.ask("POST", f"withdrawals/{one['id']}/approve")
+    await page.clock.run_for(3000)
+    await expect(asked).to_contain_text("Approved")
