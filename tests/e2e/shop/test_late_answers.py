@@ -253,3 +253,30 @@ async def test_withdrawal_is_looked_at_soon_after_it_was_asked_for(shop: Shop, a
     await admin.ask("POST", f"withdrawals/{one['id']}/approve")
     await page.clock.run_for(3000)
     await expect(asked).to_contain_text("Approved")
+
+
+@pytest.mark.parametrize("status", [200, 503], ids=["come", "fail"])
+async def test_focus_stays_on_the_desk_when_the_film_can_be_watched_and_its_words(
+    status: int, shop: Shop, open_page: Open
+) -> None:
+    title = await shop.seller.published(name="A Gift")
+    job = await shop.seller.queue(title["id"])
+    now = await shop.owner.ask("GET", f"jobs/{job.id}")
+    page, released = await open_page(), asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await released.wait()
+        await route.fulfill(status=503)
+
+    await page.route(f"**/v1/titles/{title['id']}/jobs", lambda route: route.fulfill(json={"items": [now]}))
+    await page.route(f"**/v1/jobs/{job.id}/events", refuse)
+    await page.route(f"**/v1/jobs/{job.id}", lambda route: route.fulfill(json=now | {"playable": True}))
+    await enter(page, shop.owner, f"/studio/{title['id']}")
+    way = page.get_by_role("button", name="Take off the front page")
+    await way.focus()
+    answer = title | {"making": True} if status == 200 else {"detail": "The server is busy."}
+    await page.route(f"**/v1/titles/{title['id']}", lambda route: route.fulfill(status=status, json=answer))
+    told = page.get_by_text("sees what is made so far" if status == 200 else "The server is busy.")
+    released.set()
+    await expect(told).to_be_visible()
+    await expect(way).to_be_focused()
