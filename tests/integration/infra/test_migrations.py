@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.migrate import migrate
+from infra.migrate import FOLDER, migrate
 from infra.stack.postgres import Cluster
 from shared.errors import Misconfigured
 from tests.support.postgres import ask, cluster, database
@@ -48,6 +48,27 @@ async def test_failed_migration_leaves_nothing_and_the_next_run_goes_on(own: Clu
         assert await ask(url, "select count(*) from one") == 0
         (tmp_path / "0002_two.sql").write_text("insert into one values (1)")
         assert await run(url, tmp_path) == ["0002_two"]
+
+
+#: What 0007 said of payments' kinds for a while.
+KINDS = "'purchase', 'top_up', 'refund', 'dispute', 'sent', 'received'"
+MORE_KINDS = f"\n                  {KINDS}, 'gift_card', 'redeemed'"
+
+
+async def test_databases_of_either_text_of_the_seventh_are_brought_to_the_newest_schema(
+    own: Cluster, tmp_path: Path
+) -> None:
+    for path in sorted(FOLDER.glob("*.sql"))[:14]:
+        (tmp_path / path.name).write_text(path.read_text())
+    seventh = tmp_path / "0007_purchases.sql"
+    seventh.write_text(seventh.read_text().replace(KINDS, MORE_KINDS))
+    checks = "select string_agg(pg_get_constraintdef(oid), ' ' order by conname) from pg_constraint"
+    checks += " where conrelid = 'payment'::regclass"
+    async with database(own, migrated=False) as url, database(own) as newest:
+        await run(url, tmp_path)
+        assert (await run(url, FOLDER))[0].startswith("0015")
+        found = await ask(url, checks)
+        assert "redeemed" in found and found == await ask(newest, checks)
 
 
 async def test_databases_of_tests_do_not_see_each_other(own: Cluster) -> None:
