@@ -34,6 +34,13 @@ class Counter:
         rows = await self.till.control.rows("select provider_ref from purchase where id = $1", purchase["id"])
         return purchase["id"], rows[0]["provider_ref"]
 
+    async def sold(self) -> tuple[str, str]:
+        """A purchase that its viewer paid, and the payment's ref."""
+        id, ref = await self.begun(await self.shop.viewer())
+        await self.till.hands.pay(ref, "approve")
+        await self.hear()
+        return id, ref
+
     async def work(self, times: int = 1000) -> None:
         """Handle so many events."""
         await self.till.work(times, settle=self.settle)
@@ -132,9 +139,7 @@ async def test_refund_of_what_the_sellers_account_does_not_hold_is_made_and_owed
 ) -> None:
     shop, hands = counter.shop, counter.till.hands
     hands.server.lends, purse = False, await counter.account()
-    id, ref = await counter.begun(await shop.viewer())
-    await hands.pay(ref, "approve")
-    await counter.hear()
+    id, _ = await counter.sold()
     await counter.give_back(id, amount=100)
     assert await checkout.ask_refunds(shop=shop.wired) == 1
     assert (await counter.seller_has(), purse["balance"]) == ([360, 0, 0, 40], 360)
@@ -155,9 +160,7 @@ async def test_refund_of_what_the_sellers_account_does_not_hold_is_made_and_owed
 
 async def test_refund_that_the_platforms_own_balance_does_not_hold_waits_until_it_does(counter: Counter) -> None:
     shop, hands = counter.shop, counter.till.hands
-    id, ref = await counter.begun(await shop.viewer())
-    await hands.pay(ref, "approve")
-    await counter.hear()
+    id, _ = await counter.sold()
     await counter.give_back(id)
     hands.server.funds = 0
     assert await checkout.ask_refunds(shop=shop.wired) == 0
@@ -213,9 +216,7 @@ async def test_second_dispute_takes_the_sellers_part_back_again_whatever_was_owe
 ) -> None:
     shop, hands = counter.shop, counter.till.hands
     hands.server.lends, purse = False, await counter.account()
-    id, ref = await counter.begun(await shop.viewer())
-    await hands.pay(ref, "approve")
-    await counter.hear()
+    id, ref = await counter.sold()
     await counter.give_back(id, amount=150)
 
     async def owe() -> None:
