@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from shared.jobs import QUEUE_ARGUMENTS
 
@@ -44,7 +45,12 @@ class Ear:
         """Tickets that nobody took; 0 where the broker cannot say."""
         options = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "max_retries": 0}
         with Connection(self._broker, connect_timeout=TIMEOUT_S, transport_options=options) as connection:
-            away: tuple[type[BaseException], ...] = (*connection.connection_errors, *connection.channel_errors, OSError)
+            away: tuple[type[BaseException], ...] = (
+                *connection.connection_errors,
+                *connection.channel_errors,
+                OperationalError,
+                OSError,
+            )
             with contextlib.suppress(*away):
                 return sum(_count(connection.default_channel, queue) for queue in self._queues)
         return 0

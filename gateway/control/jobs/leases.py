@@ -27,17 +27,20 @@ class RedisLeases:
     def __init__(self, redis: Redis, needs: Needs, *, lease_s: float, clock: Callable[[], float] = time.monotonic):
         self._redis, self._needs, self._clock = redis, needs, clock
         self._blind_s, self._blind_until, self._run = lease_s / 2, 0.0, ""
+        self._was_blind = False
 
-    async def look(self) -> None:
-        """Ask which Redis this is; the reaper does it before each round."""
+    async def look(self) -> bool:
+        """Ask which Redis this is, often and before each round of the reaper; whether `held` just can say again."""
         try:
             run = str((await self._redis.info("server")).get("run_id"))
         except (RedisError, OSError):
             self._blind_until = self._clock() + self._blind_s
-            return
-        if self._run and run != self._run:
-            self._blind_until = self._clock() + self._blind_s
-        self._run = run
+        else:
+            if self._run and run != self._run:
+                self._blind_until = self._clock() + self._blind_s
+            self._run = run
+        was, self._was_blind = self._was_blind, self._clock() < self._blind_until
+        return was and not self._was_blind
 
     async def held(self, works: Sequence[str]) -> dict[str, bool] | None:
         """Whether each piece of work is leased or waits to be taken; None where nobody can say."""

@@ -45,6 +45,8 @@ from shared.metrics import (
 )
 
 SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
+#: Seconds between two looks whether Redis lost its memory, and with it all leases.
+LOOK_S = 1.0
 #: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
 #: Earnings become available by days, a payment that nobody hears of by minutes, a refund at once.
@@ -73,6 +75,7 @@ async def run(wiring: Wiring) -> None:
     take = partial(streams.take_watched, begin=begin, timelines=wiring["timelines"], clock=clock)
     watched = streams.WatchReader(events, take, consumer=consumer)
     keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
+    reap_now = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for topic, deliver in deliveries.items():
             step = partial(relay.relay, topic, deliver, begin=begin, take_in=takers.get(topic))
@@ -84,12 +87,14 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
         group.create_task(forever("hasten", dispatch.hasten, every_s=settings.hasten_s, wake=dispatch.wake))
-        handle = partial(handle_provider_event, wiring)
-        group.create_task(forever("handle provider events", handle, every_s=PROVIDER_EVENTS_S))
+        group.create_task(
+            forever("handle provider events", partial(handle_provider_event, wiring), every_s=PROVIDER_EVENTS_S)
+        )
         group.create_task(telling.tell(wiring))
+        group.create_task(forever("look", partial(look, wiring, reap_now), every_s=LOOK_S))
+        group.create_task(forever("reap", _whole(reap, wiring), every_s=settings.reaper_s, wake=reap_now))
         group.create_task(forever("sandbox", partial(run_sandbox, wiring), every_s=SANDBOX_S))
         for name, work, every_s in (
-            ("reap", reap, settings.reaper_s),
             ("sweep", sweep, SWEEP_S),
             ("copy flags", copy_flags, FLAGS_S),
             ("gauges", set_gauges, GAUGES_S),
@@ -104,6 +109,13 @@ async def run(wiring: Wiring) -> None:
             ("gauges of money", money.set_gauges, GAUGES_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
+
+
+async def look(wiring: Wiring, reap_now: asyncio.Event) -> bool:
+    """Have the reaper look as soon as it can tell what was lost with a Redis."""
+    if await wiring["leases"].look():
+        reap_now.set()
+    return False
 
 
 async def reap(wiring: Wiring) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 import msgspec
 import pytest
 
 from gateway.control.jobs import actions as jobs
 from gateway.control.jobs.leases import RedisLeases
+from gateway.control.wiring import Wiring
+from gateway.control.worker import process
 from shared.errors import Unavailable
 from shared.jobs import ChunkDone, Failed, GivenBack, Started
 from shared.metrics import REGISTRY
@@ -45,11 +50,18 @@ async def test_reaper_waits_when_redis_lost_its_memory(control: Control, seller:
     now = [0.0]
     redis = control.wiring["redis"]
     leases = RedisLeases(redis, Needs(redis, lease_s=15), lease_s=15, clock=lambda: now[0])
-    await leases.look()
+    wiring, reap_now = cast(Wiring, {**control.wiring, "leases": leases}), asyncio.Event()
+    await process.look(wiring, reap_now)
     leases._run = "another"
-    await leases.look()
+    await process.look(wiring, reap_now)
     assert await reap(control, leases) == 0
+    assert not reap_now.is_set()
     now[0] = 7.5
+    await process.look(wiring, reap_now)
+    assert reap_now.is_set(), "the reaper looks as soon as it can tell what was lost"
+    reap_now.clear()
+    await process.look(wiring, reap_now)
+    assert not reap_now.is_set()
     assert await reap(control, leases) == 1
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from farm.ear import Ear
 from shared import jobs
 from shared.need import WorkerState
 from shared.storage import names
 from tests.support import media
 from tests.support.farm import JOB, TITLE
 from tests.support.farm_process import DEADLINE_S, Worker, endless, pids, until, worker
+from tests.support.ports import free_base, free_port
+from tests.support.valkey import valkey
 
 
 async def test_tickets_make_a_title_and_outcomes_are_counted(tmp_path: Path, redis: Redis, redis_url: str) -> None:
@@ -97,6 +100,32 @@ async def test_a_worker_that_went_deaf_begins_anew(tmp_path: Path, redis: Redis,
         assert plan.version
         assert process.returncode is None
         assert "begins anew" in (tmp_path / "log").read_text()
+
+
+async def test_a_worker_hears_on_though_a_ticket_could_not_be_acknowledged(
+    tmp_path: Path, redis: Redis, redis_url: str
+) -> None:
+    with valkey(free_base(1)) as broker:
+        async with worker(tmp_path, redis, redis_url, broker_url=broker.url) as farm:
+            await farm.start()
+            await farm.hasten(60)
+            while not await farm.hasten(60):
+                await asyncio.sleep(0.02)
+            broker.kill()
+            await until(lambda: "Connection to broker lost" in (tmp_path / "log").read_text())
+            broker.start()
+
+            plan = await farm.planned(media.plain())
+
+            assert plan.version
+            assert "begins anew" not in (tmp_path / "log").read_text()
+
+
+async def test_an_ear_takes_a_broker_that_is_away_for_silence() -> None:
+    ear = Ear(f"redis://127.0.0.1:{free_port()}/0", ["cpu"])
+
+    assert not await asyncio.to_thread(ear.is_deaf, heard=0, is_idle=True, now=0.0)
+    assert not await asyncio.to_thread(ear.is_deaf, heard=0, is_idle=True, now=600.0)
 
 
 async def heard(farm: Worker, condition: Callable[[WorkerState], bool]) -> WorkerState:
