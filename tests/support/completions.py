@@ -32,6 +32,11 @@ class Ends(msgspec.Struct, frozen=True):
     ready: dict[str, int]
     editions: list[str]
 
+    def wrong(self, jobs: int) -> int:
+        """How many of so many versions did not get exactly one last step and one word of being ready."""
+        once = sum(self.begun.get(f"v{number}") == 1 for number in range(jobs))
+        return max(jobs - once, jobs - sum(count == 1 for count in self.ready.values()))
+
 
 async def storm(control: Control, *, jobs: int, chunks: int, seed: int = 1) -> Ends:
     """Each chunk of each job is told done twice, in any order, by three at once, beside the reaper; then each is ready

@@ -3,12 +3,13 @@ cards fail, in the words that ffmpeg uses.
 
 `python fake_ffmpeg.py` is that program; `fake_ffmpeg()` makes it one file with a way to behave:
 `works` · `no-libcuda` · `no-unit` (a card that does not encode) · `out-of-memory` (above `cap` sessions at once, over
-all processes) · `crash` · `hang` · `garbage` · `dies` (a moment into its first chunk, for good) · `broken` (without a
-word of the card). What does not ask for a card is always done.
+all processes) · `crash` · `hang` · `garbage` · `dies` (a moment into its first chunk, for good) · `dies-later` (with
+all chunks but the first) · `broken` (without a word of the card). What does not ask for a card is always done.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -32,6 +33,9 @@ DEAD = (
     "[h264_nvenc @ 0x55d0c8] Failed locking bitstream buffer: generic error (20): (no details)\n"
     "[AVHWDeviceContext @ 0x55d0c8] cu->cuCtxPushCurrent(hwctx->cuda_ctx) failed -> CUDA_ERROR_UNKNOWN: unknown error"
 )
+#: What the first picture of each piece that was encoded "by the card" holds.
+MARK = b"made by the card that nobody has"
+_MARKED = ("-bsf:v", f"h264_metadata=sei_user_data=5f1c2c5e-7a0e-4c55-9d0b-0d6a3c1e9b11+{MARK.decode()}")
 #: Options of h264_nvenc that x264 has not, each with a value.
 _NVENC_ONLY = frozenset(
     {"-b_ref_mode", "-cq", "-forced-idr", "-multipass", "-no-scenecut", "-rc", "-rc-lookahead", "-spatial-aq"}
@@ -86,6 +90,11 @@ def _trouble(how: str, folder: Path, encodes: int, *, outputs: list[Path]) -> No
         time.sleep(0 if died.exists() else 0.3)
         died.touch()
         sys.exit(DEAD)
+    if how == "dies-later" and outputs:
+        with contextlib.suppress(FileExistsError):
+            died.touch(exist_ok=False)
+            return
+        sys.exit(DEAD)
     if how == "no-unit" and encodes:
         sys.exit(NO_UNIT)
     if words := {"no-libcuda": LIBCUDA, "broken": "Conversion failed!"}.get(how):
@@ -118,6 +127,8 @@ def on_cpu(arguments: list[str]) -> list[str]:
             next(left)
             continue
         made.append({"h264_nvenc": "libx264", "p5": "veryfast"}.get(argument, _filtered(argument)))
+        if argument == "h264_nvenc":
+            made += _MARKED
     return made
 
 

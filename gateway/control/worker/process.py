@@ -61,7 +61,6 @@ async def run(wiring: Wiring) -> None:
     """All loops at once."""
     begin, redis, events, clock = wiring["begin"], wiring["redis"], wiring["events"], wiring["clock"]
     settings = wiring["settings"]
-    consumer = f"{socket.gethostname()}-{os.getpid()}"
     dispatch = Dispatch(wiring["needs"], events, Broker(settings.broker))
     deliveries: dict[str, relay.Deliver] = {
         EVENT: partial(relay.deliver_events, redis=events),
@@ -70,10 +69,6 @@ async def run(wiring: Wiring) -> None:
     }
     takers: dict[str, relay.TakeIn] = {EVENT: partial(telling.take_in, clock=clock)}
     wakes = {topic: asyncio.Event() for topic in deliveries}
-    farm = streams.Reader(events, FARM_STREAM, partial(streams.take_farm, begin=begin, clock=clock), consumer=consumer)
-    edge = streams.Reader(events, EDGE_STREAM, partial(streams.take_edge, redis=events, begin=begin), consumer=consumer)
-    take = partial(streams.take_watched, begin=begin, timelines=wiring["timelines"], clock=clock)
-    watched = streams.WatchReader(events, take, consumer=consumer)
     keep = partial(relay.keep_revocations, redis=redis, begin=begin, hard_end_s=settings.play_hard_end_s)
     reap_now = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -82,7 +77,7 @@ async def run(wiring: Wiring) -> None:
             group.create_task(forever(f"relay {topic}", step, every_s=relay.POLL_S, wake=wakes[topic]))
         listen = partial(relay.listen, settings.database_url, list(wakes.values()))
         group.create_task(forever("listen", listen, every_s=0))
-        for name, reader in (("farm", farm), ("edge", edge), ("watched", watched)):
+        for name, reader in _readers(wiring).items():
             group.create_task(forever(f"read {name}", reader.step, every_s=0))
             group.create_task(forever(f"claim {name}", reader.claim, every_s=CLAIM_S))
         group.create_task(forever("keep revocations", keep, every_s=KEEP_S))
@@ -109,6 +104,20 @@ async def run(wiring: Wiring) -> None:
             ("gauges of money", money.set_gauges, GAUGES_S),
         ):
             group.create_task(forever(name, _whole(work, wiring), every_s=every_s))
+
+
+def _readers(wiring: Wiring) -> dict[str, streams.Reader]:
+    """One for each stream of Redis, as one consumer of this process."""
+    begin, events, clock = wiring["begin"], wiring["events"], wiring["clock"]
+    consumer = f"{socket.gethostname()}-{os.getpid()}"
+    of_farm = partial(streams.take_farm, begin=begin, clock=clock)
+    of_edge = partial(streams.take_edge, redis=events, begin=begin)
+    of_watched = partial(streams.take_watched, begin=begin, timelines=wiring["timelines"], clock=clock)
+    return {
+        "farm": streams.Reader(events, FARM_STREAM, of_farm, consumer=consumer),
+        "edge": streams.Reader(events, EDGE_STREAM, of_edge, consumer=consumer),
+        "watched": streams.WatchReader(events, of_watched, consumer=consumer),
+    }
 
 
 async def look(wiring: Wiring, reap_now: asyncio.Event) -> bool:
