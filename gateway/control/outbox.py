@@ -104,11 +104,19 @@ class Outbox:
 
         Gives the push as it is sent. Whoever mints for the same thing waits until this transaction ends (`ended`).
         """
-        await self._connection.execute(END_ALONE, LOCK, f"{push.kind}:{push.key}")
+        await self.alone(**{push.kind: push.key})
         iat = await self._connection.fetchval(REVOKE, push.kind, push.key, push.iat, push.reason)
         push = msgspec.structs.replace(push, iat=iat)
         await self._add(PUSH, f"push.{push.kind}", push.key, data=msgspec.to_builtins(push))
         return push
+
+    async def alone(self, **keys: str) -> None:
+        """Wait for whoever mints for any of these; the next waits until this transaction ends.
+
+        Whoever will `push` asks for this before rows that minting takes too, else each waits for the other.
+        """
+        for kind, key in sorted(keys.items()):
+            await self._connection.execute(END_ALONE, LOCK, f"{kind}:{key}")
 
     async def ended(self, **keys: str) -> int:
         """The iat up to which links for any of these (`title="ttl_…", sub="sub_…"`) are over; -1 for none.

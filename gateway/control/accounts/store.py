@@ -42,7 +42,7 @@ HOLD = """
 select true from account where principal = $1 and password_hash = $2 for share
 """
 IS_DISABLED = """
-select disabled_at is not null from principal where id = $1
+select disabled_at is not null or deleted_at is not null from principal where id = $1
 """
 ADD_LOGIN = """
 insert into login (id, public_id, principal, device, name, place, created_at, last_seen, expires_at)
@@ -90,11 +90,13 @@ insert into assignment (principal, role, scope) values ($1, $2, $3) on conflict 
 UNASSIGN = """
 delete from assignment where principal = $1 and role = $2 and scope = $3 returning true
 """
-#: Locked, so that of two who leave at once one sees that the other went. Who is shut out holds nothing.
+#: Who is shut out holds nothing.
 HOLDERS = """
 select a.principal from assignment a join principal p on p.id = a.principal
-where a.role = $1 and a.scope = $2 and p.disabled_at is null order by a.principal for update of a
+where a.role = $1 and a.scope = $2 and p.disabled_at is null order by a.principal
 """
+#: Of two who leave at once one sees that the other went.
+LOCK_HOLDERS = HOLDERS + "for update of a"
 DELETE_ACCOUNT = """
 delete from account where principal = $1
 """
@@ -305,9 +307,10 @@ class AccountStore:
         """Take a role; False when it was not held."""
         return bool(await self._connection.fetchval(UNASSIGN, principal, role, scope))
 
-    async def holders(self, role: str, scope: str) -> list[str]:
-        """Who holds a role, locked until the transaction ends."""
-        return [row["principal"] for row in await self._connection.fetch(HOLDERS, role, scope)]
+    async def holders(self, role: str, scope: str, *, lock: bool = False) -> list[str]:
+        """Who holds a role; `lock`: nobody else takes it or gives it back until the transaction ends."""
+        query = LOCK_HOLDERS if lock else HOLDERS
+        return [row["principal"] for row in await self._connection.fetch(query, role, scope)]
 
     async def person(self, principal: str) -> Mapping[str, Any]:
         """Everything stored about a person, by subject."""

@@ -80,7 +80,7 @@ select case when exists (select from txn o where o.key = r.id || ':owed') then 0
 from refund r join txn t on t.id = r.txn where r.id = $1
 """
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
-CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1"
+CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1 and state = 'asked'"
 REOPEN_REFUND = """
 update refund set state = 'asked', words = '', tries = 0, next_try_at = $2, done_at = null where id = $1
 """

@@ -16,6 +16,7 @@ from gateway.control.entitlements.model import (
     NewRight,
     People,
     Right,
+    Standing,
     Standings,
     Viewer,
     admit,
@@ -108,12 +109,17 @@ async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitleme
         raise Gone("This title was taken down.", code="taken-down")
     if not title.on_show(now):
         raise Conflict("This title is not for sale now.", code="not-for-sale")
-    if standing.blocked:
-        raise Forbidden("The seller does not offer this title to this account.", code="entitlement-blocked")
+    check_served(standing)
     if can(buyer, "title:watch", title):
         raise Conflict("Who works on a title may watch it without buying it.", code="own-title")
     if any(right.term == "own" and right.stands(now) for right in standing.rights):
         raise Conflict("This title is in your library already.", code="already-yours")
+
+
+def check_served(standing: Standing) -> None:
+    """Raises Forbidden for somebody whom the seller does not serve."""
+    if standing.blocked:
+        raise Forbidden("The seller does not offer this title to this account.", code="entitlement-blocked")
 
 
 async def receiver(username: str, *, by: Principal, entitlements: Entitlements, people: People) -> Principal:
@@ -174,6 +180,9 @@ async def revoke(ref: str, username: str, *, by: Principal, unit: Stores, clock:
     """Take the right away. What the viewer plays ends within two seconds, unless another right carries it."""
     title = await catalogue.to_change(ref, "entitlement:write", by=by, titles=unit.catalogue)
     principal, outbox = await named(username, accounts=unit.accounts), unit.outbox
+    viewer = await unit.entitlements.principal(principal)
+    if viewer is not None:  # one after the other, so that the last of several rights to go ends what plays
+        await outbox.alone(sub=viewer.sub)
     if not await unit.entitlements.revoke(principal, title.id, clock.now()):
         return
     await outbox.emit("entitlement.revoked", principal, principal=principal, scope=title.id, kind="grant")

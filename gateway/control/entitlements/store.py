@@ -71,6 +71,7 @@ END_OVER = """
 with ending as (
     select id from entitlement
     where ends_at <= $1 and ends_at is not null and revoked_at is null and ended_at is null
+        and (link_at is null or first_play_at is not null)
     order by ends_at limit $2 for update skip locked
 ), linked as (
     select id from entitlement

@@ -42,12 +42,15 @@ class Stores(Protocol):
 async def buy(new: NewGiftCard, *, by: Principal, key: str, unit: Stores, clock: Clock, legal_entity: str) -> Bought:
     """A card, paid by wallet. Raises Invalid, NotFound for a currency that is not booked here, Insufficient.
 
+    Raises Conflict for a request whose card was given long ago: its code is known to nobody but the buyer.
     `legal_entity`: the company that keeps the wallets and owes what is on cards.
     """
     check_amount(new.amount, new.currency)
     code = draw_code()
     card = GiftCard(id=new_id("gft"), hint=code[-4:], amount=new.amount, currency=new.currency, created_at=clock.now())
     posted = await ledger_actions.post(purchase(card, by.id, key=key, legal_entity=legal_entity), ledger=unit.ledger)
+    if posted.replayed:  # answers are kept for some days, movements for good
+        raise Conflict("A gift card was bought by this very request before.", code="bought-already")
     await unit.gift_cards.add(card, hash_of(code), bought_by=by.id, txn=posted.txn)
     await unit.wallet.tell(payment(card, "gift_card", principal=by.id, txn=posted.txn, at=clock.now()))
     return Bought(id=card.id, code=code, amount=card.amount, currency=card.currency)

@@ -80,9 +80,9 @@ async def disable(
         raise Conflict("This is your own account.", code="own-account")
     if found.roles:
         require(by, "account:assign")
-    await unit.accounts.holders(ADMIN, GLOBAL)  # locks them: of two who shut each other out, one is refused
+    await unit.accounts.holders(ADMIN, GLOBAL, lock=True)  # locks them: of two who shut each other out, one is refused
     if await unit.office.disable(found.id, reason, clock.now()):
-        if not await unit.accounts.holders(ADMIN, GLOBAL):
+        if not await unit.accounts.holders(ADMIN, GLOBAL, lock=True):
             raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
         await unit.accounts.end_logins(found.id)
         await unit.accounts.end_resets(found.id)

@@ -89,10 +89,11 @@ async def complete(id: str, rail_ref: str, *, by: Principal, unit: Stores, clock
     left = [item.id for item in await unit.payouts.items(id) if item.state == "paying"]
     if not left:
         raise Conflict("Nothing of this run is left to pay.", code="run-closed")
-    for withdrawal in left:
-        held = await unit.wallet.by_id(withdrawal, lock=True)
-        if held is not None and held.state == "paying":
-            await wallet.settle(held, rail_ref, actor=by.id, place=by.place, unit=unit, clock=clock)
+    # All are held before the first is booked, and booked by seller: whoever decides one of them waits for no account.
+    held = [await unit.wallet.by_id(withdrawal, lock=True) for withdrawal in sorted(left)]
+    for one in sorted((one for one in held if one is not None), key=lambda one: one.seller):
+        if one.state == "paying":
+            await wallet.settle(one, rail_ref, actor=by.id, place=by.place, unit=unit, clock=clock)
     await unit.payouts.close(clock.now())
     return await read(id, by=by, unit=unit)
 

@@ -272,7 +272,7 @@ async def stop(sid: str, *, by: Principal, screenings: Screenings, outbox: Outbo
 async def stop_all(sids: Sequence[str], *, by: Principal, screenings: Screenings, outbox: Outbox) -> list[Screening]:
     """End those of these sessions that are one's own."""
     ended = await screenings.of_viewer(by.id, sids)
-    for one in ended:
+    for one in sorted(ended, key=lambda one: one.sid):  # in one order, so that no two who end them wait for each other
         await end(one, reason=STOPPED, outbox=outbox)
     return ended
 
@@ -295,6 +295,7 @@ async def end_rights(*, begin: Begin[Stores], clock: Clock) -> bool:
     async with begin() as unit:
         rights, outbox = unit.entitlements, unit.outbox
         ended = await entitlements_actions.end_over(now=now, limit=AT_ONCE, entitlements=rights, outbox=outbox)
+        over: dict[str, Screening] = {}
         for right in ended:
             viewer = await rights.principal(right.principal)
             for screening in await unit.screenings.running(right.principal, right.scope, now):
@@ -303,7 +304,9 @@ async def end_rights(*, begin: Begin[Stores], clock: Clock) -> bool:
                     continue
                 admission = await entitlements_actions.may_watch(title, viewer, entitlements=rights, now=now)
                 if not admission.decision.allow:
-                    await end(screening, reason=entitlements_actions.ENDED, outbox=outbox)
+                    over[screening.sid] = screening
+        for sid in sorted(over):
+            await end(over[sid], reason=entitlements_actions.ENDED, outbox=outbox)
     return len(ended) >= AT_ONCE
 
 

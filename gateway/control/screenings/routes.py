@@ -20,6 +20,7 @@ from gateway.control.screenings import actions
 from gateway.control.screenings.model import Making, Play, PlayOrder, Screens, claims_of, start_end
 from gateway.control.watching import actions as watching
 from shared import keys
+from shared.errors import Unauthenticated
 from shared.ids import new_secret
 from shared.tokens import Claims
 
@@ -38,6 +39,8 @@ async def play(call: Call[PlayOrder]) -> Response:
         # From here on nothing of this is ended until the link is made: what is looked at now still holds then.
         ended = await unit.outbox.ended(title=title.id, **({"sub": call.caller.sub} if call.caller else {}))
         title = await catalogue.find(title.id, by=call.caller, titles=unit.catalogue)
+        if call.caller is not None and await unit.accounts.is_disabled(call.caller.id):
+            raise Unauthenticated("This account was closed just now.")
         now = wiring["clock"].now()
         admission = await entitlements.may_watch(title, call.caller, entitlements=unit.entitlements, now=now)
         actions.allow(admission, call.caller, title)

@@ -85,7 +85,7 @@ async def let_go(
 
 
 async def _keep_an_owner(seller: Seller, accounts: AccountRows) -> None:
-    if not await accounts.holders(OWNER, scope_of(seller.id)):
+    if not await accounts.holders(OWNER, scope_of(seller.id), lock=True):
         raise Conflict("This is the last owner; make another member owner first.", code="last-owner")
 
 

@@ -151,6 +151,8 @@ async def sweep(ports: Ports) -> int:
             continue  # somebody is at it
         except UsherError as error:
             log.get("control").warning("upload not settled", upload=id, code=error.code, reason=str(error))
+        except Exception as error:  # whatever it is, the uploads behind this one must not wait for it
+            log.get("control").error("upload not settled", upload=id, exc_info=error)
     return settled
 
 

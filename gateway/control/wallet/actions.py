@@ -144,8 +144,9 @@ async def transfer(
         txn=posted.txn,
         at=clock.now(),
     )
-    await unit.wallet.tell(sent)
-    await unit.wallet.tell(replace(sent, principal=to, kind="received", amount=order.amount, other=by.id))
+    if not posted.replayed:  # answers are kept for some days, movements for good: it moved and was told of long ago
+        await unit.wallet.tell(sent)
+        await unit.wallet.tell(replace(sent, principal=to, kind="received", amount=order.amount, other=by.id))
     return Transfer(txn=posted.txn, to=order.to, amount=order.amount, currency=order.currency)
 
 

@@ -47,6 +47,7 @@ on conflict (principal, title) do update set
 BEGAN = """
 insert into watching (principal, title, first_at, seen_at)
 select p.id, t.id, $3, $3 from principal p, title t where p.sub = $1 and p.deleted_at is null and t.id = $2
+for share of p
 on conflict (principal, title) do update set
     first_at = least(watching.first_at, excluded.first_at), seen_at = greatest(watching.seen_at, excluded.seen_at)
 """

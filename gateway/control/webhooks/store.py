@@ -59,7 +59,7 @@ update webhook_endpoint e set due_at = (
 ADD_DELIVERY = """
 insert into webhook_delivery (
     id, endpoint, event, type, body, state, attempts, due_at, status, words, created_at, done_at)
-select $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 from webhook_endpoint where id = $2 for key share
+select $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 from webhook_endpoint where id = $2 for no key update
 on conflict (endpoint, event) do nothing returning id
 """
 #: Counted as a try before it is sent: one that dies on the way has tried.

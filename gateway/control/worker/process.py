@@ -23,7 +23,7 @@ from gateway.control.sandbox.model import NAME as SANDBOX
 from gateway.control.sandbox.model import Notice
 from gateway.control.uploads import actions as uploads
 from gateway.control.webhooks import actions as webhooks
-from gateway.control.wiring import Wiring
+from gateway.control.wiring import Unit, Wiring
 from gateway.control.worker import money, relay, streams, telling
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.dispatch import Dispatch
@@ -166,16 +166,31 @@ async def sweep(wiring: Wiring) -> None:
                 expiry_s=settings.upload_expiry_s,
             )
         )
-        async with wiring["begin"]() as unit:
-            await unit.outbox.sweep(revocations_s=2 * settings.play_hard_end_s)
-            await unit.jobs.sweep()
-            await unit.screenings.sweep(clock.now())
-            await idempotency.sweep(requests=unit.idempotency, clock=clock)
-            await payments.sweep(providers=unit.providers, clock=clock)
-            await sandbox.sweep(sandbox=unit.sandbox, clock=clock)
-            await webhooks.sweep(webhooks=unit.webhooks, clock=clock)
-            await mail.sweep(mail=unit.mail, clock=clock)
+        await _sweep_rows(wiring)
         await seats.sweep_revoked(wiring["redis"], before=int(clock.epoch()) - 2 * settings.play_hard_end_s)
+
+
+async def _sweep_rows(wiring: Wiring) -> None:
+    """Each in a transaction of its own: one that takes too long leaves what the others dropped."""
+    clock, hard_end_s, failed = wiring["clock"], wiring["settings"].play_hard_end_s, None
+    sweeps: tuple[Callable[[Unit], Awaitable[object]], ...] = (
+        lambda unit: unit.outbox.sweep(revocations_s=2 * hard_end_s),
+        lambda unit: unit.jobs.sweep(),
+        lambda unit: unit.screenings.sweep(clock.now()),
+        lambda unit: idempotency.sweep(requests=unit.idempotency, clock=clock),
+        lambda unit: payments.sweep(providers=unit.providers, clock=clock),
+        lambda unit: sandbox.sweep(sandbox=unit.sandbox, clock=clock),
+        lambda unit: webhooks.sweep(webhooks=unit.webhooks, clock=clock),
+        lambda unit: mail.sweep(mail=unit.mail, clock=clock),
+    )
+    for dropped in sweeps:
+        try:
+            async with wiring["begin"]() as unit:
+                await dropped(unit)
+        except Exception as error:  # told once the others had their turn
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 async def run_sandbox(wiring: Wiring) -> bool:
@@ -209,8 +224,9 @@ async def expire_holds(wiring: Wiring) -> None:
 
 
 async def settle_earnings(wiring: Wiring) -> None:
-    """Make earnings available whose days have passed; the same from two workers is one."""
-    await checkout.settle(shop=wiring["shop"])
+    """Make earnings available whose days have passed, all of them; the same from two workers is one."""
+    while await checkout.settle(shop=wiring["shop"]) >= checkout.AT_ONCE:
+        pass
 
 
 async def look_after_payments(wiring: Wiring) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from gateway.control.db import Begin
 from gateway.control.entitlements import actions as entitlements
@@ -18,7 +18,7 @@ from gateway.control.watching.timelines import Timelines
 from gateway.control.wiring import Unit
 from shared import log
 from shared.clock import Clock
-from shared.errors import Retryable
+from shared.errors import Retryable, Unavailable
 from shared.events import EVENTS, STREAM_LENGTH, TYPES, Envelope
 from shared.jobs import Message
 from shared.metrics import ERRORS, SHARED_LINKS, WATCHED_SECONDS, WATCHED_UNKNOWN
@@ -162,4 +162,7 @@ async def take_edge(id: str, data: bytes, *, redis: Redis, begin: Begin[Unit]) -
             if await unit.jobs.first_time(f"edge:{envelope.id}"):
                 unit.outbox.count(SHARED_LINKS)
                 await screenings.keep_shared(told.get("sid", ""), screenings=unit.screenings, outbox=unit.outbox)
-    await redis.xadd(EVENTS, {"e": data}, maxlen=STREAM_LENGTH, approximate=True)
+    try:
+        await redis.xadd(EVENTS, {"e": data}, maxlen=STREAM_LENGTH, approximate=True)
+    except (RedisError, OSError) as error:
+        raise Unavailable("Redis did not take the event; it comes again.") from error

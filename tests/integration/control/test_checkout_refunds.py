@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from gateway.control.checkout import actions as checkout
+from gateway.control.checkout.actions import books, turns
 from gateway.control.checkout.actions.refunds import LAST_S
+from gateway.control.checkout.model import Purchase, Refund
 from gateway.control.ledger.model import Movement
 from gateway.control.payments.providers.base import Charge
 from gateway.control.worker import process
 from shared.errors import Conflict, ProviderUnavailable
-from tests.support.control import code_of
+from tests.support.control import PASSWORD, code_of
 from tests.support.ledger import movement
-from tests.support.shop import Shop, Viewer
+from tests.support.shop import Shop, Viewer, ref_of
 
 HOLD_S = 7 * 86400
 
@@ -183,6 +186,71 @@ async def test_earnings_become_available_after_their_days_once(shop: Shop) -> No
     await asyncio.gather(*(checkout.settle(shop=shop.wired) for _ in range(3)))
     assert await earned(shop) == [0, 450, 0]
     assert await checkout.settle(shop=shop.wired) == 0
+    await shop.audit()
+
+
+async def test_earnings_that_cannot_be_settled_hold_up_no_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await shop.bought(await shop.viewer(funds=500))
+    shop.control.clock.advance(1)
+    await shop.bought(await shop.viewer("otto", funds=500))
+    shop.control.clock.advance(HOLD_S)
+    settled = books.settle
+
+    async def broken(purchase: Purchase, **about: Any) -> Purchase:
+        if purchase.id == first["id"]:
+            raise ValueError("not this one")
+        return await settled(purchase, **about)
+
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    with monkeypatch.context() as breaking:
+        breaking.setattr(books, "settle", broken)
+        assert [await checkout.settle(shop=shop.wired) for _ in range(3)] == [0, 1, 0]
+    assert await earned(shop) == [450, 450, 0]
+    shop.control.clock.advance(3600)
+    assert await checkout.settle(shop=shop.wired) == 1
+    assert await earned(shop) == [0, 900, 0]
+
+
+async def test_refund_that_cannot_be_told_as_done_holds_up_no_other(
+    shop: Shop, admin: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for name in ("vera", "otto"):
+        made.append(await give_back(admin, (await shop.by_card(await shop.viewer(name)))["id"]))
+        shop.control.clock.advance(1)
+    told = books.done
+
+    async def broken(refund: Refund, *about: Any, **ports: Any) -> None:
+        if refund.id == made[0]["id"]:
+            raise ValueError("not this one")
+        await told(refund, *about, **ports)
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(books, "done", broken)
+        assert await checkout.ask_refunds(shop=shop.wired) == 1
+    shop.control.clock.advance(60)
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
+    states = await shop.control.rows("select state from refund")
+    assert [row["state"] for row in states] == ["done", "done"]
+    await shop.audit()
+
+
+async def test_refund_that_is_done_is_not_told_as_failed_after(shop: Shop, admin: Viewer) -> None:
+    made = await give_back(admin, (await shop.bought(await shop.viewer(funds=500)))["id"])
+    async with shop.control.wiring["begin"]() as unit:
+        await unit.purchases.close_refund(str(made["id"]), "failed", words="late", at=shop.control.clock.now())
+    assert (await shop.control.rows("select state, words from refund")) == [{"state": "done", "words": ""}]
+
+
+async def test_top_up_paid_after_its_account_was_deleted_is_given_back(shop: Shop) -> None:
+    vera = await shop.viewer()
+    body = {"amount": 2000, "currency": "USD", "pay": "sandbox"}
+    begun = await vera.ask("POST", "wallet/top-ups", 201, body)
+    assert (await vera.http.request("DELETE", "/v1/me", json={"password": PASSWORD})).status_code == 204
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert await shop.amounts(f"wallet:{vera.id}", "refunds_clearing") == [0, 2000]
+    assert await checkout.ask_refunds(shop=shop.wired) == 1
     await shop.audit()
 
 

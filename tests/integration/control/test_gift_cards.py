@@ -8,7 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.control.idempotency.model import KEPT_S
 from gateway.control.ledger import actions as ledger
+from gateway.control.worker import process
 from tests.support.control import Control, register
 from tests.support.market import ask, balance, fund
 
@@ -57,6 +59,34 @@ async def test_card_moves_money_to_the_liability_and_from_there_to_who_brings_it
     assert sorted((one["kind"], one["legal_entity"]) for one in stamps) == [
         ("giftcard.buy", "usher"), ("giftcard.redeem", "usher"),
     ]  # fmt: skip
+
+
+async def test_same_request_long_after_gives_no_second_card(
+    control: Control, buyer: tuple[httpx2.AsyncClient, str]
+) -> None:
+    http, me = buyer
+    card = await ask(http, "POST", "gift-cards", 201, key="k1", amount=2000, currency="USD")
+    await ask(http, "POST", "gift-cards/redeem", code=card["code"])
+    control.clock.advance(KEPT_S + 1)
+    await process.sweep(control.wiring)
+    again = await ask(http, "POST", "gift-cards", 409, key="k1", amount=2000, currency="USD")
+    assert again["code"] == "bought-already"
+    assert len(await control.rows("select id from gift_card")) == 1
+    assert await books(control, f"wallet:{me}", "giftcards") == [5000, 0]
+    assert len((await http.get("/v1/payments/history")).json()["items"]) == 2
+
+
+async def test_transfer_that_is_sent_again_long_after_is_told_once(
+    control: Control, buyer: tuple[httpx2.AsyncClient, str]
+) -> None:
+    http, me = buyer
+    them = (await register(control.browser("10.8.0.2"), "otto"))["id"]
+    for _ in range(2):
+        await ask(http, "POST", "wallet/transfers", 201, key="k1", to="otto", amount=2000, currency="USD")
+        control.clock.advance(KEPT_S + 1)
+        await process.sweep(control.wiring)
+    assert await books(control, f"wallet:{me}", f"wallet:{them}") == [3000, 2000]
+    assert len((await http.get("/v1/payments/history")).json()["items"]) == 1
 
 
 async def test_card_is_redeemed_once_when_many_bring_it_at_once(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from gateway.control.jobs import actions as jobs
+from gateway.control.jobs.actions import reaper
 from gateway.control.jobs.leases import RedisLeases
 from gateway.control.wiring import Wiring
 from gateway.control.worker import process
@@ -63,6 +64,25 @@ async def test_reaper_waits_when_redis_lost_its_memory(control: Control, seller:
     await process.look(wiring, reap_now)
     assert not reap_now.is_set()
     assert await reap(control, leases) == 1
+
+
+async def test_job_that_cannot_be_looked_at_holds_up_no_other(
+    control: Control, seller: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        _, job = await begun(seller)
+        await say(control, planned_of(job, f"v-{job}", chunks=("0",)))
+    control.clock.advance(31)
+    looked_at, seen = reaper._reap_one, []
+
+    async def broken(id: str, on: jobs.Reaper) -> int:
+        seen.append(id)
+        if len(seen) == 1:
+            raise ValueError("not this one")
+        return await looked_at(id, on)
+
+    monkeypatch.setattr(reaper, "_reap_one", broken)
+    assert (await reap(control), len(seen)) == (1, 2)
 
 
 async def test_reaper_leaves_what_waits_to_be_taken(control: Control, seller: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -21,8 +22,11 @@ from shared.settings import ControlSettings
 from tests.support.control import code_of
 from tests.support.shop import Shop, Viewer, open_shop
 from tests.support.till import Till, open_till
+from tests.support.worker import until
 
 DAY_S = 86400
+#: Who waits for somebody.
+WAITING = "select 1 as one from pg_locks where not granted"
 
 
 class Office:
@@ -309,6 +313,36 @@ async def test_run_by_hand_is_one_a_day_with_a_list_and_is_told_as_paid(office: 
     items = (await office.admin.ask("GET", f"payouts/{newest['id']}"))["items"]
     assert [item["id"] for item in items] == [late]
     assert await office.amounts() == [17_000, 7000, 0, -24_000]
+    await office.shop.audit()
+
+
+async def test_run_and_one_of_its_withdrawals_decided_at_once_wait_in_line(office: Office) -> None:
+    for amount in (5000, 6000):
+        await office.withdraw(amount, "bank")
+    await office.work()
+    [run] = (await office.admin.ask("GET", "payouts"))["items"]
+    last = max(item["id"] for item in (await office.admin.ask("GET", f"payouts/{run['id']}"))["items"])
+    hold = "select 1 from ledger_account where code = $1 for update"
+    answers = []
+
+    async def asked(path: str, key: str, body: dict[str, str]) -> None:
+        """Ask, and go on once that waits for somebody."""
+        already = len(await office.control.rows(WAITING))
+        call = office.admin.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": key})
+        answers.append(asyncio.create_task(call))
+
+        async def waits() -> bool:
+            return len(await office.control.rows(WAITING)) > already
+
+        await until(waits, within_s=60)
+
+    async with office.control.wiring["begin"]() as unit:
+        await unit.connection.execute(hold, f"payout_in_transit:{office.seller}")
+        await asked(f"payouts/{run['id']}/complete", "all", {"rail_ref": "T1"})
+        await asked(f"withdrawals/{last}/reject", "one", {"reason": "no such account"})
+
+    assert [(await one).status_code for one in answers] == [200, 409]
+    assert [state for state, _ in await office.states()] == ["paid", "paid"]
     await office.shop.audit()
 
 

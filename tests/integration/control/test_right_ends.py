@@ -12,7 +12,7 @@ import pytest
 from gateway.control.screenings import actions as screenings
 from gateway.control.worker import money
 from tests.integration.control.test_rights import Viewer, pushes
-from tests.support.control import Control, code_of
+from tests.support.control import Control, code_of, log_in
 from tests.support.market import sell
 from tests.support.titles import Desk
 
@@ -68,6 +68,21 @@ async def test_link_that_outlives_its_rental_ends_with_it(
     [told] = await control.events("playback.ended")
     assert (told["data"]["sid"], told["data"]["reason"]) == (second["sid"], "right-ended")
     assert code_of(await viewer.play(title)) == (403, "entitlement-right-ended")
+
+
+async def test_rental_linked_on_its_last_day_is_over_when_that_link_is(
+    control: Control, title: dict[str, Any], viewer: Viewer
+) -> None:
+    await sell(control, viewer.id, title["id"], "rent", hours=24)
+    control.clock.advance(30 * DAY - 60)
+    await log_in(viewer.http, "vera")
+    await link(viewer, title)
+    control.clock.advance(120)
+    await money.end_rights(control.wiring)
+    assert await ended(control) == []
+    control.clock.advance(DAY + HOUR)
+    await money.end_rights(control.wiring)
+    assert await ended(control) == [{"principal": viewer.id, "scope": title["id"]}]
 
 
 async def test_what_another_right_carries_plays_on(control: Control, title: dict[str, Any], viewer: Viewer) -> None:

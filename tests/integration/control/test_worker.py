@@ -20,10 +20,11 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.control.jobs.model import GRACE
-from gateway.control.outbox import EVENT, Row, Withdrawal
+from gateway.control.outbox import EVENT, Outbox, Row, Withdrawal
 from gateway.control.worker import process, relay
 from gateway.control.worker.broker import Broker
 from gateway.control.worker.loops import forever
+from shared.errors import Unavailable
 from shared.events import EDGE_PUSH, EVENTS, REVOKED, Push
 from shared.jobs import WORK, ChunkTicket, cancel_key
 from shared.metrics import REGISTRY
@@ -211,6 +212,19 @@ async def test_sweep_drops_what_is_over_and_keeps_the_rest(control: Control, red
     assert await redis.hkeys(REVOKED) == [b"sub:new"]
     assert await control.rows("select id from inbox") == [{"id": "new"}]
     assert await control.rows("select id from outbox where type = 't'") == [{"id": "new"}]
+
+
+async def test_sweep_that_fails_for_one_table_drops_what_is_over_elsewhere(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: Any, **__: Any) -> None:
+        raise TimeoutError
+
+    await control.rows("insert into inbox (id, at) values ('old', now() - interval '4 days')")
+    monkeypatch.setattr(Outbox, "sweep", slow)
+    with pytest.raises(Unavailable):
+        await process.sweep(control.wiring)
+    assert await control.rows("select id from inbox") == []
 
 
 async def test_gauges_say_what_waits(control: Control) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,24 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.control.worker import process
-from gateway.control.worker.streams import GROUP, Reader
+from gateway.control.worker.streams import GROUP, Reader, take_edge
+from shared.errors import Unavailable
 from shared.events import EDGE_STREAM, EVENTS, FARM_STREAM, Envelope
 from shared.jobs import Started, cancel_key
 from shared.need import of_plan, over
 from tests.support.control import Control, control_settings, running_control
 from tests.support.titles import desk, planned_of, ready_of
 from tests.support.worker import events_of, farm_says, state_is, until, working
+
+
+async def test_word_of_an_edge_comes_again_when_redis_did_not_take_it_on(control: Control, redis: Redis) -> None:
+    told = Envelope("evt_1", "playback.refused", control.clock.now(), "sid", {"sid": "sid"})
+    away = Redis(port=1)
+    for events, refused in ((away, True), (redis, False)):
+        with pytest.raises(Unavailable) if refused else contextlib.nullcontext():
+            await take_edge("1-1", msgspec.json.encode(told), redis=events, begin=control.wiring["begin"])
+    await away.aclose()
+    assert len(await redis.xrange(EVENTS)) == 1
 
 
 async def test_work_of_a_dead_worker_may_be_taken_again_within_half_a_second(

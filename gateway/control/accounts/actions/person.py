@@ -118,10 +118,11 @@ async def delete(
     one lets whoever comes next set it up), and for who has money on the wallet.
     """
     _check_proved(await _account(by, accounts, lock=True), proved)
-    if await accounts.holders(ADMIN, GLOBAL) == [by.id]:
+    if await accounts.holders(ADMIN, GLOBAL, lock=True) == [by.id]:
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     await _check_sellers(await sellers.alone_with(by.id), wallet)
     await _check_wallet(by, wallet)
+    await outbox.alone(sub=by.sub)  # a link is made before its rows are forgotten, or not at all
     await accounts.anonymise(by.id, clock.now())
     await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
     await outbox.audit(by.id, "account.delete", by.id, place=by.place)

@@ -40,10 +40,10 @@ async def take_role(username: str, role: PlatformRole, *, by: Principal, account
     """Take a role. Raises NotFound, and Conflict rather than leave nobody who may give roles."""
     require(by, "account:assign")
     principal = await named(username, accounts=accounts)
-    await accounts.holders(ADMIN, GLOBAL)  # locks them: of two who take each other's role, one is refused
+    await accounts.holders(ADMIN, GLOBAL, lock=True)  # locks them: of two who take each other's role, one is refused
     if not await accounts.unassign(principal, role, GLOBAL):
         raise NotFound("This account does not have this role.")
-    if not await accounts.holders(ADMIN, GLOBAL):
+    if not await accounts.holders(ADMIN, GLOBAL, lock=True):
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     before = {"role": role, "scope": GLOBAL}
     await outbox.audit(by.id, "role.take", principal, before=before, place=by.place)

@@ -5,9 +5,10 @@ from gateway.control.checkout.actions.hear import begun, booking, hear
 from gateway.control.checkout.actions.partners import read_partners, read_purchase, set_partners
 from gateway.control.checkout.actions.refunds import ask_refunds, refund, retry
 from gateway.control.checkout.actions.stores import Shop, Stores
-from gateway.control.checkout.actions.turns import look_after, settle
+from gateway.control.checkout.actions.turns import AT_ONCE, look_after, settle
 
 __all__ = [
+    "AT_ONCE",
     "Shop",
     "Stores",
     "ask",

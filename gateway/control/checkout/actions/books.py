@@ -28,7 +28,7 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
     """
     now = shop.clock.now()
     parts = await _share_out(purchase, unit=unit, shop=shop)
-    book = await _book(purchase, parts, unit=unit, pending=True, beside=_paying(purchase).account)
+    book = await _book(purchase, parts, unit=unit, pending=True, beside=[_paying(purchase).account])
     legs = [_paying(purchase), *fee, *shares.giving(parts, [part.amount for part in parts], book)]
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)
     kind = "sale" if purchase.kind == "title" else "top-up"
@@ -59,7 +59,7 @@ async def take(
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed, beside=to)
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed, beside=[to])
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
@@ -125,7 +125,8 @@ async def settle(purchase: Purchase, *, unit: Stores, now: datetime) -> Purchase
     if not purchase.is_pending:
         return purchase
     parts = await unit.purchases.parts(purchase.id)
-    book = await _book(purchase, parts, unit=unit, pending=False)
+    pending = [account("earnings_pending", part.to) for part in parts if part.kind == "earnings"]
+    book = await _book(purchase, parts, unit=unit, pending=False, beside=pending)
     purchase, _ = await _post(purchase, "settlement", shares.settling(parts, book), unit=unit)
     return replace(purchase, settled_at=now)
 
@@ -205,18 +206,18 @@ async def _book(
     unit: Stores,
     pending: bool,
     owed: bool = False,
-    beside: str | None = None,
+    beside: Sequence[str] = (),
 ) -> Book:
     """Where the parts lie, the rows of accounts that this depends on held.
 
-    With them that of `beside`, on which the same movement is booked: all in one order, so that no two wait for each
-    other.
+    With them all others on which the same movement is booked, `beside` the parts' own: in one order, so that no two
+    wait for each other.
     """
     book = Book(rail=purchase.rail, currency=purchase.currency, pending=pending, owed=owed)
     codes = shares.accounts_of(parts, book)
     if not codes:
         return book
-    held = [*codes, *([beside] if beside else [])]
+    held = sorted({*codes, *map(book.home, parts), *beside})
     return replace(book, funds=await unit.purchases.funds(held, purchase.currency))
 
 

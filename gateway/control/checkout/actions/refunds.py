@@ -105,15 +105,20 @@ async def _ask(id: str, *, shop: Shop) -> bool:
         async with shop.begin() as unit:
             await unit.purchases.close_refund(id, "failed", words=str(error), at=shop.clock.now())
         return False
-    except Exception as error:  # whatever it is, the refunds behind this one must not wait for it
+    except Exception as error:
+        return await _put_off(found, shop=shop, why=error)
+    try:
+        async with shop.begin() as unit:
+            return await _done(id, purchase, unit=unit, now=shop.clock.now())
+    except Exception as error:
+        return await _put_off(found, shop=shop, why=error)
+
+
+async def _put_off(refund: Refund, *, shop: Shop, why: Exception | None = None) -> bool:
+    """Ask again later: whatever it is, the refunds behind this one must not wait for it."""
+    if why is not None:
         ERRORS.labels("worker").inc()
-        log.get("checkout").error("refund put off", refund=id, error=type(error).__name__, reason=str(error)[:300])
-        return await _put_off(found, shop=shop)
-    async with shop.begin() as unit:
-        return await _done(id, purchase, unit=unit, now=shop.clock.now())
-
-
-async def _put_off(refund: Refund, *, shop: Shop) -> bool:
+        log.get("checkout").error("refund put off", refund=refund.id, error=type(why).__name__, reason=str(why)[:300])
     async with shop.begin() as unit:
         await unit.purchases.retry_refund(refund.id, _next_try(refund, shop.clock.now()))
     return False

@@ -29,7 +29,7 @@ async def is_wanted(purchase: Purchase, *, unit: Stores, shop: Shop) -> bool:
     offer = await unit.offers.by_id(purchase.offer) if purchase.offer else None
     viewer = await unit.entitlements.principal(purchase.viewer)
     if title is None or offer is None or viewer is None:
-        return purchase.kind == "top_up"
+        return purchase.kind == "top_up" and viewer is not None
     try:
         await check(title, viewer, offer, unit=unit, shop=shop)
     except Refused:
@@ -63,8 +63,11 @@ async def give_for(purchase: Purchase, *, unit: Stores, shop: Shop, again: bool 
 async def end(purchase: Purchase, *, unit: Stores, shop: Shop) -> None:
     """Take the right away; what is watched by it ends within two seconds, unless another right carries it."""
     title = await unit.catalogue.by_id(purchase.title) if purchase.title else None
+    viewer = await unit.entitlements.principal(purchase.viewer)
     if title is None:
         return
+    if viewer is not None:  # a link is made before the row of its right is taken, or not at all
+        await unit.outbox.alone(sub=viewer.sub)
     for source in (purchase.id, _again(purchase)):
         await entitlements.take_back(
             source, title, entitlements=unit.entitlements, outbox=unit.outbox, clock=shop.clock

@@ -19,22 +19,27 @@ from shared.metrics import ERRORS
 
 #: Purchases that one turn settles, or asks about.
 AT_ONCE = 100
-#: A provider is asked again about a payment after so long.
-AGAIN = timedelta(seconds=60)
+#: A provider is asked again about a payment after so long, and earnings that cannot be settled are looked at again.
+AGAIN, LATER = timedelta(seconds=60), timedelta(hours=1)
 
 
 async def settle(*, shop: Shop) -> int:
     """Make earnings available that were pending for long enough; how many purchases' that were."""
     async with shop.begin() as unit:
         due = await unit.purchases.due_to_settle(shop.clock.now(), AT_ONCE)
+    settled = 0
     for id in due:
         try:
-            await _settle(id, shop=shop)
+            settled += await _settle(id, shop=shop)
         except Unavailable:
             raise
         except Exception as error:  # whatever it is, the earnings behind these must not wait for it
             _tell(id, error)
-    return len(due)
+            async with shop.begin() as unit:
+                purchase = await unit.purchases.by_id(id, lock=True)
+                if purchase is not None:
+                    await unit.purchases.put(replace(purchase, settle_at=shop.clock.now() + LATER))
+    return settled
 
 
 async def look_after(*, shop: Shop) -> int:
@@ -48,12 +53,14 @@ async def look_after(*, shop: Shop) -> int:
     return len(due)
 
 
-async def _settle(id: str, *, shop: Shop) -> None:
+async def _settle(id: str, *, shop: Shop) -> bool:
     async with shop.begin() as unit:
         purchase = await unit.purchases.by_id(id, lock=True)
-        if purchase is not None:
-            settled = await books.settle(purchase, unit=unit, now=shop.clock.now())
-            await unit.purchases.put(settled)
+        if purchase is None:
+            return False
+        settled = await books.settle(purchase, unit=unit, now=shop.clock.now())
+        await unit.purchases.put(settled)
+        return True
 
 
 async def _look(purchase: Purchase, *, shop: Shop) -> None:

@@ -26,9 +26,10 @@ from gateway.control.jobs.model import (
 )
 from gateway.control.outbox import Outbox
 from shared import jobs as farm
+from shared import log
 from shared.clock import Clock
-from shared.errors import NotFound
-from shared.metrics import FARM_LOST, REENQUEUED
+from shared.errors import NotFound, Retryable
+from shared.metrics import ERRORS, FARM_LOST, REENQUEUED
 from shared.need import work_of
 from shared.storage import Bucket, names
 
@@ -42,7 +43,13 @@ async def reap(on: Reaper) -> int:
         ids = await stores.jobs.open_ids()
     sent = 0
     for id in ids:
-        sent += await _reap_one(id, on)
+        try:
+            sent += await _reap_one(id, on)
+        except Retryable:
+            raise
+        except Exception as error:  # whatever it is, the jobs behind this one must not wait for it
+            ERRORS.labels("worker").inc()
+            log.get("worker").error("job not looked at", job=id, exc_info=error)
     return sent
 
 
