@@ -65,7 +65,7 @@ class RefusedSessions:
         self._log = log.get("edge")
 
     def tell(self, claims: Claims, code: str) -> None:
-        """Log it, unless it was logged lately. `jti` finds the link again; the token itself is never written."""
+        """Log it, unless it was logged lately. Control knows by `sid` whose it was; no token is ever written."""
         if (claims.jti, code) in self._told:
             return
         self._told[claims.jti, code] = None

@@ -22,10 +22,6 @@ SHOWN = """() => {
   return tracks.flatMap(({ activeCues }) => [...activeCues].map(({ text }) => text));
 }"""
 
-SILENCE = """() => {
-  for (const track of document.querySelector("video").textTracks) track.mode = "disabled";
-}"""
-
 
 async def test_words_stand_on_the_picture_when_a_seller_sent_them_and_a_viewer_chose_them(
     stack: Running, seller: Person, open_page: Open, shots: Path | None
