@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,7 +136,10 @@ def put(page: str, bench: str, part: str) -> str:
     return before + text + rest.partition(last)[2]
 
 
-def write(bench: str, part: str, page: Path = PAGE) -> None:
-    """Rewrite one bench's part of the page."""
+def write(bench: str, part: str, page: Path = PAGE, *, is_whole: bool = True) -> None:
+    """Rewrite one bench's part of the page. A whole run is newer than all runs of some of its cases: theirs go."""
     text = page.read_text() if page.exists() else _TITLE
+    if is_whole:
+        some = rf"<!-- {re.escape(bench)}-\S+: written by its run -->.*?<!-- {re.escape(bench)}-\S+: end -->\n*"
+        text = re.sub(some, "", text, flags=re.DOTALL)
     page.write_text(put(text, bench, part))

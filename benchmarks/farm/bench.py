@@ -22,7 +22,7 @@ NAME = "bench-farm"
 Case = Callable[[Stage], Awaitable[list[Row]]]
 _MODULES: Final = (
     *("ladder", "copy", "peer", "chunked", "odd", "scheduler", "kills"),
-    *("finalise", "first", "seek", "accept", "fallback", "pertitle"),
+    *("cancel", "finalise", "first", "seek", "accept", "fallback", "pertitle"),
 )
 
 
@@ -65,7 +65,7 @@ async def run(options: Options, environ: Mapping[str, str]) -> Report:
     text = part(done, stage, options)
     print(text)
     if options.page:
-        report.write(part_name(options), text, options.page)
+        report.write(part_name(options), text, options.page, is_whole=_is_whole(options))
     return done
 
 

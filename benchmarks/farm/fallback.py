@@ -120,7 +120,7 @@ async def rows(stage: Stage) -> list[Row]:
             f"{dead.by_card} pieces by the card, {dead.by_cpu} by the CPU: nothing is to be told apart"
         )
     stage.say(
-        f"a dying card: {dead.replanned.total()} of {len(dead.versions)} jobs planned anew; it made {dead.by_card} "
+        f"a dying card: {len(dead.replanned)} of {len(dead.versions)} jobs planned anew; it made {dead.by_card} "
         f"pieces of their renditions, the CPU {dead.by_cpu}"
     )
     return [

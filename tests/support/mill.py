@@ -23,13 +23,14 @@ from shared.storage import names
 from tests.support import media
 from tests.support.control import Control, control_settings, running_control
 from tests.support.ports import free_base, free_port
-from tests.support.titles import desk
+from tests.support.titles import Desk, desk
 from tests.support.valkey import Valkey, valkey
 
 #: What may be killed.
 VICTIMS = ("worker", "child", "ffmpeg", "valkey")
 DONE_WITHIN_S = 600.0
 JOBS = "select id, state, version, title, last_error from job order by queued_at"
+ENCODING = "select id, version from job where state = 'encoding' and version = any($1)"
 COMPLETED = "select data->>'job' as job from outbox where type = 'transcode.completed'"
 PLAYABLE = "select data->>'job' as job from outbox where type = 'transcode.playable'"
 COUNTS = "select sum(failures)::int as failures, sum(lost)::int as lost from job_chunk"
@@ -49,12 +50,14 @@ class Mill:
         self.control, self._server, self._folder, self._lease_s = control, server, folder, lease_s
         self._mains: dict[str, asyncio.subprocess.Process] = {}
         self._random = random.Random(7)
+        self._desks: dict[str, Desk] = {}
 
     async def submit(self, master: Path, *, seller: str = "studio") -> str:
         """Upload a master; its job."""
         person = await desk(self.control, seller)
         job = await person.queue((await person.title())["id"], sha256=sha256_of(master))
         await self.control.wiring["bucket"].put_file(job.master, master)
+        self._desks[job.id] = person
         return job.id
 
     async def keep(self, name: str) -> None:
@@ -85,6 +88,20 @@ class Mill:
                 raise AssertionError(f"nobody took up {held} after {victim} was killed: {self.log()}")
             await asyncio.sleep(0.05)
         return Kill(victim, time.monotonic() - began)
+
+    async def cancel(self) -> float | None:
+        """Have its seller cancel a job at work; the seconds until no worker holds any of it. None where none is."""
+        plans = {work.partition(" ")[0] for work in await self._held()}
+        rows = await self.control.rows(ENCODING, sorted(plans))
+        if not rows:
+            return None
+        job, version, began = rows[0]["id"], rows[0]["version"], time.monotonic()
+        await self._desks[job].ask("POST", f"jobs/{job}/cancel")
+        while any(work.startswith(f"{version} ") for work in await self._held()):
+            if time.monotonic() - began > DONE_WITHIN_S:
+                raise AssertionError(f"{job} is still made: {self.log()}")
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
 
     async def kills(self, count: int) -> list[Kill]:
         """Kill one of each kind, then any, until that many were killed or all titles are made."""

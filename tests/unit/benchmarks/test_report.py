@@ -57,6 +57,17 @@ def test_bench_rewrites_its_part_and_leaves_the_others(tmp_path: Path) -> None:
     assert before.startswith("# Benchmarks")
 
 
+def test_whole_run_removes_what_runs_of_some_cases_wrote_before_it(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    for bench in ("one", "two"):
+        report.write(bench, f"all of {bench}", page)
+        report.write(f"{bench}-case", f"some of {bench}", page, is_whole=False)
+    report.write("one", "all of one anew", page)
+    text = page.read_text()
+    assert "some of one" not in text and "one-case" not in text
+    assert [words in text for words in ("all of one anew", "all of two", "some of two")] == [True] * 3
+
+
 def test_table_is_as_wide_as_its_widest_cell() -> None:
     lines = report.table(("a", "b"), [("long cell", "1"), ("x", "2")]).splitlines()
     assert len({len(line) for line in lines}) == 1
