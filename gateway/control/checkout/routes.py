@@ -14,6 +14,7 @@ from gateway.control.checkout.model import (
     TopUpOrder,
     view,
 )
+from gateway.control.idempotency.model import hash_of
 from gateway.control.limits import POLL, READ, WRITE
 from gateway.control.route import Call, Route
 
@@ -21,7 +22,7 @@ from gateway.control.route import Call, Route
 async def check_out(call: Call[CheckoutOrder]) -> PurchaseView:
     """Buy what a title is offered for, from the wallet or by a provider; the price is the one that was seen."""
     title, order, shop = call.path("title"), call.body, call.wiring["shop"]
-    key = f"checkout:{call.key}"
+    key = _key("checkout", call)
     if order.pay == WALLET:
         unit = await call.unit()
         return view(await actions.from_wallet(title, order, by=call.principal, key=key, unit=unit, shop=shop))
@@ -31,8 +32,14 @@ async def check_out(call: Call[CheckoutOrder]) -> PurchaseView:
 async def top_up(call: Call[TopUpOrder]) -> PurchaseView:
     """Pay onto one's wallet by a provider."""
     shop = call.wiring["shop"]
-    purchase = await actions.top_up(call.body, by=call.principal, key=f"top-up:{call.key}", shop=shop)
+    purchase = await actions.top_up(call.body, by=call.principal, key=_key("top-up", call), shop=shop)
     return await _begin(call, purchase)
+
+
+def _key(kind: str, call: Call[CheckoutOrder] | Call[TopUpOrder]) -> str:
+    """The key of a purchase: by what is asked for as well, as a refusal frees the sender's key for something else."""
+    asked = call.request.url
+    return f"{kind}:{call.key}:{hash_of(asked.path, asked.query, call.body).hex()}"
 
 
 async def _begin(call: Call[CheckoutOrder] | Call[TopUpOrder], purchase: Purchase) -> PurchaseView:

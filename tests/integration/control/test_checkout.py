@@ -107,6 +107,14 @@ async def test_gift_is_its_receivers_and_its_giver_pays(shop: Shop) -> None:
     assert code_of(await shop.buy(vera, gift_to="nobody")) == (404, "not-found")
 
 
+async def test_who_is_blocked_buys_nothing_of_this_seller_for_others_either(shop: Shop) -> None:
+    vera, _ = await shop.viewer(funds=500), await shop.viewer("gus")
+    await shop.seller.ask("PUT", f"sellers/{shop.seller.seller['handle']}/blocked/vera", 204)
+    for pay in ("wallet", "sandbox"):
+        assert code_of(await shop.buy(vera, pay=pay, gift_to="gus")) == (403, "entitlement-blocked")
+    assert await shop.amounts(f"wallet:{vera.id}") == [500] and await shop.control.rows("select id from purchase") == []
+
+
 async def test_coupon_lowers_what_is_paid_and_one_that_leaves_nothing_gives_the_right_for_nothing(shop: Shop) -> None:
     handle = shop.seller.seller["handle"]
     for code, percent in (("HALF", 50), ("ALL", 100)):

@@ -11,7 +11,6 @@ from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.model import OPEN_FOR
 from gateway.control.payments.providers.base import Charge, Order, Started
 from gateway.control.worker import process
-from shared.errors import ProviderUnavailable
 from tests.support.control import Control, code_of
 from tests.support.shop import Shop, Viewer, open_shop, ref_of
 
@@ -22,6 +21,11 @@ FEE = 45
 async def states(shop: Shop) -> list[str]:
     """Of all purchases, in the order of the alphabet."""
     return [row["state"] for row in await shop.control.rows("select state from purchase order by state")]
+
+
+async def failed(shop: Shop) -> list[tuple[str, str]]:
+    """Purchases that were told to have failed, and the state each was in."""
+    return [(event["subject"], event["data"]["state"]) for event in await shop.control.events("payment.failed")]
 
 
 async def test_card_that_is_approved_buys_and_what_the_provider_keeps_is_booked(shop: Shop) -> None:
@@ -165,6 +169,7 @@ async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop
     await shop.hands.pay(ref_of(begun), "approve")
     await shop.hear()
     assert await states(shop) == ["paid", "refunded"]
+    assert await failed(shop) == [(begun["id"], "expired")]
     assert await shop.amounts("refunds_clearing", "cash:sandbox", "rail_fee:sandbox") == [500, -500 + FEE, -FEE]
     assert await checkout.ask_refunds(shop=shop.wired) == 1
     await shop.hear()
@@ -173,6 +178,16 @@ async def test_payment_that_comes_after_the_wallet_paid_is_given_back(shop: Shop
     assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [0, 50]
     assert await shop.rights(vera) == ["own"]
     await shop.audit()
+
+
+async def test_payment_of_somebody_whom_the_seller_blocked_meanwhile_is_given_back(shop: Shop) -> None:
+    vera = await shop.viewer()
+    begun = await shop.bought(vera, pay="sandbox")
+    await shop.seller.ask("PUT", f"sellers/{shop.seller.seller['handle']}/blocked/vera", 204)
+    await shop.hands.pay(ref_of(begun), "approve")
+    await shop.hear()
+    assert await states(shop) == ["refunded"] and await shop.rights(vera) == []
+    assert await shop.amounts("refunds_clearing", "platform_fee") == [500, 0]
 
 
 @pytest.mark.parametrize("is_used_up", [False, True])
@@ -241,6 +256,7 @@ async def test_what_nobody_pays_in_time_expires_and_cannot_be_paid_any_more(shop
     assert await states(shop) == ["expired"]
     charge = await shop.hands.provider.find(ref_of(begun))
     assert charge.state == "voided"
+    assert await failed(shop) == [(begun["id"], "expired")]
     assert await checkout.look_after(shop=shop.wired) == 0
     again = await shop.bought(vera, pay="sandbox")
     assert again["id"] != begun["id"]
@@ -274,34 +290,19 @@ async def test_earnings_that_cannot_be_settled_hold_up_no_other(shop: Shop) -> N
     bad, _ = await shop.by_card(await shop.viewer("bad")), await shop.by_card(await shop.viewer())
     await shop.control.rows("update purchase_part set amount = amount + 10000 where purchase = $1", bad["id"])
     shop.control.clock.advance(7 * 86400)
-    assert await checkout.settle(shop=shop.wired) == 2
+    assert await checkout.settle(shop=shop.wired) == 1
     seller = shop.seller.seller["id"]
     assert await shop.amounts(f"earnings:{seller}", f"earnings_pending:{seller}") == [450, 450]
 
 
-async def test_purchase_whose_process_died_before_the_provider_answered_comes_to_an_end(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vera = await shop.viewer()
+async def test_payment_that_is_declined_as_it_begins_failed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def declined(order: Order) -> Started:
+        return Started(state="declined", provider_ref="pay_1", words="Not this card.")
 
-    async def lost(order: object) -> None:
-        raise ProviderUnavailable
-
-    with monkeypatch.context() as away:
-        away.setattr(shop.hands.provider, "start", lost)
-        answer = await vera.http.post(
-            f"/v1/titles/{shop.title}/checkout", json=shop.order(pay="sandbox"), headers={"Idempotency-Key": "once"}
-        )
-        assert answer.status_code == 503
-    assert await states(shop) == ["new"]
-    # The same request again goes on with it.
-    begun = (await shop.buy(vera, pay="sandbox", key="once")).json()
-    assert begun["url"] and await states(shop) == ["new"]
-    await shop.control.rows("update purchase set provider_ref = null, url = ''")
-    shop.control.clock.advance(OPEN_FOR.total_seconds())
-    await checkout.look_after(shop=shop.wired)
-    assert await states(shop) == ["expired"]
-    assert (await shop.hands.provider.find(ref_of(begun))).state == "voided"
+    monkeypatch.setattr(shop.hands.provider, "start", declined)
+    begun = await shop.bought(await shop.viewer(), pay="sandbox")
+    assert (begun["state"], begun["words"]) == ("failed", "Not this card.")
+    assert await failed(shop) == [(begun["id"], "failed")]
 
 
 async def test_amount_the_provider_does_not_take_fails_at_once(control: Control) -> None:
@@ -309,6 +310,7 @@ async def test_amount_the_provider_does_not_take_fails_at_once(control: Control)
     vera = await shop.viewer(funds=20)
     assert (await shop.buy(vera, pay="sandbox")).status_code == 422
     assert await states(shop) == ["failed"]
+    assert [state for _, state in await failed(shop)] == ["failed"]
     await shop.bought(vera)
     assert await states(shop) == ["failed", "paid"]
 

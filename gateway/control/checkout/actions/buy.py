@@ -11,6 +11,7 @@ from gateway.control.auth import Principal
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Title, card
 from gateway.control.checkout.actions import books, rights
+from gateway.control.checkout.actions.hear import fail
 from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import OPEN, OPEN_FOR, WALLET, CheckoutOrder, Purchase, TopUpOrder
 from gateway.control.coupons import actions as coupons
@@ -98,9 +99,9 @@ async def ask(purchase: Purchase, *, shop: Shop) -> Started | None:
     """Begin the payment at its provider, once however often asked; None for one that was begun or is over.
 
     Outside of any transaction. Raises ProviderUnavailable: the worker then asks
-    again; and Invalid for an amount or a currency that the provider does not take.
+    again; and Invalid for an amount or a currency that the provider does not take, each time.
     """
-    if purchase.state != "new" or purchase.provider_ref is not None:
+    if purchase.state not in ("new", "failed") or purchase.provider_ref is not None:
         return None
     async with shop.begin() as unit:
         payer = await unit.entitlements.principal(purchase.principal)
@@ -129,8 +130,9 @@ async def give_up(purchase: Purchase, *, unit: Stores) -> None:
     """The provider does not take it, so nobody can pay it: it failed."""
     found = await unit.purchases.by_id(purchase.id, lock=True)
     if found is not None and found.state in OPEN:
-        await unit.purchases.put(replace(found, state="failed", look_at=None))
-        await coupons.release(found.id, coupons=unit.coupons)
+        found = replace(found, state="failed", look_at=None)
+        await unit.purchases.put(found)
+        await fail(found, unit=unit)
 
 
 def choose(pay: str, country: str, *, currency: str, shop: Shop) -> Rail:
@@ -143,6 +145,7 @@ async def _agree(ref: str, order: CheckoutOrder, *, by: Principal, unit: Stores,
     title = await catalogue.find(ref, by=by, titles=unit.catalogue)
     viewer = by
     if order.gift_to is not None:
+        entitlements.check_served(await unit.entitlements.standing(title.id, by.id))
         viewer = await entitlements.receiver(order.gift_to, by=by, entitlements=unit.entitlements, people=unit.accounts)
     offer = await offers.find(title.id, order.offer, order.version, offers=unit.offers, clock=shop.clock)
     await rights.check(title, viewer, offer, unit=unit, shop=shop)
@@ -179,8 +182,9 @@ async def _open(
     if (older := await unit.purchases.open_for(agreed.viewer.id, title.id)) is not None:
         if older.principal == older.viewer != by.id and now < older.expires_at:
             raise Conflict("They are buying it themselves just now.", code="bought-meanwhile")
-        await coupons.release(older.id, coupons=unit.coupons)
-        await unit.purchases.put(replace(older, state="expired", look_at=now))
+        older = replace(older, state="expired", look_at=now)
+        await unit.purchases.put(older)
+        await fail(older, unit=unit)
     id = new_id("pur")
     if agreed.coupon is not None:
         await coupons.claim(agreed.coupon, agreed.offer, by=by, purchase=id, coupons=unit.coupons, clock=shop.clock)

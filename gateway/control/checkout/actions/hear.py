@@ -32,7 +32,7 @@ async def started(purchase: Purchase, begun: Started | None, *, unit: Stores, sh
     found = replace(found, provider_ref=begun.provider_ref, url=begun.url, words=begun.words)
     if begun.state == "declined":
         found = replace(found, state="failed", look_at=None)
-        await coupons.release(found.id, coupons=unit.coupons)
+        await fail(found, unit=unit)
     await unit.purchases.put(found)
     return found
 
@@ -68,10 +68,15 @@ async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purcha
         purchase = await _book(purchase, charge, step, unit=unit, shop=shop)
         await unit.purchases.put(purchase)
     if before in OPEN and purchase.state in ("failed", "expired"):
-        await coupons.release(purchase.id, coupons=unit.coupons)
-        data = {"purchase": purchase.id, "title": purchase.title}
-        await unit.outbox.emit("payment.failed", purchase.id, **data, state=purchase.state)
+        await fail(purchase, unit=unit)
     return purchase
+
+
+async def fail(purchase: Purchase, *, unit: Stores) -> None:
+    """Tell that a purchase failed or ran out; its coupon may be used once more. The caller keeps its row."""
+    await coupons.release(purchase.id, coupons=unit.coupons)
+    data = {"purchase": purchase.id, "title": purchase.title}
+    await unit.outbox.emit("payment.failed", purchase.id, **data, state=purchase.state)
 
 
 def booking(shop: Shop) -> Settle[Stores]:
