@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from farm.stopping import unless
-from shared.errors import StoreUnavailable
+from shared.errors import EncodeFailed, NoRoom, StoreUnavailable
 from shared.storage import Bucket
 
 #: Seconds between two tries at a lock that another process holds.
@@ -34,8 +35,9 @@ class Masters:
     ) -> AsyncIterator[Path]:
         """The master's local copy, there for the length of the block; checked against `sha256` when it is fetched.
 
-        Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum, and
-        Stopped soon after `stop` is set, however long fetching would take.
+        Raises NotFound and StoreUnavailable as the bucket does, the latter also for bytes with another checksum,
+        NoRoom while copies in use or other files take too much, EncodeFailed (`lost`) for one that would not fit alone,
+        and Stopped soon after `stop` is set, however long fetching would take.
         """
         path = self._folder / _name(key)
         with _opened(path.with_suffix(".lock")) as lock:
@@ -66,13 +68,21 @@ class Masters:
 
     async def _make_room(self, bucket: Bucket, key: str) -> None:
         info = await bucket.head(key)
-        have = sorted(self._copies(), key=lambda path: path.stat().st_mtime)
-        over = sum(path.stat().st_size for path in have) + (info.size_bytes if info else 0) - self._quota_bytes
-        for path in have:
-            if over <= 0:
-                return
-            size = path.stat().st_size
-            over -= size if _removed(path) else 0
+        need = info.size_bytes if info else 0
+        if need > self._quota_bytes:
+            words = f"this machine has no room for the master: {need >> 20} MiB are needed, "
+            words += f"all copies may take {self._quota_bytes >> 20}"
+            raise EncodeFailed(words, code="scratch-full", lost=True)
+        have = sorted(self._copies(), key=lambda copy: copy[1].st_mtime)
+        free = shutil.disk_usage(self._folder).free
+        room = min(self._quota_bytes - sum(seen.st_size for _, seen in have), free)
+        for path, seen in have:
+            if room >= need:
+                break
+            room += seen.st_size if _removed(path) else 0
+        if room < need:
+            words = f"this machine has no room for the master now: {need >> 20} MiB are needed"
+            raise NoRoom(f"{words}, {max(0, room) >> 20} are free")
 
     def _drop_remains(self, ours: Path) -> None:
         """Remove what a worker that was killed while it fetched left behind; who fetches now holds the lock."""
@@ -91,8 +101,11 @@ class Masters:
         """Remove the copy of a master unless somebody reads it now."""
         _removed(self._folder / _name(key))
 
-    def _copies(self) -> Iterator[Path]:
-        return (path for path in self._folder.iterdir() if len(path.name) == 32 and path.is_file())
+    def _copies(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self._folder.iterdir():
+            if len(path.name) == 32:
+                with contextlib.suppress(FileNotFoundError):  # another worker removed it just now
+                    yield path, path.stat()
 
 
 def _name(key: str) -> str:
