@@ -70,8 +70,13 @@ class _State:
         ears = ear.Ear(self._settings.broker, tasks.queues(self._engine))
         while not self.stopping:
             time.sleep(ear.EVERY_S)
-            is_idle = not (self._resting or self._heart.running)
-            if ears.is_deaf(heard=state.all_total_count[0], is_idle=is_idle, now=time.monotonic()):
+            is_idle = self._heart.is_idle and not self._resting
+            try:
+                is_deaf = ears.is_deaf(heard=state.all_total_count[0], is_idle=is_idle, now=time.monotonic())
+            except Exception as error:  # whatever a broker's client raises, the next look comes
+                log.get("farm").warning("not known whether tickets are heard", exc_info=error)
+                continue
+            if is_deaf:
                 log.get("farm").error("tickets wait and none is heard: the worker begins anew")
                 break
         if self.stopping:

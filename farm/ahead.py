@@ -14,7 +14,7 @@ from typing import Final
 from farm import package
 from farm.plan import Plan, SoundPlan
 from farm.publish import Attempt
-from shared.errors import EncodeFailed
+from shared.errors import EncodeFailed, StoreUnavailable
 
 #: Seconds between two looks, and seconds of sound that are worth the first.
 LOOK_S: Final = 0.5
@@ -34,9 +34,12 @@ class Ahead:
         while True:
             await asyncio.sleep(LOOK_S)
             if self.encoded_s >= max(FIRST_S, 2 * self._looked_s):
-                self._looked_s = self.encoded_s
-                for sound in self._plan.sounds:
-                    await self.publish(sound)
+                looked_s, self._looked_s = self._looked_s, self.encoded_s
+                try:
+                    for sound in self._plan.sounds:
+                        await self.publish(sound)
+                except StoreUnavailable:  # the next look tries again
+                    self._looked_s = looked_s
 
     async def publish(self, sound: SoundPlan) -> int:
         """Publish what is there of one sound and was not yet; how many objects are, the init among them."""

@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,17 +49,24 @@ class CountingRequest(Request):
         setattr(cls, "on_success", on_success)  # noqa: B010 - a method replaced on purpose
 
     def acknowledge(self) -> None:
-        """Acknowledge the ticket. Where the broker is away, connect to it anew.
+        """Say that the ticket is done with. Where the broker does not hear it, connect to it anew.
 
         Celery only logs that: its consumer then counts the ticket as one in work for ever, and asks for no other.
         """
+        self._settle(self.message.ack)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Give the ticket back, and likewise."""
+        self._settle(partial(self.message.reject, requeue=requeue))
+
+    def _settle(self, say: Callable[[], None]) -> None:
         if self.acknowledged:
             return
         self.acknowledged = True
         try:
-            self.message.ack()
-        except self._connection_errors as error:
-            _LOOP.fail(error)
+            say()
+        except Exception as error:  # whichever it is, this connection counts the ticket for ever
+            _LOOP.fail(ConnectionError(str(error)))
 
 
 def create_app(settings: FarmSettings, engine: Callable[[], Engine], *, name: str = "farm") -> Celery:
@@ -66,6 +74,7 @@ def create_app(settings: FarmSettings, engine: Callable[[], Engine], *, name: st
     app = Celery("farm", broker=settings.broker, set_as_current=False, task_cls="farm.app:CountedTask")
     is_amqp = urlsplit(settings.broker).scheme.startswith(_AMQP)
     app.conf.update(
+        broker_channel_error_retry=True,
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={} if is_amqp else {"visibility_timeout": VISIBILITY_S},

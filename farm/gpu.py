@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,8 @@ def cards() -> list[Card]:
     except pynvml.NVMLError:
         return []
     finally:
-        pynvml.nvmlShutdown()
+        with contextlib.suppress(pynvml.NVMLError):  # a driver that was reset meanwhile
+            pynvml.nvmlShutdown()
 
 
 def gpus() -> list[GpuState]:
@@ -49,7 +51,8 @@ def driver() -> str:
     except pynvml.NVMLError:
         return ""
     finally:
-        pynvml.nvmlShutdown()
+        with contextlib.suppress(pynvml.NVMLError):  # a driver that was reset meanwhile
+            pynvml.nvmlShutdown()
 
 
 def watch() -> list[Card]:

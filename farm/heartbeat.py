@@ -60,11 +60,13 @@ class Heart:
         self._settings, self._engine, self._obey = settings, engine, obey
         self._turn, self._since = threading.Lock(), time.time()
         self._told: WorkerState | None = None
+        self._told_at = float("-inf")
 
     @property
-    def running(self) -> tuple[str, ...]:
-        """The work this worker held when it was looked at last."""
-        return self._told.running if self._told else ()
+    def is_idle(self) -> bool:
+        """Whether this worker held no work when it was looked at, and that was lately."""
+        lately = time.monotonic() - self._told_at < 2 * EVERY_S
+        return lately and self._told is not None and not self._told.running
 
     def beat(self) -> None:
         """Tell and hear until the process ends."""
@@ -85,11 +87,14 @@ class Heart:
                     # What was said comes first: a worker that is to leave takes nothing after, so idle is idle.
                     said = await needs.cordoned(name, since=self._since)
                     self._told = await state(needs, self._settings, self._engine, since=self._since)
+                    self._told_at = time.monotonic()
                     await needs.tell(self._told)
                     self._obey(said, self._told.running)
+                    FARM_SCRATCH.set(await asyncio.to_thread(scratch.used_bytes, self._settings))
                 except (RedisError, OSError) as error:
                     get("farm").warning("not told how it goes", why=str(error))
-            FARM_SCRATCH.set(await asyncio.to_thread(scratch.used_bytes, self._settings))
+                except Exception as error:  # whatever it is, who tells nothing more is taken for gone
+                    get("farm").error("not told how it goes", exc_info=error)
             await asyncio.sleep(EVERY_S)
 
     async def _leave(self, told: WorkerState) -> None:

@@ -10,11 +10,13 @@ import pytest
 from farm import ahead, command, package, publish
 from farm.ahead import Ahead
 from farm.publish import Attempt
+from shared.errors import StoreUnavailable
 from shared.storage import names
 from shared.storage.files import FolderBucket
 from tests.support import farm as farms
 from tests.support import media, versions
 from tests.support.farm import Farm, Made
+from tests.support.patience import until
 
 
 async def test_sound_can_be_fetched_before_all_of_it_is_encoded(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +117,35 @@ async def test_an_attempt_adopts_what_another_build_published(farm: Farm) -> Non
     assert marker is not None
     sizes = {made.name: made.size_bytes for made in marker.objects}
     assert sizes["audio-0/0/0.m4s"] == len(other) == marker.tracks[0].sizes[0]
+
+
+class Refusing(FolderBucket):
+    """A bucket that refuses the first object."""
+
+    refused = False
+
+    async def put_if_absent(self, key: str, data: bytes, *, content_type: str = "") -> bool:
+        if not self.refused:
+            self.refused = True
+            raise StoreUnavailable
+        return await super().put_if_absent(key, data, content_type=content_type)
+
+
+async def test_sound_is_published_ahead_though_the_bucket_refused_some_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "LOOK_S", 0.01)
+    plan, bucket = versions.planned(segments=9), Refusing(tmp_path / "bucket")
+    master = media.master("ahead.mp4", *media.picture(seconds=33.2), *media.tone(33.2), *media.H264)
+    encoding = await asyncio.create_subprocess_exec(
+        *command.sound(plan, command.Bench(media.WHEEL, master, tmp_path, 1))
+    )
+    assert await encoding.wait() == 0
+    growing = Ahead(plan, tmp_path, Attempt(bucket, plan.version, "sound", "a"))
+    growing.encoded_s = 33.2
+    last = names.segment(plan.title, plan.version, "audio-0", number=8)
+
+    publishing = asyncio.create_task(growing.run())
+    await until(lambda: bucket.head(last), within_s=20)
+    publishing.cancel()
+    assert bucket.refused

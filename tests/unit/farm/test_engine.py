@@ -66,6 +66,13 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("two_cards")
+def test_a_driver_that_is_reset_while_it_tells_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlShutdown", missing)
+
+    assert (len(gpu.cards()), gpu.driver()) == (2, "580.1")
+
+
+@pytest.mark.usefixtures("two_cards")
 def test_cards_are_told_and_shown_as_they_are_now() -> None:
     seen = gpu.watch()
 
