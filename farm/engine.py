@@ -79,8 +79,6 @@ async def why_not(path: str, candidate: Encoder, folder: Path, *, limits: run.Li
     except EncodeFailed as error:
         lines = error.details.get("lines")
         return f"{error} ({lines[0]})" if isinstance(lines, list) and lines else str(error)
-    except OSError as error:
-        return str(error)
     return None
 
 
@@ -97,7 +95,7 @@ async def sessions_cap(path: str, found: Encoder, settings: FarmSettings) -> int
 async def _opens(count: int, *, path: str, found: Encoder, folder: Path) -> bool:
     try:
         await run.run(command.sessions(path, _options(found), count), folder, _LOOK)
-    except (EncodeFailed, OSError):
+    except EncodeFailed:
         return False
     return True
 
@@ -142,7 +140,7 @@ def new_enough(build: str) -> bool:
 async def _build(path: str, folder: Path) -> str:
     try:
         lines = await run.run([path, "-version"], folder, _LOOK)
-    except (EncodeFailed, OSError) as error:
+    except EncodeFailed as error:
         raise Misconfigured(f"{path} does not run: {error}") from error
     if (build := build_named(lines)) is None:
         raise Misconfigured(f"{path} does not say that it is ffmpeg")

@@ -26,6 +26,11 @@ class Lease:
         self._every_s = lease_s / RENEWALS
         self.lost = asyncio.Event()
 
+    @property
+    def worker(self) -> str:
+        """Whose it is."""
+        return self._owner.partition("/")[0]
+
     async def look(self) -> bool:
         """Renew it; whether it is still ours, as far as anybody knows."""
         with contextlib.suppress(RedisError, OSError):

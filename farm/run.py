@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import EncodeFailed, Stopped
+from shared.jobs import KILLED
 
 #: Seconds between SIGTERM and SIGKILL.
 POLITE_S = 1.0
@@ -68,19 +69,11 @@ async def run(
     """Run to the end and give ffmpeg's last lines.
 
     Raises EncodeFailed (exit code, stall, deadline; `details["lines"]` are ffmpeg's last words) and Stopped (`stop`
-    was set). A SIGKILL that was not ours is no fault of the input: `code` is "killed" and `details["lost"]` true.
+    was set). What is no fault of the input has `details["lost"]` true: a SIGKILL that was not ours (`code` "killed"),
+    a program that does not start ("not-started"), a full disk ("no-space").
     Nothing of the process group is left when it returns or is cancelled.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=folder,
-        env=bare(folder, environ),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=confinement(limits),
-    )
+    process = await _started(argv, folder, limits, environ=environ)
     watch = _Watch(limits, on_progress, process.pid)
     readers = [asyncio.create_task(watch.read(process.stdout)), asyncio.create_task(watch.keep(process.stderr))]
     ended = asyncio.create_task(process.wait())
@@ -104,6 +97,24 @@ async def run(
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def _started(
+    argv: Sequence[str], folder: Path, limits: Limits, *, environ: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=folder,
+            env=bare(folder, environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=confinement(limits),
+        )
+    except OSError as error:
+        raise not_started(argv[0], error) from error
 
 
 class _Watch:
@@ -184,10 +195,15 @@ async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
         yield rest.decode("utf-8", "replace")
 
 
+def not_started(program: str, error: OSError) -> EncodeFailed:
+    """What it means that a program cannot be run at all: it is gone for a moment, or the machine has no room for it."""
+    return EncodeFailed(f"{program} does not start: {error.strerror}", code="not-started", lost=True)
+
+
 def failure(code: int, last: Sequence[str] = ()) -> EncodeFailed:
     """What a process that ended with `code` means; `last`: its last words."""
     if code == -signal.SIGKILL:
-        return EncodeFailed("ffmpeg was ended by SIGKILL", code="killed", lost=True)
+        return EncodeFailed("ffmpeg was ended by SIGKILL", code=KILLED, lost=True)
     if code < 0:
         return EncodeFailed(f"ffmpeg was ended by {signal.Signals(-code).name}")
     if any(os.strerror(errno.ENOSPC) in line for line in last):

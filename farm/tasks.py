@@ -20,7 +20,7 @@ from farm.encoders.failures import why_replan
 from farm.encoders.x264 import X264
 from farm.engine import Engine
 from farm.finalise import finalise as finalise_version
-from farm.fitting import LEFT, others_fit
+from farm.fitting import LEFT, others_fit, others_work
 from farm.lease import Lease, watch_cancel
 from farm.making import Making
 from farm.masters import CHECKSUM, Masters, sha256_of
@@ -119,7 +119,9 @@ async def perform(ticket: Ticket, on: Floor, stop: asyncio.Event, *, lease: Leas
     try:
         await _do(ticket, on, stop)
     except Exception as error:
-        outcome, message = ("cancelled", None) if cancelled.is_set() else await _weighed(ticket, error, on)
+        outcome = "cancelled"
+        if not cancelled.is_set():
+            outcome, message = await _weighed(ticket, error, on, own=lease.worker if lease else "")
     finally:
         SPEEDS.tell(0.0)
         await end(*watching)
@@ -171,11 +173,14 @@ def _named(ticket: Ticket) -> tuple[str, str]:
     return ticket.chunk if isinstance(ticket, ChunkTicket) else FINAL_CHUNK, ticket.version
 
 
-async def _weighed(ticket: Ticket, error: Exception, on: Floor) -> tuple[Outcome, Message]:
-    """As judged, but for what a card of another worker makes: that is left to it."""
+async def _weighed(ticket: Ticket, error: Exception, on: Floor, *, own: str) -> tuple[Outcome, Message]:
+    """As judged, but what a card of another worker makes is left to it; so is what fails by this machine's fault."""
     chunk, version = _named(ticket)
-    if not await others_fit(error, on.needs):
-        return _judged(ticket, error)
+    if not await others_fit(error, on.needs, own=own):
+        outcome, message = _judged(ticket, error)
+        if isinstance(message, Failed) and await others_work(message, on.needs, own=own):
+            LEFT.leave(version or ticket.job)
+        return outcome, message
     LEFT.leave(version)
     get("farm").info("left to another card", job=ticket.job, chunk=chunk, why=str(error))
     return "again", GivenBack(ticket.job, chunk, version)
@@ -236,9 +241,9 @@ async def _needed(on: Floor, order: Order, chunk: str, *, stop: asyncio.Event) -
 
 async def _probe(ticket: ProbeTicket, on: Floor, stop: asyncio.Event) -> None:
     sound_only = ticket.kind == "audio"
+    # Told before: a master that takes the worker down with it would else be sent again for ever.
+    await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
     async with _master(on, ticket.master, ticket.sha256, stop=stop) as path:
-        # Told before: a master that takes the worker down with it would else be sent again for ever.
-        await send(on.redis, Started(ticket.job, PROBE_CHUNK, secrets.token_hex(8)))
         info = await prober.look(path, on.settings.scratch_dir, sound_only=sound_only, stop=stop)
         sha256 = ticket.sha256 or await asyncio.to_thread(sha256_of, path)
         chosen = ticket.encoder or on.engine.encoder.name
@@ -324,8 +329,20 @@ async def _chunk(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> None:
     if won is None:
         won = await _made(ticket, on, stop)
     if await publish.ready(on.bucket, ticket.title, ticket.version) is None:
-        await unless(stop, publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version))
+        await _shown(ticket, won, on, stop=stop)
     await _surely(on.redis, ChunkDone(ticket.job, ticket.chunk, ticket.version))
+
+
+async def _shown(ticket: ChunkTicket, won: publish.Marker, on: Floor, *, stop: asyncio.Event) -> None:
+    """Copy what was made to where viewers find it. Raises Stopped where the bucket fails: somebody is to try again.
+
+    By its marker control takes the piece for done, and would not offer it any more.
+    """
+    try:
+        await unless(stop, publish.copy_winner(on.bucket, won, title=ticket.title, version=ticket.version))
+    except StoreUnavailable as error:
+        await unless(stop, asyncio.sleep(AGAIN_S))
+        raise Stopped(f"what was made is not shown yet: {error}") from error
 
 
 async def _made(ticket: ChunkTicket, on: Floor, stop: asyncio.Event) -> publish.Marker:

@@ -32,15 +32,19 @@ class Warm:
     def __init__(self, argv: Sequence[str], folder: Path) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                argv,
-                cwd=folder,
-                env=run.bare(folder),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=run.confinement(_OWN),
-            )
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    cwd=folder,
+                    env=run.bare(folder),
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=run.confinement(_OWN),
+                )
+            except OSError as error:
+                self._socket.close()
+                raise run.not_started(argv[0], error) from error
         self._socket.setblocking(False)
         atexit.register(self.end)
 

@@ -6,7 +6,7 @@ hasten things; every one may be lost or come twice.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -181,6 +181,10 @@ class ChunkDone(msgspec.Struct, frozen=True, tag="chunk_done"):
     job: str
     chunk: str
     version: str = ""
+
+
+#: Code of an attempt whose ffmpeg was ended from outside. The next may begin at once, on the same machine too.
+KILLED: Final = "killed"
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -15,7 +15,7 @@ from shared import jobs as farm
 from shared.jobs import ChunkDone, Failed, Progress, Replan, Started
 from shared.need import BULK, CLASS, FIRST
 from tests.support.control import Control, register
-from tests.support.jobs import begun, leased, messages_of, offers, sent, withdrawn
+from tests.support.jobs import begun, leased, messages_of, offers, reap, sent, withdrawn
 from tests.support.titles import Desk, planned_of, ready_of, say
 
 
@@ -125,6 +125,23 @@ async def test_job_fails_when_a_chunk_failed_three_times(control: Control, selle
     assert (shown["state"], shown["last_error"]) == ("failed", "The decoder gave up. It was tried 3 times.")
     assert (await sent(control)).count("chunk:0") == 3
     assert await withdrawn(control) == [(job, False, ""), (job, False, job), ("v1", True, "")]
+
+
+@pytest.mark.parametrize(
+    ("code", "lost", "at_once"), [("no-space", True, False), ("killed", True, True), ("exit", False, True)]
+)
+async def test_what_a_machine_failed_at_is_offered_a_little_later(
+    control: Control, seller: Desk, code: str, lost: bool, at_once: bool
+) -> None:
+    """It would take it again at once; what was ended from outside, or failed by the input, may be tried again."""
+    _, job = await begun(seller)
+    await say(control, planned_of(job, chunks=("0",)))
+    control.clock.advance(6)
+    await say(control, Started(job=job, chunk="0", attempt="a", version="v1"))
+    await say(control, Failed(job=job, chunk="0", code=code, words="No.", lost=lost, version="v1"))
+    assert (await sent(control)).count("chunk:0") == 1 + at_once
+    assert await reap(control) == 1 - at_once
+    assert (await sent(control)).count("chunk:0") == 2
 
 
 async def test_published_title_keeps_its_edition_when_a_new_master_fails(control: Control, seller: Desk) -> None:

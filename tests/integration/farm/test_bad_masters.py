@@ -125,7 +125,7 @@ def test_a_video_without_sound_is_no_audio_title() -> None:
 async def test_a_master_that_is_gone_ends_the_job_in_words(farm: Farm) -> None:
     assert await farm.perform(jobs.ProbeTicket(JOB, "t", "u", "masters/t/u", "")) == "refused"
 
-    (failed,) = await farm.messages()
+    _, failed = await farm.messages()
     assert failed == jobs.Failed(
         JOB, "probe", "gone", "The uploaded file is no longer there; upload it again.", final=True
     )
@@ -135,6 +135,6 @@ async def test_a_master_with_another_checksum_is_not_taken(farm: Farm) -> None:
     await farm.bucket.put_file("masters/t/u", media.plain())
 
     assert await farm.perform(jobs.ProbeTicket(JOB, "t", "u", "masters/t/u", "0" * 64)) == "failed"
-    (told,) = await farm.messages()
+    _, told = await farm.messages()
     assert isinstance(told, jobs.Failed) and (told.code, told.final, told.lost) == ("checksum", False, False)
     assert await farm.keys("work/") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,13 @@ import pytest
 from farm import command, fitting, publish, run, slots, tasks
 from farm.encoders import ENCODERS, HYBRID, NVENC, X264, Encoder
 from farm.engine import Engine, best, find, sessions_cap, works
+from farm.grid import grid
 from farm.media import MediaInfo, Picture
 from farm.plan import Order, Plan, Recipe
 from farm.planning import plan
 from shared import jobs
 from shared.errors import EncodeFailed, Misconfigured
-from shared.ladder import Rung
+from shared.ladder import Rendition, Rung
 from shared.need import NORMAL, Offer, WorkerState, score
 from shared.settings import FarmSettings
 from shared.storage import names
@@ -30,6 +32,7 @@ from tests.support.fake_ffmpeg import fake_ffmpeg
 
 LIMITS = run.Limits(deadline_s=20, stall_s=20)
 LADDER = (Rung(180, 30, 300), Rung(90, 30, 150))
+RENDITION = Rendition("180", 320, 180, crf=23, maxrate_kbps=400)
 #: What else ffmpeg may say of an encoder that cannot load CUDA: that nothing came of it.
 AFTERMATH = (
     "Error while opening encoder", "Error initializing output stream", "Task finished with error code",
@@ -129,6 +132,32 @@ async def test_one_misspelt_option_shows(tmp_path: Path, right: str, wrong: str)
     lines = await words([wrong if argument == right else argument for argument in arguments], tmp_path)
 
     assert not any("Cannot load libcuda" in line for line in lines) or unexpected(lines, "Cannot load libcuda")
+
+
+@pytest.mark.parametrize("option", sorted(NVENC.options(RENDITION, grid(Fraction(25)))))
+async def test_each_misspelt_option_shows(tmp_path: Path, option: str) -> None:
+    arguments = argv(planned("nvenc"), NVENC, tmp_path, media.WHEEL)
+    name, colon, stream = option.partition(":")
+    assert f"-{option}" in arguments
+
+    changed = [f"-{name}x{colon}{stream}" if one == f"-{option}" else one for one in arguments]
+
+    assert not any("Cannot load libcuda" in line for line in await words(changed, tmp_path))
+
+
+@pytest.mark.parametrize("ffmpeg", media.FFMPEGS.values(), ids=media.FFMPEGS)
+@pytest.mark.parametrize("on", [NVENC, HYBRID], ids=lambda one: one.name)
+async def test_what_proves_a_card_wants_nothing_but_libcuda(tmp_path: Path, ffmpeg: str, on: Encoder) -> None:
+    arguments = command.proof(ffmpeg, on, on.options(RENDITION, grid(Fraction(25))))
+
+    assert unexpected(await words(arguments, tmp_path), "Cannot load libcuda") == []
+
+
+@pytest.mark.parametrize("ffmpeg", media.FFMPEGS.values(), ids=media.FFMPEGS)
+async def test_what_counts_sessions_wants_nothing_but_libcuda(tmp_path: Path, ffmpeg: str) -> None:
+    arguments = command.sessions(ffmpeg, NVENC.options(RENDITION, grid(Fraction(25))), 3)
+
+    assert unexpected(await words(arguments, tmp_path), "Cannot load libcuda") == []
 
 
 @pytest.mark.parametrize(
@@ -233,10 +262,17 @@ async def test_chunks_above_the_cap_wait_or_go_back_and_none_fails(floor: tasks.
 
 @pytest.mark.parametrize(
     ("how", "code"),
-    [("dies", "no-card"), ("no-libcuda", "no-card"), ("garbage", "encode-failed"), ("crash", "encode-failed")],
+    [
+        ("dies", "no-card"),
+        ("no-libcuda", "no-card"),
+        ("garbage", "encode-failed"),
+        ("crash", "encode-failed"),
+        ("hang", "stalled"),
+    ],
 )
 async def test_a_card_that_fails_in_the_work_is_named(floor: tasks.Floor, tmp_path: Path, how: str, code: str) -> None:
-    on = with_program(floor, fake_ffmpeg(tmp_path / "bin", how))
+    hasty = msgspec.structs.replace(floor, settings=msgspec.structs.replace(floor.settings, stall_s=1))
+    on = with_program(hasty, fake_ffmpeg(tmp_path / "bin", how))
     ticket = await ordered(on, planned("nvenc"))
 
     assert await tasks.perform(ticket, on, asyncio.Event()) == "failed"
@@ -298,3 +334,22 @@ async def test_work_for_processors_is_made_on_a_machine_with_a_card_too(
     await on.needs.offer(offer)
 
     assert await tasks.next_work(on, "w", asyncio.Event()) == "done"
+
+
+@pytest.mark.parametrize(("other", "outcome", "said"), [("o", "again", jobs.GivenBack), ("w", "failed", jobs.Replan)])
+async def test_a_card_that_died_has_nothing_planned_anew_that_another_worker_makes(
+    floor: tasks.Floor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str, outcome: str, said: type[object]
+) -> None:
+    """Which is not this worker itself, as it was told of before."""
+    left = fitting.Left()
+    monkeypatch.setattr(tasks, "LEFT", left)
+    on = with_program(floor, fake_ffmpeg(tmp_path / "bin", "no-libcuda"))
+    ticket = await ordered(on, planned("nvenc"))
+    offer = Offer(ticket.version, jobs.GPU_QUEUE, "seller", 0, 1.0, 0, {"0": ticket}, {"0": score(NORMAL)})
+    await on.needs.offer(offer)
+    await on.needs.tell(WorkerState(other, jobs.QUEUES, "nvenc", "test", sessions_cap=4))
+
+    assert await tasks.next_work(on, "w", asyncio.Event()) == outcome
+
+    assert isinstance((await farms.Farm(on).messages())[-1], said)
+    assert left.plans() == ((ticket.version,) if outcome == "again" else ())

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import struct
+import sys
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,15 @@ async def test_process_that_dies_is_a_failure_in_words(
     with pytest.raises(EncodeFailed, match=r"could not be examined .*SIGSEGV"):
         await prober.look(media.plain(), tmp_path, sound_only=False)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_process_that_does_not_start_is_no_fault_of_the_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, none_waiting: None
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(EncodeFailed, match="does not start: No such file") as failed:
+        await prober.look(media.plain(), tmp_path, sound_only=False)
+    assert (failed.value.code, failed.value.details["lost"]) == ("not-started", True)
 
 
 async def test_process_that_hangs_is_ended_at_its_deadline(

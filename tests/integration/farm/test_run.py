@@ -101,6 +101,12 @@ async def test_killed_from_outside_is_no_fault_of_the_input(tmp_path: Path) -> N
     assert (failed.value.code, failed.value.details["lost"]) == ("killed", True)
 
 
+async def test_a_program_that_does_not_start_is_no_fault_of_the_input(tmp_path: Path) -> None:
+    with pytest.raises(EncodeFailed, match="does not start: No such file") as failed:
+        await run.run([str(tmp_path / "ffmpeg")], tmp_path, LIMITS)
+    assert (failed.value.code, failed.value.details["lost"]) == ("not-started", True)
+
+
 async def test_a_full_disk_is_no_fault_of_the_input(tmp_path: Path) -> None:
     body = "echo 'av_interleaved_write_frame(): No space left on device' >&2; echo 'Conversion failed!' >&2; exit 228"
     with pytest.raises(EncodeFailed) as failed:

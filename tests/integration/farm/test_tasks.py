@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from farm import prober, publish
+from farm import publish
 from farm.masters import Masters
 from farm.plan import Plan
 from shared import jobs
@@ -175,11 +175,11 @@ async def test_chunks_made_in_different_ways_are_not_joined(farm: Farm) -> None:
     assert last.code == "inits-differ"
 
 
-async def test_a_probe_is_told_before_the_master_is_opened(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_is_told_before_the_master_is_fetched(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object, **__: object) -> NoReturn:
         raise SystemExit
 
-    monkeypatch.setattr(prober, "look", dies)
+    monkeypatch.setattr(Masters, "local", dies)
     with pytest.raises(SystemExit):
         await farm.probe(media.plain())
 

@@ -150,7 +150,9 @@ async def _on_failed(
     piece = _counted(piece, message, outbox)
     await jobs.put_piece(piece)
     if not too_often(piece):
-        await offer(job, [piece], jobs=jobs, outbox=outbox, clock=clock)
+        # What is wrong with a machine lasts, and who fails at once is idle first: the reaper offers it a little later.
+        if not message.lost or message.code == farm.KILLED:
+            await offer(job, [piece], jobs=jobs, outbox=outbox, clock=clock)
     elif job.queue == farm.GPU_QUEUE and job.state == "encoding":
         await replan(job, FALLBACK, jobs=jobs, outbox=outbox, clock=clock)
     else:
