@@ -22,7 +22,7 @@ from tests.fakes.stripe_objects import Refusal, Thing
 from tests.fakes.stripe_params import BadParameter, check, nested
 from tests.fakes.stripe_payments import StripePayments
 
-Fault = Literal["429", "500", "500 after", "timeout after", "cut", "409", "401"]
+Fault = Literal["", "429", "500", "500 after", "timeout after", "cut", "409", "401"]
 #: How deep an object may be asked for along its ids.
 EXPAND_DEPTH = 4
 
@@ -34,13 +34,20 @@ class StripeServer(StripePayments):
         super().__init__()
         self.key = "sk_test_1"
         self.kept: dict[str, tuple[str, int, Thing]] = {}
+        #: What the next requests that write meet, and those that read.
         self.faults: list[Fault] = []
+        self.read_faults: list[Fault] = []
         #: Called once, when the next request that writes has come and is not looked at yet.
         self.meanwhile: Callable[[], Any] | None = None
 
-    def fail(self, *faults: Fault) -> None:
-        """Fail at the next requests that write, one after another."""
-        self.faults += faults
+    def fail(self, *faults: Fault, reads: bool = False) -> None:
+        """Fail at the next requests that write, or that read, one after another; an empty fault lets one pass."""
+        (self.read_faults if reads else self.faults).extend(faults)
+
+    def recover(self) -> None:
+        """Answer from now on."""
+        self.faults.clear()
+        self.read_faults.clear()
 
 
 Act = Callable[[StripeServer, Thing, str], Thing]
@@ -95,7 +102,8 @@ class Door:
             if request.method == "POST" and self.server.meanwhile:
                 act_before, self.server.meanwhile = self.server.meanwhile, None
                 act_before()
-            fault = self.server.faults.pop(0) if request.method == "POST" and self.server.faults else None
+            faults = self.server.faults if request.method == "POST" else self.server.read_faults
+            fault = faults.pop(0) if faults else ""
             if request.headers.get("Authorization") != f"Bearer {self.server.key}" or fault == "401":
                 return _json(401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}})
             if fault in ("429", "409", "500"):

@@ -15,12 +15,14 @@ from stripe import WebhookSignature
 
 from gateway.control.payments import actions
 from gateway.control.payments.model import MAX_WEBHOOK_BYTES, put_off_s
+from gateway.control.payments.providers import stripe_client
 from gateway.control.payments.providers.base import Charge, Provider
 from gateway.control.payments.providers.open import Providers
 from gateway.control.payments.providers.stripe import Stripe
 from gateway.control.worker import process
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
+from tests.fakes.stripe_server import Fault
 from tests.support.control import code_of
 from tests.support.patience import until
 from tests.support.providers import SECRET, SandboxHands, Webhook, order
@@ -165,15 +167,25 @@ async def test_event_of_a_payment_that_is_not_ours_is_done_with(till: Till) -> N
     assert till.booked == []
 
 
-async def test_event_waits_while_the_provider_is_away_and_others_do_not_wait_for_it(till: Till) -> None:
-    ref = await till.paid()
+@pytest.mark.parametrize("fault", ["401", "429", "500", "cut", "timeout after"])
+async def test_event_waits_while_the_provider_is_away_and_others_do_not_wait_for_it(
+    till: Till, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref, now, provider = await till.paid(), [1000.0], till.hands.provider
+    monkeypatch.setattr(stripe_client, "monotonic", lambda: now[0])
     for one in await till.hands.webhooks():
         await till.send(one)
-    key, till.hands.server.key = till.hands.server.key, "sk_other"
     waiting = await till.kept()
-    assert await till.work() == waiting
+    # The client asks again by itself where a connection that was used before is cut.
+    till.hands.server.fail(*[fault] * 4 * waiting, reads=True)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(stripe_client, "CALL_S", 0.3)
+        hasty.setattr(stripe_client, "RETRIES", 0)
+        provider._made = provider._make(till.hands.server.key)
+        assert await till.work() == waiting
     assert await till.work() == 0 and till.booked == []
-    till.hands.server.key = key
+    till.hands.server.recover()
+    now[0] += stripe_client.AWAY_S
     till.control.clock.advance(put_off_s(0))
     assert await till.work() == waiting
     assert (await till.known(ref)) == await till.hands.provider.find(ref)
