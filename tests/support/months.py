@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncpg
 
+#: A legal entity and a currency, of which a statement has one part each.
+Key = tuple[str, str]
 #: Kinds of movements that a seller's own accounts tell, beside those that a rail paid at once.
 OWN = ("earnings_pending", "earnings", "payout_in_transit", "receivable")
 ROWS = """
@@ -39,27 +41,29 @@ async def move_rest(pool: asyncpg.Pool, to: datetime) -> None:
     await move(pool, {row["txn"]: to for row in rows})
 
 
-async def expected(pool: asyncpg.Pool, seller: str, month: tuple[datetime, datetime]) -> dict[str, dict[str, int]]:
-    """A statement by currency, derived movement by movement: what each moved of the seller's own, and for what.
+async def expected(
+    pool: asyncpg.Pool, seller: str, month: tuple[datetime, datetime], *, company: str
+) -> dict[Key, dict[str, int]]:
+    """A statement by legal entity and currency, derived movement by movement: what each moved of the seller's own.
 
-    Sales, refunds and chargebacks are told from purchases: the payer's side of each, whoever shares in it.
+    `company`: the legal entity of what was stamped with none. Sales, refunds and chargebacks are told from purchases:
+    the payer's side of each, whoever shares in it.
     """
-    movements: dict[int, list[dict[str, Any]]] = {}
+    movements: dict[tuple[int, Key], list[dict[str, Any]]] = {}
     for row in await pool.fetch(ROWS):
-        movements.setdefault(row["txn"], []).append(dict(row))
-    found: dict[str, dict[str, int]] = {}
-    for rows in movements.values():
-        for asset in {row["asset"] for row in rows}:
-            legs = [row for row in rows if row["asset"] == asset]
-            lines = found.setdefault(asset, {"opening": 0, "closing": 0})
-            own = sum(row["amount"] for row in legs if _is_own(row["code"], seller))
-            at = legs[0]["at"]
-            lines["opening"] += own if at < month[0] else 0
-            lines["closing"] += own if at < month[1] else 0
-            if month[0] <= at < month[1]:
-                for line, amount in _told(legs, seller, own).items():
-                    lines[line] = lines.get(line, 0) + amount
-    return {asset: kept for asset, lines in found.items() if any((kept := _not_nothing(lines)).values())}
+        key = (row["legal_entity"] or company, row["asset"])
+        movements.setdefault((row["txn"], key), []).append(dict(row))
+    found: dict[Key, dict[str, int]] = {}
+    for (_, key), legs in movements.items():
+        lines = found.setdefault(key, {"opening": 0, "closing": 0})
+        own = sum(row["amount"] for row in legs if _is_own(row["code"], seller))
+        at = legs[0]["at"]
+        lines["opening"] += own if at < month[0] else 0
+        lines["closing"] += own if at < month[1] else 0
+        if month[0] <= at < month[1]:
+            for line, amount in _told(legs, seller, own).items():
+                lines[line] = lines.get(line, 0) + amount
+    return {key: kept for key, lines in found.items() if any((kept := _not_nothing(lines)).values())}
 
 
 def _not_nothing(lines: dict[str, int]) -> dict[str, int]:

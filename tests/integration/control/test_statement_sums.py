@@ -19,15 +19,25 @@ from gateway.control.checkout.shares import Book, Part, Partner
 from gateway.control.ledger.model import Kind, Leg, Movement, Stamps, account
 from gateway.control.statements import actions, sheets
 from gateway.control.statements.model import Section, Statement
-from gateway.control.statements.platform import Report
+from gateway.control.statements.platform import Report, ReportLine
 from infra.stack.postgres import Cluster
 from shared.money import decimals
 from tests.support import months
 from tests.support.ledger import Books, open_books
+from tests.support.months import Key
 from tests.support.postgres import database
 
 MONTHS = ("2026-01", "2026-02", "2026-03")
 STARTS = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3, 4)]
+#: Whose books all of it is in: those of each rail, and the own company's where nothing is stamped.
+COMPANIES = ("own", "wallet", "bank")
+#: Lines of statements, the platform's columns of the same, and the sign by which they differ.
+COLUMNS = (
+    ("sales", "gross", 1),
+    ("refunds", "refunds", -1),
+    ("payouts", "payouts", -1),
+    ("external", "external", -1),
+)
 ADMIN = Principal("usr_admin", "registered", "sub", (Assignment("admin"),))
 #: Which month each step is in, from the first on: a step never goes back.
 STEPS = st.lists(
@@ -43,6 +53,15 @@ STEPS = st.lists(
 
 #: Who brought the buyer has spent what they got by the time it is taken back.
 OWING = [("sell", 1998, False, False), ("spend", 0, False, False), ("refund", 10**6, False, True)]
+#: A seller's own title sold in the books of one company, a partner's in another's, and both paid out by the own one.
+THREE_COMPANIES = [
+    ("sell", 998, False, False),
+    ("sell", 1000, True, False),
+    ("settle", 0, False, False),
+    ("settle", 1, False, True),
+    ("withdraw", 0, False, False),
+    ("pay", 0, False, True),
+]
 
 
 class Sold(msgspec.Struct):
@@ -185,39 +204,40 @@ def handle_of(seller: str) -> str:
 async def check(story: Story) -> None:
     """Each month of each seller says what its postings do, and begins where the one before ended."""
     for seller in story.sellers:
-        closing = 0
+        closing: dict[Key, int] = {}
         for n, month in enumerate(MONTHS):
             made = await actions.statement(
                 handle_of(seller), month, company="own", caller=ADMIN, begin=story.books.begin
             )
-            wanted = await months.expected(story.books.pool, seller, (STARTS[n], STARTS[n + 1]))
-            assert told(made.sections) == wanted, (seller, month)
+            assert told(made.sections) == await expected(story.books, seller, n), (seller, month)
             assert [section.difference for section in made.sections] == [0] * len(made.sections)
-            opening = sum(section.opening.total for section in made.sections)
-            assert opening == closing
-            closing = sum(section.closing.total for section in made.sections)
+            assert {key_of(one): one.opening.total for one in made.sections if one.opening.total} == closing
+            closing = {key_of(one): one.closing.total for one in made.sections if one.closing.total}
             check_sheet(made)
         balances = await story.books.pool.fetch(
             "select balance from ledger_account where code = any($1::text[]) and asset = 'USD'",
             [f"{kind}:{seller}" for kind in months.OWN],
         )
-        assert closing == sum(row["balance"] for row in balances)
+        assert sum(closing.values()) == sum(row["balance"] for row in balances)
 
 
-def told(sections: list[Section]) -> dict[str, dict[str, int]]:
-    """A statement by currency, of all companies."""
-    found: dict[str, dict[str, int]] = {}
+async def expected(books: Books, owner: str, n: int) -> dict[Key, dict[str, int]]:
+    """What the statement of one of the months must tell."""
+    return await months.expected(books.pool, owner, (STARTS[n], STARTS[n + 1]), company="own")
+
+
+def key_of(part: Section | ReportLine) -> Key:
+    """Whose books it is of, and in which currency."""
+    return part.legal_entity, part.currency
+
+
+def told(sections: list[Section]) -> dict[Key, dict[str, int]]:
+    """A statement by company and currency, without what was nothing."""
+    found: dict[Key, dict[str, int]] = {}
     for section in sections:
-        lines = found.setdefault(section.currency, {"opening": 0, "closing": 0})
-        lines["opening"] += section.opening.total
-        lines["closing"] += section.closing.total
-        for one in section.totals():
-            lines[one.line] = lines.get(one.line, 0) + one.amount
-    return {
-        currency: {line: amount for line, amount in lines.items() if amount or line in ("opening", "closing")}
-        for currency, lines in found.items()
-        if any(lines.values())
-    }
+        lines: dict[str, int] = {one.line: one.amount for one in section.totals() if one.amount}
+        found[key_of(section)] = {"opening": section.opening.total, "closing": section.closing.total, **lines}
+    return {key: lines for key, lines in found.items() if any(lines.values())}
 
 
 def check_sheet(made: Statement) -> None:
@@ -239,18 +259,24 @@ async def check_platform(books: Books) -> None:
     for n, month in enumerate(MONTHS):
         report = await actions.report(month, company="own", caller=ADMIN, begin=books.begin)
         assert report.is_balanced and report.checks
-        all_of = [await months.expected(books.pool, id, (STARTS[n], STARTS[n + 1])) for id in sellers]
-        for line, name, sign in (("sales", "gross", 1), ("refunds", "refunds", -1), ("payouts", "payouts", -1)):
-            assert summed(report, name) == sign * sum(one.get("USD", {}).get(line, 0) for one in all_of), (month, name)
-        assert summed(report, "external") == -sum(one.get("USD", {}).get("external", 0) for one in all_of)
-        closing = sum(one.get("USD", {}).get("closing", 0) for one in all_of)
-        owing = await months.expected(books.pool, "usr_bringer", (STARTS[n], STARTS[n + 1]))
-        assert summed(report, "held") - summed(report, "owed") == closing + owing.get("USD", {}).get("closing", 0)
+        assert {line.legal_entity for line in report.items} == set(COMPANIES)
+        all_of = [await expected(books, id, n) for id in sellers]
+        owing = await expected(books, "usr_bringer", n)
+        for company in COMPANIES:
+            for line, name, sign in COLUMNS:
+                assert column(report, company, name) == sign * summed(all_of, company, line), (month, company, name)
+            held = column(report, company, "held") - column(report, company, "owed")
+            assert held == summed([*all_of, owing], company, "closing"), (month, company)
 
 
-def summed(report: Report, name: str) -> int:
-    """One column in USD, of all companies."""
-    return sum(int(getattr(line, name)) for line in report.items if line.currency == "USD")
+def column(report: Report, company: str, name: str) -> int:
+    """What the report tells of one company in USD."""
+    return sum(int(getattr(line, name)) for line in report.items if key_of(line) == (company, "USD"))
+
+
+def summed(all_of: list[dict[Key, dict[str, int]]], company: str, line: str) -> int:
+    """One line of all statements, of one company in USD."""
+    return sum(one.get((company, "USD"), {}).get(line, 0) for one in all_of)
 
 
 def test_statements_say_what_the_postings_do(postgres_cluster: Cluster) -> None:
@@ -271,6 +297,7 @@ def test_statements_say_what_the_postings_do(postgres_cluster: Cluster) -> None:
         @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(steps=STEPS)
         @example(steps=OWING)
+        @example(steps=THREE_COMPANIES)
         def run(steps: list[tuple[str, int, bool, bool]]) -> None:
             runner.run(whole(steps, books))
 

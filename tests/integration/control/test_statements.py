@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.control.worker import process
-from tests.support import months
+from tests.support import months, pdf
 from tests.support.control import Control, code_of, log_in
 from tests.support.shop import Shop, Viewer, open_shop
 
@@ -108,8 +108,8 @@ async def test_statement_leads_from_sales_and_payouts_to_what_the_accounts_hold(
     assert sum(await shop.amounts(f"earnings:{seller}", f"earnings_pending:{seller}", f"receivable:{seller}")) == 367
     assert await lines(await partner(shop), MONTH, "mate") == {"opening": 0, "shares": 243, "closing": 243}
     month = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-    wanted = await months.expected(shop.control.wiring["pool"], seller, month)
-    assert wanted == {"USD": found}
+    wanted = await months.expected(shop.control.wiring["pool"], seller, month, company="usher")
+    assert wanted == {("usher", "USD"): found}
     await shop.audit()
 
 
@@ -140,7 +140,12 @@ async def test_sheet_and_document_are_files_and_a_name_is_no_formula(shop: Shop)
     assert sheet.headers["content-disposition"] == f'attachment; filename="statement-studio-{MONTH}.csv"'
     found = {row["line"]: (row["name"], row["amount"]) for row in rows_of(sheet.text)}
     assert found["sales"] == (f"'{name}", "5.00") and found["closing_balance"] == ("", "3.15")
-    assert document.headers["content-type"] == "application/pdf" and document.content.startswith(b"%PDF-")
+    assert document.headers["content-type"] == "application/pdf"
+    assert document.headers["content-disposition"] == f'attachment; filename="statement-studio-{MONTH}.pdf"'
+    shown = pdf.texts(document.content)
+    sales, closing = shown.index("Sales of your titles"), shown.index("Closing balance")
+    assert (shown[0], shown[sales + 1 : sales + 3]) == (f"Statement {MONTH}", ["1", "5.00"])
+    assert shown[closing + 1] == "3.15"
     for answer in (sheet, document):
         assert answer.headers["cache-control"] == "no-store"
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
-import zlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.control.sellers.model import Seller
 from gateway.control.statements import pdf
 from gateway.control.statements.model import Entry, LineName, Section, Standing, Statement
+from tests.support.pdf import texts
 
 NAMES = {"Cyrillic": "Студия", "Arabic": "استوديو الفيلم", "Japanese": "映画館", "Hebrew": "אולפן", "emoji": "🎬"}
 
@@ -32,15 +29,6 @@ def made(name: str = "The Long Way", titles: int = 1, company: str = "usher") ->
         closing=Standing(pending=135_000 * titles),
     )
     return Statement(seller=Seller("slr_1", name, "studio"), month="2026-11", is_final=True, sections=[section])
-
-
-def texts(document: bytes) -> list[str]:
-    """All texts of its pages, in their order."""
-    pages = re.findall(rb"stream\s*(.*?)~>\s*endstream", document, re.DOTALL)
-    shown = b"\n".join(zlib.decompress(base64.a85decode(page)) for page in pages)
-    found = re.findall(rb"\(((?:\\.|[^\\)])*)\) Tj", shown)
-    plain = [re.sub(rb"\\(\d{3})", lambda code: bytes([int(code[1], 8)]), text) for text in found]
-    return [re.sub(rb"\\(.)", rb"\1", text).decode("cp1252") for text in plain]
 
 
 def test_page_tells_the_balances_the_lines_and_the_titles() -> None:
