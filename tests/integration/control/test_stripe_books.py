@@ -18,6 +18,8 @@ from tests.support.till import Till, open_till
 from tests.support.titles import desk
 
 ACCOUNTS = ("cash:stripe", "rail_fee:stripe", "platform_fee", "refunds_clearing")
+#: Stripe tries to send a webhook for so long.
+LATE_S = 3 * 86_400
 
 
 class Counter:
@@ -76,6 +78,15 @@ class Counter:
         seller = self.shop.seller.seller["id"]
         return await self.shop.amounts(*ACCOUNTS, f"earnings_pending:{seller}", f"receivable:{seller}")
 
+    async def postings(self, purchase: str) -> list[dict[str, Any]]:
+        """All that was booked for a purchase, but for its name at Stripe."""
+        query = (
+            "select t.kind, a.code, p.asset, p.amount, p.seller, p.scope, p.model, p.legal_entity, p.fee_bp "
+            "from purchase u join posting p on p.provider_ref = u.provider_ref "
+            "join txn t on t.id = p.txn join ledger_account a on a.id = p.account where u.id = $1 order by p.id"
+        )
+        return await self.till.control.rows(query, purchase)
+
 
 @pytest.fixture
 async def counter(settings: ControlSettings, clock: ManualClock) -> AsyncIterator[Counter]:
@@ -100,6 +111,32 @@ async def test_payment_whose_answer_was_lost_is_begun_once_and_paid_once(counter
     assert await counter.shop.rights(viewer) == ["own"]
     assert len(await counter.till.control.rows("select id from txn")) == 1
     await counter.shop.audit()
+
+
+@pytest.mark.parametrize("is_looked_after", [False, True], ids=["not looked after", "looked after"])
+async def test_purchase_whose_webhooks_come_three_days_late_is_booked_as_a_punctual_one(
+    counter: Counter, is_looked_after: bool
+) -> None:
+    shop, hands = counter.shop, counter.till.hands
+    otto = await shop.viewer("otto")
+    punctual, _ = await counter.sold()
+    at_once = await counter.balances()
+    late, ref = await counter.begun(otto)
+    await hands.pay(ref, "approve")
+    shop.control.clock.advance(LATE_S)
+    for event in hands.server.events:
+        event["created"] -= LATE_S
+    if is_looked_after:
+        await checkout.look_after(shop=shop.wired)
+    state = (await otto.ask("GET", f"payments/{late}"))["state"]
+    assert (state, await shop.rights(otto)) == (("paid", ["own"]) if is_looked_after else ("new", []))
+    await counter.hear()
+    await checkout.look_after(shop=shop.wired)
+    assert (await otto.ask("GET", f"payments/{late}"))["state"] == "paid"
+    assert await shop.rights(otto) == ["own"] and await shop.may_watch(otto)
+    assert await counter.balances() == [2 * amount for amount in at_once]
+    assert await counter.postings(late) == await counter.postings(punctual) != []
+    await shop.audit()
 
 
 @pytest.mark.parametrize("is_empty", [False, True], ids=["there", "paid out"])
