@@ -97,6 +97,27 @@ async def test_redirect_inside_is_not_followed(sender: HttpSender, location: str
         assert (answer.status, len(first.got)) == (0, 1) and answer.words
 
 
+@pytest.mark.parametrize(
+    "found",
+    [["10.0.0.1"], ["169.254.169.254"], ["100.64.0.1"], ["8.8.8.8", "192.168.0.1"], ["fd00:ec2::254"],
+     ["64:ff9b::a9fe:a9fe"], []],
+)  # fmt: skip
+async def test_redirect_to_a_public_name_that_leads_inside_is_not_followed(found: list[str]) -> None:
+    names = {"hooks.localhost": ["127.0.0.1"], "shop.example": found}
+    asked: list[str] = []
+
+    def lookup(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return names[host]
+
+    async with receiver(statuses=[307], headers={"Location": "https://shop.example/x"}) as first:
+        async with open_sender(loopback=True, lookup=lookup) as sender:
+            answer = await sender.send(first.url.replace("127.0.0.1", "hooks.localhost"), HEADERS, b"{}")
+        assert len(first.got) == 1
+    assert (answer.status, answer.words) == (0, "Its name leads to an address that is not public.")
+    assert asked == ["hooks.localhost", "shop.example"]
+
+
 async def test_redirect_to_this_machine_is_checked_as_an_address_is(hooks: Receiver) -> None:
     """The receiver stands for one far away: when it answers, this machine may not be sent to any more."""
     async with open_sender(loopback=True) as sender:
