@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 
 from gateway.control import live
+from shared.clock import ManualClock
+from shared.settings import ControlSettings
 from tests.support.control import code_of
 from tests.support.ledger import Books, movement
-from tests.support.shop import Shop, Viewer
+from tests.support.patience import WITHIN_S
+from tests.support.served import served
+from tests.support.shop import Shop, Viewer, open_shop
 
 DAY_S = 86400
 
@@ -113,33 +120,31 @@ async def test_amounts_are_told_in_the_currency_one_reads_and_booked_in_their_ow
     assert (await vera.ask("PUT", "wallet/display", body={"currency": None}))["currency"] == "USD"
 
 
-async def stream(viewer: Viewer, path: str, count: int) -> list[Any]:
-    """So many events of a stream."""
-    found: list[Any] = []
-    async with viewer.http.stream("GET", f"/v1/{path}") as answer:
+@contextlib.asynccontextmanager
+async def stream(viewer: Viewer, path: str) -> AsyncIterator[AsyncIterator[Any]]:
+    """The events of a stream, as they come over a connection."""
+    http = httpx2.AsyncClient(base_url=viewer.http.base_url, cookies=viewer.http.cookies, timeout=None, trust_env=False)
+    async with asyncio.timeout(WITHIN_S), http, http.stream("GET", f"/v1/{path}") as answer:
         assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream")
-        async for line in answer.aiter_lines():
-            if line.startswith("data: "):
-                found.append(msgspec.json.decode(line[6:]))
-            if len(found) == count:
-                break
-    return found
+        yield (msgspec.json.decode(line[6:]) async for line in answer.aiter_lines() if line.startswith("data: "))
 
 
-async def test_balance_moves_on_a_stream_and_a_stream_of_others_is_refused(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+async def test_balances_move_on_streams_and_a_stream_of_others_is_refused(
+    settings: ControlSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vera, otto = await shop.viewer(funds=500), await shop.viewer("otto", funds=500)
-    # The stream ends by itself, so that the whole of it is an answer.
     monkeypatch.setattr(live, "LOOK_S", 0.01)
-    monkeypatch.setattr(live, "STREAM_S", 0.05)
-    await shop.bought(vera)
-    handle = shop.seller.seller["handle"]
-    earned = await stream(shop.owner, f"sellers/{handle}/earnings/events", 1)
-    assert earned[0]["items"][0]["pending"] == 450
-    assert (await stream(otto, "wallet/events", 1))[0]["pockets"][0]["free"] == 500
-    await otto.ask("GET", f"sellers/{handle}/earnings/events", 403)
-    await otto.ask("GET", f"sellers/{handle}/earnings", 403)
+    async with served(settings, clock) as control:
+        shop = await open_shop(control)
+        vera, otto = await shop.viewer(funds=700), await shop.viewer("otto", funds=500)
+        earnings = f"sellers/{shop.seller.seller['handle']}/earnings"
+        async with stream(shop.owner, f"{earnings}/events") as earned, stream(vera, "wallet/events") as spent:
+            assert (await anext(earned))["items"] == []
+            assert (await anext(spent))["pockets"][0]["free"] == 700
+            await shop.bought(vera)
+            assert (await anext(earned))["items"][0]["pending"] == 450
+            assert (await anext(spent))["pockets"][0]["free"] == 200
+        await otto.ask("GET", f"{earnings}/events", 403)
+        await otto.ask("GET", earnings, 403)
 
 
 class Till:
