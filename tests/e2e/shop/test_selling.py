@@ -1,4 +1,4 @@
-"""Selling in a browser: prices and live sales, coupons and partners, blocked viewers, withdrawals."""
+"""Selling in a browser: prices, live sales and statements, coupons and partners, blocked viewers, withdrawals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
+from gateway.control.worker import money
 from tests.e2e.conftest import Open
 from tests.e2e.shop.conftest import enter, tile
 from tests.support.shop import Shop, Viewer
@@ -44,6 +45,14 @@ async def test_seller_sets_a_price_and_sees_the_sale_with_its_fee_when_it_comes(
     await (await download.value).save_as(tmp_path / "sales.csv")
     lines = (tmp_path / "sales.csv").read_text().splitlines()
     assert lines[-1] == "title,The Long Way,1,0,8.00,0.80,0.00,7.20,USD"
+
+    await page.reload()
+    for kind in ("CSV", "PDF"):
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name=f"as {kind}").click()
+        await (await download.value).save_as(tmp_path / kind)
+    assert "7.20" in (tmp_path / "CSV").read_text()
+    assert (tmp_path / "PDF").read_bytes().startswith(b"%PDF-")
 
 
 async def test_the_desk_says_what_is_true_after_each_change_of_an_offer(shop: Shop, open_page: Open) -> None:
@@ -139,3 +148,42 @@ async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
     await expect(office.get_by_role("region", name="Waiting")).to_be_focused()
     await expect(asked).to_contain_text("Paid out")
     await expect(asked).to_contain_text("reference T-4711")
+
+
+async def test_withdrawal_is_rejected_with_a_reason_and_the_run_of_another_is_paid(
+    shop: Shop, admin: Viewer, open_page: Open, tmp_path: Path
+) -> None:
+    seller = shop.seller.seller
+    await shop.books.fund(20_000, f"earnings__{seller['id']}", asset="USD")
+    terms = {"rail": "bank", "currency": "USD", "minimum": 1000, "hold_days": 0, "auto_up_to": 4000}
+    await admin.ask("PUT", "policies", 200, terms)
+    for amount in (4000, 6000):
+        body = {"amount": amount, "currency": "USD", "rail": "bank"}
+        await shop.owner.ask("POST", f"sellers/{seller['handle']}/withdrawals", 201, body)
+    await money.pay_out(shop.control.wiring)
+    page = await enter(await open_page(phone=True), shop.owner, "/payouts")
+    withdrawals = page.get_by_role("table", name="Withdrawals").get_by_role("row")
+    await expect(withdrawals.filter(has_text="$60.00")).to_contain_text("Asked for")
+
+    office = await enter(await open_page(), admin, "/admin/payouts")
+    await office.get_by_role("button", name="Reject $60.00").click()
+    dialog = office.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("The name <b>differs</b>")
+    await dialog.get_by_role("button", name="Reject it").click()
+    await expect(office.get_by_role("button", name="Reject $60.00")).to_have_count(0)
+    await expect(withdrawals.filter(has_text="$60.00")).to_contain_text(
+        "The name <b>differs</b> It is available again."
+    )
+    await expect(tile(page, "Available")).to_contain_text("$160.00")
+
+    await office.get_by_role("region", name="Runs").get_by_role("link").click()
+    async with office.expect_download() as download:
+        await office.get_by_role("link", name="List as CSV").click()
+    await (await download.value).save_as(tmp_path / "run.csv")
+    assert seller["handle"] in (tmp_path / "run.csv").read_text()
+    await office.get_by_role("button", name="Mark the run as paid").click()
+    await dialog.get_by_label("Reference").fill("T-4712")
+    await dialog.get_by_role("button", name="It is paid").click()
+    await expect(office.get_by_role("table", name="Withdrawals")).to_contain_text("T-4712")
+    await expect(office.get_by_text("Done", exact=True)).to_be_visible()
+    await expect(withdrawals.filter(has_text="$40.00")).to_contain_text("reference T-4712")

@@ -60,15 +60,18 @@ export function paymentsPart() {
   }).element;
 }
 
-export function refundsPart() {
-  const row = (one) => [h("a", { href: `/admin/payments/${one.purchase}` }, moment(one.created_at)), one.title_name || "Top-up", userLink(one.buyer), format(one.amount, one.currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason];
-  const columns = [["When", "when"], ["What"], ["Who paid"], ["Amount", "amount"], ["State"], ["Reason"]];
-  return listing({
+export function refundsPart({ may }) {
+  let load = null;
+  const row = (one) => [h("a", { href: `/admin/payments/${one.purchase}` }, moment(one.created_at)), one.title_name || "Top-up", userLink(one.buyer), format(one.amount, one.currency), badge(REFUNDS, one.state), whyOf(one), askAgain(one, { may, again: () => load() })];
+  const columns = [["When", "when"], ["What"], ["Who paid"], ["Amount", "amount"], ["State"], ["Reason"], ["", "ways"]];
+  const made = listing({
     path: "admin/refunds",
     filters: [["state", "State", choice("Any", options(REFUNDS))]],
     render: (items) => table("Refunds", columns, items.map(row)),
     empty: nothing("check", "No refunds", "Nothing was given back that fits this."),
-  }).element;
+  });
+  ({ load } = made);
+  return made.element;
 }
 
 export async function paymentPart(id, { may, again }) {
@@ -76,7 +79,7 @@ export async function paymentPart(id, { may, again }) {
   const left = payment.paid_at ? payment.amount - payment.refunded - payment.disputed : 0;
   return {
     heading: `${what(payment)}, ${format(payment.amount, payment.currency)}`,
-    content: [about(payment), may("payment:refund") && (left > 0 || !payment.amount) && payment.state === "paid" ? giveBack(payment, left, again) : null, refunds.length ? refundsOf(payment, refunds) : null, parts.length ? partsOf(payment, parts) : null, booked(postings)].filter(Boolean),
+    content: [about(payment), may("payment:refund") && (left > 0 || !payment.amount) && payment.state === "paid" ? giveBack(payment, left, again) : null, refunds.length ? refundsOf(refunds, { may, again }) : null, parts.length ? partsOf(payment, parts) : null, booked(postings)].filter(Boolean),
   };
 }
 
@@ -130,9 +133,26 @@ function giveBack(payment, left, again) {
 
 const section = (id, words, ...content) => h("section", { class: "panel stack", "aria-labelledby": id }, h("h2", { id }, words), content);
 
-function refundsOf({ currency }, refunds) {
-  const rows = refunds.map((one) => [h("a", { href: `/admin/audit?object=${one.id}` }, moment(one.created_at)), format(one.amount, currency), badge(REFUNDS, one.state), one.words ? `${one.reason} (${one.words})` : one.reason]);
-  return section("y-refunds", "Given back", table("Refunds", [["When", "when"], ["Amount", "amount"], ["State"], ["Reason"]], rows));
+function refundsOf(refunds, context) {
+  const rows = refunds.map((one) => [h("a", { href: `/admin/audit?object=${one.id}` }, moment(one.created_at)), format(one.amount, one.currency), badge(REFUNDS, one.state), whyOf(one), askAgain(one, context)]);
+  return section("y-refunds", "Given back", table("Refunds", [["When", "when"], ["Amount", "amount"], ["State"], ["Reason"], ["", "ways"]], rows));
+}
+
+const whyOf = ({ reason, words }) => (words ? `${reason} (${words})` : reason);
+
+/** A way to ask its provider once more for a refund that failed: it is the same one there, so never made twice. */
+function askAgain(one, { may, again }) {
+  if (one.state !== "failed" || !may("payment:refund")) return null;
+  const sum = format(one.amount, one.currency);
+  const button = h("button", { class: "button button-small", type: "button", "aria-label": `Ask again for ${sum}` }, "Ask again");
+  button.addEventListener("click", () => busy(button, async () => {
+    await toasted(async () => {
+      await once("POST", `refunds/${one.id}/retry`);
+      toast(`The provider is asked for ${sum} again.`);
+    });
+    await toasted(again);
+  }));
+  return h("span", { class: "row" }, button);
 }
 
 function partsOf({ currency }, parts) {
