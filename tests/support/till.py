@@ -74,13 +74,16 @@ class Till:
         await self.work()
 
 
+def with_stripe(settings: ControlSettings, server: StripeServer) -> ControlSettings:
+    """Settings of a control plane that is paid by this Stripe, too; writes its secrets."""
+    secrets = FolderSecrets(settings.secrets_dir, {})
+    secrets.write(STRIPE_KEY, server.key.encode())
+    secrets.write(STRIPE_WEBHOOK, f"{SECRET}\n{OLD_SECRET}".encode())
+    return replace(settings, payments="stripe sandbox", stripe_api=server.url)
+
+
 @contextlib.asynccontextmanager
 async def open_till(settings: ControlSettings, clock: ManualClock) -> AsyncIterator[Till]:
     """Control, and Stripe beside it."""
-    async with stripe_server() as server:
-        secrets = FolderSecrets(settings.secrets_dir, {})
-        secrets.write(STRIPE_KEY, server.key.encode())
-        secrets.write(STRIPE_WEBHOOK, f"{SECRET}\n{OLD_SECRET}".encode())
-        with_stripe = replace(settings, payments="stripe sandbox", stripe_api=server.url)
-        async with running_control(with_stripe, clock) as control:
-            yield Till(control, server)
+    async with stripe_server() as server, running_control(with_stripe(settings, server), clock) as control:
+        yield Till(control, server)

@@ -45,10 +45,12 @@ async def onboard(
         raise Conflict("Sellers have no accounts of their own at this provider.", code="no-seller-accounts")
     if known is None:
         account = await provider.open_account(seller.id, country)
-        known = Payee(seller=seller.id, provider=provider.name, account=account)
+        opened = Payee(seller=seller.id, provider=provider.name, account=account)
         async with begin() as unit:
-            await unit.payees.add(known)
-            said = {"provider": provider.name, "account": account}
+            await unit.payees.add(opened)
+            # Of two that were opened at once, in two countries, one is kept.
+            known = _at(provider.name, await unit.payees.of_seller(seller.id)) or opened
+            said = {"provider": provider.name, "account": known.account}
             await unit.outbox.audit(by.id, "seller.payee", seller.id, after=said, place=by.place)
     return Link(await provider.onboarding_url(known.account, return_url=page, refresh_url=page))
 

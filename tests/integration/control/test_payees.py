@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -88,6 +89,23 @@ async def test_wrong_country_provider_and_seller_are_refused(till: Till) -> None
     assert code_of(await post(f"{PATH}/nobody", json={"country": "US"})) == (404, "not-found")
     assert code_of(await post("/v1/sellers/none/payees/stripe", json={"country": "US"})) == (404, "not-found")
     assert till.hands.server.folders["accounts"] == {}
+    assert await onboard(till, "DE")
+
+
+async def test_of_accounts_that_are_opened_at_once_in_two_countries_one_is_kept(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met, open_account = asyncio.Barrier(2), till.hands.provider.open_account
+
+    async def together(seller: str, country: str) -> str:
+        await met.wait()
+        return await open_account(seller, country)
+
+    monkeypatch.setattr(till.hands.provider, "open_account", together)
+    links = await asyncio.gather(onboard(till, "US"), onboard(till, "DE"))
+    assert len(till.hands.server.folders["accounts"]) == 2
+    (payee,) = (await till.control.http.get(PATH)).json()["items"]
+    assert all(payee["account"] in link for link in links)
 
 
 async def test_stripe_that_is_away_is_told_and_asked_again(till: Till) -> None:

@@ -223,7 +223,7 @@ class Stripe(Client):
     async def open_account(self, seller: str, country: str) -> str:
         """An account with Stripe's own small dashboard; Stripe asks for what it must know, and bears no losses."""
         made = await self.once(
-            f"account:{seller}",
+            f"account:{seller}:{country}",  # one that Stripe does not serve is refused by this key for a day
             lambda client, key: client.v1.accounts.create_async(
                 {
                     "country": country,
