@@ -7,9 +7,6 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.control.ledger.model import Leg, account
-from shared.money import fee_minor
-
 #: Symbols of a code.
 LENGTH = 8
 
@@ -27,15 +24,3 @@ class ReferralRows(Protocol):
     async def code_of(self, principal: str) -> str | None: ...
     async def add(self, principal: str, code: str, at: datetime) -> bool: ...
     async def owner(self, code: str) -> str | None: ...
-
-
-def legs(fee: int, referrer: str | None, *, currency: str, bp: int) -> list[Leg]:
-    """How the platform's fee of a sale is booked: the referrer's part is taken of it, rounded down, the rest stays.
-
-    The legs add up to `fee`; one without an amount is left out.
-    """
-    credit = fee_minor(fee, bp) if referrer is not None else 0
-    found = [Leg(account("platform_fee"), currency, fee - credit)]
-    if referrer is not None:
-        found.append(Leg(account("wallet", referrer), currency, credit))
-    return [leg for leg in found if leg.amount]
