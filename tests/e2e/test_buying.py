@@ -207,6 +207,38 @@ async def test_price_that_changed_is_told_and_asked_for_again(
     await viewer.close()
 
 
+async def test_coupon_that_was_used_up_meanwhile_goes_with_words_and_takes_its_price_with_it(
+    stack: Running, seller: Person, film: dict[str, Any], open_page: Open
+) -> None:
+    viewer = await funded(stack, 2000)
+    handle = (await seller.ask("GET", "me"))["sellers"][0]["handle"]
+    code = new_id("C")[-12:].upper()
+    await seller.ask("POST", f"sellers/{handle}/coupons", 201, code=code, percent=50, uses_max=1)
+    page = await open_page(phone=True)
+    await enter(page, stack, to=film["watch_url"])
+    await box(page).get_by_text("I have a coupon").click()
+    field, said = box(page).get_by_label("Coupon", exact=True), page.locator("#coupon-said")
+    await field.fill(code)
+    await box(page).get_by_role("button", name="Apply").click()
+    await expect(said).to_have_text("The coupon lowers the price.")
+    await ask(stack.database_url, "update coupon set used = uses_max where code = $1", code)
+    await box(page).get_by_role("button", name="Buy for $5.00").click()
+    words = "This coupon is used up. Without the coupon it costs $9.99. Nothing was taken."
+    await expect(box(page).get_by_role("alert")).to_contain_text(words)
+    await expect(said).to_have_text("This coupon is used up.")
+    await expect(field).to_have_value("")
+    assert await balance(viewer) == 2000
+    await field.fill(code)
+    await box(page).get_by_role("button", name="Apply").click()
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(said).to_have_text("This coupon is used up.")
+    await field.fill("")
+    await box(page).get_by_role("button", name="Buy for $9.99").click()
+    await expect(box(page)).to_contain_text("This is yours for good")
+    assert await balance(viewer) == 2000 - OWN
+    await viewer.close()
+
+
 async def test_rental_that_ends_while_it_plays_is_told_and_rented_again(
     stack: Running, film: dict[str, Any], open_page: Open
 ) -> None:

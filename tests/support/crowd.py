@@ -50,6 +50,11 @@ insert into coupon (id, seller, code, code_folded, kind, bp, created_at)
 select 'cpn_' || n, 'slr_' || n % 100, 'C' || n, 'C' || n, 'percent', 1000, now() from generate_series(0, 9999) n;
 insert into coupon_use (purchase, coupon, principal, at)
 select 'pur_' || n, 'cpn_' || n % 10000, 'usr_' || n % {viewers}, now() from generate_series(0, 49999) n;
+insert into purchase (id, key, kind, principal, viewer, scope, title, seller, offer, offer_version, coupon, amount,
+                      currency, rail, state, return_url, legal_entity, fee_bp, created_at, expires_at, paid_at)
+select u.purchase, u.purchase, 'title', u.principal, u.principal, o.scope, o.scope, o.seller, o.id, 1, u.coupon, 269,
+       'USD', 'wallet', 'paid', '', 'usher', 1000, u.at, u.at, u.at
+from generate_series(0, 9999) n join coupon_use u on u.purchase = 'pur_' || n join offer o on o.id = 'off_' || n;
 insert into blocked_viewer (seller, principal, created_at)
 select 'slr_' || n % 100, 'usr_' || n, now() from generate_series(0, least(10000, {viewers}) - 1) n;
 insert into txn (key, hash, kind) values ('one', '', 'giftcard.buy');

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import Titles
-from gateway.control.coupons.model import Coupon, CouponRows, Currencies, NewCoupon, Priced, check, check_new, fold
+from gateway.control.coupons.model import (
+    Coupon,
+    CouponRows,
+    Currencies,
+    NewCoupon,
+    Priced,
+    check,
+    check_new,
+    fold,
+    used_before,
+    used_up,
+)
 from gateway.control.outbox import Outbox
 from gateway.control.paging import check_moment
 from gateway.control.sellers.model import Seller
@@ -14,6 +27,7 @@ from shared.errors import Conflict, Invalid, NotFound
 from shared.ids import new_id
 
 NO_COUPON = "There is no such coupon."
+CREATE = "coupon:create"
 
 
 async def create(
@@ -53,7 +67,7 @@ async def create(
     )
     if not await coupons.add(coupon):
         raise Conflict("You have a coupon with this code; choose another.", code="coupon-taken")
-    await outbox.audit(by.id, "coupon:create", coupon.id, after={"bp": coupon.bp, "amount": coupon.amount}, place=place)
+    await _tell(coupon, new, by=by, outbox=outbox, place=place)
     return coupon
 
 
@@ -82,10 +96,10 @@ async def claim(
     """
     held = await coupons.count_up(coupon.id)
     if held is None:
-        raise Conflict("This coupon is used up.", code="coupon-used-up")
+        raise used_up()
     check(held, priced, clock)
     if not await coupons.use(held, principal=by.id, purchase=purchase, at=clock.now()):
-        raise Conflict("You have used this coupon already.", code="coupon-used")
+        raise used_before()
 
 
 async def release(purchase: str, *, coupons: CouponRows) -> bool:
@@ -96,6 +110,16 @@ async def release(purchase: str, *, coupons: CouponRows) -> bool:
 async def use_again(coupon: str, *, by: str, purchase: str, coupons: CouponRows, clock: Clock) -> bool:
     """A purchase that came to nothing is paid after all; False when its coupon was used up meanwhile."""
     return await coupons.use_again(coupon, principal=by, purchase=purchase, at=clock.now())
+
+
+async def _tell(coupon: Coupon, new: NewCoupon, *, by: Principal, outbox: Outbox, place: str) -> None:
+    """Record all that was asked for; the code is words of a seller, and stays out of events."""
+    asked = msgspec.to_builtins(msgspec.structs.replace(new, title=coupon.scope))
+    after = {name: value for name, value in asked.items() if value is not None}
+    await outbox.record(by.id, CREATE, coupon.id, after=after, place=place)
+    del after["code"]
+    said = {"actor": by.id, "action": CREATE, "object": coupon.id, "before": None, "after": after}
+    await outbox.emit("admin.action", coupon.id, **said)
 
 
 async def _scope(title: str | None, seller: Seller, *, by: Principal, titles: Titles) -> str | None:

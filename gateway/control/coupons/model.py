@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
 
@@ -52,6 +53,13 @@ class NewCoupon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ends_at: Moment | None = None
 
 
+class Uses(msgspec.Struct, frozen=True, kw_only=True):
+    """How often somebody used a coupon; `open`: the scopes for which they have yet to pay what used it."""
+
+    count: int = 0
+    open: Sequence[str] = ()
+
+
 class Coupons(msgspec.Struct, frozen=True):
     """A seller's coupons, the newest first."""
 
@@ -68,7 +76,7 @@ class CouponRows(Protocol):
     async def count_up(self, coupon: str) -> Coupon | None: ...
     async def use(self, coupon: Coupon, *, principal: str, purchase: str, at: datetime) -> bool: ...
     async def use_again(self, coupon: str, *, principal: str, purchase: str, at: datetime) -> bool: ...
-    async def used_by(self, coupon: str, principal: str) -> int: ...
+    async def used_by(self, coupon: str, principal: str) -> Uses: ...
     async def release(self, purchase: str) -> bool: ...
 
 
@@ -120,6 +128,28 @@ def check(coupon: Coupon, priced: Priced, clock: Clock) -> None:
         raise Conflict("This coupon is not good yet.", code="coupon-early")
     if coupon.currency not in (None, priced.currency):
         raise Conflict(f"This coupon is for prices in {coupon.currency}.", code="coupon-currency")
+
+
+def check_uses(coupon: Coupon, uses: Uses, priced: Priced) -> None:
+    """Raises what claiming a coupon now would raise: Conflict with code `coupon-used-up` or `coupon-used`.
+
+    Who pays for a scope anew gives back first what their open payment for it uses.
+    """
+    held = int(priced.scope in uses.open)
+    if coupon.uses_max is not None and coupon.used - held >= coupon.uses_max:
+        raise used_up()
+    if uses.count - held >= coupon.per_viewer:
+        raise used_before()
+
+
+def used_up() -> Conflict:
+    """Nobody may use it any more."""
+    return Conflict("This coupon is used up.", code="coupon-used-up")
+
+
+def used_before() -> Conflict:
+    """Who asks for it may not use it once more."""
+    return Conflict("You have used this coupon already.", code="coupon-used")
 
 
 def taken_off(coupon: Coupon, price: Money) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.control.coupons.model import Coupon
+from gateway.control.coupons.model import Coupon, Uses
 from gateway.control.db import Connection
 
 COLUMNS = """
@@ -25,7 +25,12 @@ RETIRE = "update coupon set active = false where seller = $1 and code_folded = $
 COUNT_UP = """
 update coupon set used = used + 1 where id = $1 and active and (uses_max is null or used < uses_max) returning id
 """
-USED_BY = "select count(*) from coupon_use where coupon = $1 and principal = $2"
+USED_BY = """
+select count(*) as count, coalesce(array_agg(p.scope) filter (where p.scope is not null), '{}') as open
+from coupon_use u
+left join purchase p on p.id = u.purchase and p.viewer = $2 and p.state in ('new', 'authorized')
+where u.coupon = $1 and u.principal = $2
+"""
 #: Asked after COUNT_UP, by a statement of its own: it sees what was committed while that waited.
 USE = """
 insert into coupon_use (purchase, coupon, principal, at)
@@ -87,9 +92,10 @@ class CouponStore:
         await self._connection.execute(COUNT_DOWN, coupon)
         return False
 
-    async def used_by(self, coupon: str, principal: str) -> int:
-        """How often somebody used a coupon."""
-        return int(await self._connection.fetchval(USED_BY, coupon, principal))
+    async def used_by(self, coupon: str, principal: str) -> Uses:
+        """How often somebody used a coupon, and what for they have yet to pay."""
+        row = await self._connection.fetchrow(USED_BY, coupon, principal)
+        return Uses(**row) if row else Uses()
 
     async def release(self, purchase: str) -> bool:
         """Give back what a purchase used; False when it used none."""

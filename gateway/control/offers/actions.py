@@ -10,7 +10,7 @@ import msgspec
 from gateway.control.auth import Principal, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import CONTAINERS, Title, Titles
-from gateway.control.coupons.model import Coupon, CouponRows
+from gateway.control.coupons.model import Coupon, CouponRows, Uses, check_uses
 from gateway.control.coupons.model import fold as fold_code
 from gateway.control.entitlements.model import Admission
 from gateway.control.offers.model import (
@@ -22,6 +22,8 @@ from gateway.control.offers.model import (
     OfferList,
     OfferRows,
     OfferView,
+    Price,
+    Wanted,
     by_card,
     check_shape,
     met,
@@ -40,6 +42,7 @@ from shared.errors import Conflict, Invalid, NotFound, PriceChanged, Refused
 from shared.ids import new_id
 
 NO_OFFER = "There is no such offer of this title."
+NO_COUPON = "There is no such coupon for this title."
 
 
 class Stores(Protocol):
@@ -53,6 +56,15 @@ class Stores(Protocol):
     def portal(self) -> PortalRows: ...
     @property
     def outbox(self) -> Outbox: ...
+
+
+class Shelf(Protocol):
+    """What finding an offer takes of a transaction."""
+
+    @property
+    def offers(self) -> OfferRows: ...
+    @property
+    def coupons(self) -> CouponRows: ...
 
 
 async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, providers: Providers, clock: Clock) -> Offer:
@@ -173,26 +185,24 @@ async def show(
     title: Title,
     admission: Admission,
     *,
+    viewer: Principal | None,
     code: str,
     display: str,
-    offers: OfferRows,
-    coupons: CouponRows,
+    unit: Shelf,
     clock: Clock,
 ) -> OfferList:
-    """What a viewer meets: each offer with the price they pay, by the coupon they named if it is good for it.
+    """What a viewer meets: each offer with the price they pay, by the coupon they named if they may use it on that.
 
     `display`: the currency they are told prices in besides.
     """
     now = clock.now()
-    found = [one for one in met(await offers.around(title.id), now) if one.amount]
-    coupon = await coupons.find(title.seller, fold_code(code)) if code else None
-    refused = "There is no such coupon for this title." if code and coupon is None else ""
+    found = [one for one in met(await unit.offers.around(title.id), now) if one.amount]
+    coupon, uses = await _brought(code, title.seller, by=viewer, coupons=unit.coupons)
+    refused = NO_COUPON if code and coupon is None else ""
     items = []
     for offer in found:
-        try:
-            paid = price(offer, coupon, clock)
-        except Refused as error:
-            paid, refused = price(offer, None, clock), str(error)
+        paid, why = _charged(offer, coupon, uses, clock=clock)
+        refused = why or refused
         items.append(
             OfferView(
                 id=offer.id,
@@ -218,23 +228,23 @@ async def show(
     )
 
 
-async def find(scope: str, offer: str, version: int, *, offers: OfferRows, clock: Clock) -> Offer:
+async def find(scope: str, wanted: Wanted, *, by: Principal, unit: Shelf, clock: Clock) -> Offer:
     """The offer that somebody saw and buys; nobody changes it until the transaction ends.
 
     Raises NotFound, PriceChanged when it says something else by now or a cheaper one took its place
-    (`details["offer"]` is that one), and Conflict with code `offer-over` when there is none any more.
+    (`details["offer"]`: what they would pay for that one), and Conflict with code `offer-over` when there is none left.
     """
-    found = await offers.by_id(offer)
+    found = await unit.offers.by_id(wanted.offer)
     if found is None or found.scope != scope or found.kind == "free":
         raise NotFound(NO_OFFER)
-    current = replaced_by(found, await offers.of_scope(scope), clock.now())
+    current = replaced_by(found, await unit.offers.of_scope(scope), clock.now())
     if current is None:
         raise Conflict("This offer is over.", code="offer-over")
-    if (current.id, current.version) != (found.id, version):
-        now_paid = price(current, None, clock)
-        raise PriceChanged(
-            f"It costs {money.Money(current.amount, current.currency)} by now.", offer=msgspec.to_builtins(now_paid)
-        )
+    if (current.id, current.version) != (found.id, wanted.version):
+        coupon, uses = await _brought(wanted.coupon or "", current.seller, by=by, coupons=unit.coupons)
+        paid, _ = _charged(current, coupon, uses, clock=clock)
+        words = f"It costs {money.Money(paid.amount, paid.currency)} by now."
+        raise PriceChanged(words, offer=msgspec.to_builtins(paid))
     return found
 
 
@@ -244,8 +254,25 @@ async def coupon_for(code: str, offer: Offer, *, coupons: CouponRows) -> Coupon 
         return None
     found = await coupons.find(offer.seller, fold_code(code))
     if found is None:
-        raise NotFound("There is no such coupon for this title.", code="coupon-unknown")
+        raise NotFound(NO_COUPON, code="coupon-unknown")
     return found
+
+
+async def _brought(code: str, seller: str, *, by: Principal | None, coupons: CouponRows) -> tuple[Coupon | None, Uses]:
+    """The coupon that somebody named, if the seller has it, and how they used it."""
+    found = await coupons.find(seller, fold_code(code)) if code else None
+    return found, await coupons.used_by(found.id, by.id) if found and by else Uses()
+
+
+def _charged(offer: Offer, coupon: Coupon | None, uses: Uses, *, clock: Clock) -> tuple[Price, str]:
+    """What an offer costs who brings a coupon; and why that takes nothing off, if so."""
+    try:
+        paid = price(offer, coupon, clock)
+        if coupon is not None:
+            check_uses(coupon, uses, offer)
+    except Refused as error:
+        return price(offer, None, clock), str(error)
+    return paid, ""
 
 
 async def _held(ref: str, offer: str, *, by: Principal, unit: Stores) -> tuple[Title, Offer]:

@@ -99,6 +99,17 @@ class OfferChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     accept_loss: bool = False
 
 
+class Wanted(Protocol):
+    """What a buyer saw and wants: an offer in a version, and the coupon they named."""
+
+    @property
+    def offer(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def coupon(self) -> str | None: ...
+
+
 class CardPrice(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a price that is paid by card: what the provider keeps, what the platform, what the seller gets.
 
@@ -179,7 +190,7 @@ def check_shape(kind: Kind, amount: int, *, hours: int | None, window: tuple[dat
 def price(offer: Offer, coupon: Coupon | None, clock: Clock) -> Price:
     """What a buyer pays. Raises what stands in the way of the coupon (`coupons.model.check`).
 
-    How often the coupon was used, and by whom, is counted when it is claimed.
+    How often the coupon was used, and by whom, is told apart (`coupons.model.check_uses`).
     """
     discount = 0
     if coupon is not None:

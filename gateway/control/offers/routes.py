@@ -23,10 +23,10 @@ async def list_offers(call: Call[None]) -> OfferList:
         return await actions.show(
             title,
             admission,
+            viewer=call.caller,
             code=call.query("coupon"),
             display=chosen or call.wiring["settings"].display_currency,
-            offers=unit.offers,
-            coupons=unit.coupons,
+            unit=unit,
             clock=clock,
         )
 

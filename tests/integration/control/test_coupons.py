@@ -14,7 +14,7 @@ from gateway.control.offers import actions as offers
 from gateway.control.offers.model import Price, price
 from shared.errors import UsherError
 from tests.support.control import Control, register
-from tests.support.market import ask
+from tests.support.market import ask, fund
 from tests.support.titles import Desk, desk
 
 
@@ -32,9 +32,9 @@ class Shop:
         items = (await self.seller.ask("GET", "sellers/studio/coupons"))["items"]
         return int(items[0]["used"])
 
-    async def shown(self, code: str, http: httpx2.AsyncClient | None = None) -> tuple[int, int, str]:
+    async def shown(self, code: str, http: httpx2.AsyncClient | None = None, title: str = "") -> tuple[int, int, str]:
         """Price, what was taken off, and why nothing was."""
-        path = f"/v1/titles/{self.title}/offers?coupon={code}"
+        path = f"/v1/titles/{title or self.title}/offers?coupon={code}"
         found = (await (http or self.control.http).get(path)).json()
         paid = found["items"][0]["price"]
         return paid["amount"], paid["discount"], found["coupon_refused"]
@@ -103,6 +103,56 @@ async def test_coupon_of_one_title_or_for_a_time_is_good_there_and_then(shop: Sh
         seen.append((await shop.shown("LATER"))[1:])
         shop.control.clock.advance(3600)
     assert seen == [(0, "This coupon is not good yet."), (99, ""), (0, "This coupon is over.")]
+
+
+async def test_coupon_lowers_no_price_that_is_shown_while_it_is_used_up(control: Control, shop: Shop) -> None:
+    await shop.make(percent=25, uses_max=1)
+    await shop.buy((await people(control, 1))[0], "pur_1")
+    assert await shop.shown("SPRING") == (999, 0, "This coupon is used up.")
+    async with control.wiring["begin"]() as unit:
+        await coupons.release("pur_1", coupons=unit.coupons)
+    assert await shop.shown("SPRING") == (750, 249, "")
+
+
+async def test_who_used_a_coupon_as_often_as_they_may_is_shown_the_price_without_it(
+    control: Control, shop: Shop
+) -> None:
+    await shop.make(percent=25, per_viewer=2)
+    http = control.browser("10.3.0.1")
+    vera, seen = (await register(http, "vera"))["id"], []
+    for number in range(3):
+        seen.append(await shop.shown("SPRING", http))
+        if number < 2:
+            await shop.buy(vera, f"pur_{number}")
+    assert seen == [(750, 249, ""), (750, 249, ""), (999, 0, "You have used this coupon already.")]
+    assert await shop.shown("SPRING") == (750, 249, "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [({"uses_max": 1}, "This coupon is used up."), ({}, "You have used this coupon already.")]
+)
+async def test_who_has_yet_to_pay_with_a_coupon_is_shown_its_price_for_that_and_for_nothing_else(
+    control: Control, shop: Shop, limit: dict[str, int], words: str
+) -> None:
+    other = str((await shop.seller.published(price_minor=500, name="Another"))["id"])
+    await shop.make(percent=20, **limit)
+    http = control.browser("10.3.0.1")
+    vera = (await register(http, "vera"))["id"]
+    await fund(control, vera, 5000)
+
+    async def buy(title: str, status: int, pay: str) -> Any:
+        offer = (await http.get(f"/v1/titles/{title}/offers")).json()["items"][0]
+        order = {"offer": offer["id"], "version": offer["version"], "coupon": "SPRING", "pay": pay}
+        return await ask(http, "POST", f"titles/{title}/checkout", status, **order)
+
+    begun = await buy(shop.title, 201, "sandbox")
+    assert (begun["state"], begun["amount"]) == ("new", 800)
+    assert await shop.shown("SPRING", http) == (800, 199, "")
+    assert await shop.shown("SPRING") == ((999, 0, words) if limit else (800, 199, ""))
+    assert await shop.shown("SPRING", http, other) == (500, 0, words)
+    assert (await buy(other, 409, "wallet"))["detail"] == words
+    assert (await buy(shop.title, 201, "wallet"))["amount"] == 800
+    assert await shop.shown("SPRING", http) == (999, 0, words)
 
 
 async def test_coupon_is_used_as_often_as_it_may_be_when_many_come_at_once(control: Control, shop: Shop) -> None:
@@ -189,3 +239,15 @@ async def test_only_who_sells_makes_sees_and_retires_coupons(control: Control, s
         await ask(http, "DELETE", "sellers/studio/coupons/SPRING", 403)
         assert (await http.get("/v1/sellers/studio/coupons")).status_code == 403
     await ask(rival.http, "POST", "sellers/rival/coupons", 422, code="MINE", percent=100, title=shop.title)
+
+
+async def test_record_holds_all_of_a_new_coupon_and_no_event_its_code(control: Control, shop: Shop) -> None:
+    ends_at = (control.clock.now() + timedelta(days=1)).isoformat()
+    asked: dict[str, Any] = {"code": "Otto-5", "amount": 500, "currency": "USD", "title": shop.title, "uses_max": 3}
+    made = await shop.make(**asked, ends_at=ends_at)
+    rows = await control.rows("select object, after from audit where action = 'coupon:create'")
+    said = {**asked, "per_viewer": 1, "ends_at": made["ends_at"]}
+    assert rows == [{"object": made["id"], "after": said}]
+    del said["code"]
+    told = [event["data"] for event in await control.events("admin.action") if event["subject"] == made["id"]]
+    assert [(data["action"], data["after"]) for data in told] == [("coupon:create", said)]

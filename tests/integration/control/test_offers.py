@@ -6,14 +6,20 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
+from gateway.control.auth import Principal
+from gateway.control.checkout.model import CheckoutOrder
 from gateway.control.offers import actions as offers
 from shared.errors import Conflict, NotFound, PriceChanged
 from shared.rates import RATES_OF
 from tests.support.control import Control, code_of, register
-from tests.support.market import ask, sell, tell
+from tests.support.market import ask, fund, sell, tell
 from tests.support.titles import Desk, desk
+
+#: Whoever buys.
+BUYER = Principal("usr_1", "registered", "sub_1")
 
 
 def shown(answer: dict[str, Any]) -> list[tuple[str, int | None, int]]:
@@ -22,7 +28,8 @@ def shown(answer: dict[str, Any]) -> list[tuple[str, int | None, int]]:
 
 async def find(control: Control, scope: str, offer: dict[str, Any], version: int = 1) -> Any:
     async with control.wiring["begin"]() as unit:
-        return await offers.find(scope, offer["id"], version, offers=unit.offers, clock=control.clock)
+        wanted = CheckoutOrder(offer=offer["id"], version=version)
+        return await offers.find(scope, wanted, by=BUYER, unit=unit, clock=control.clock)
 
 
 async def test_viewer_sees_every_way_to_get_a_title_the_cheapest_first(control: Control, seller: Desk) -> None:
@@ -104,16 +111,39 @@ async def test_buyer_pays_what_they_saw_or_is_told_the_new_price(control: Contro
             await find(control, scope, {"id": id})
 
 
+async def test_price_that_changed_is_told_as_it_would_be_charged(control: Control, seller: Desk) -> None:
+    title = await seller.published(price_minor=999)
+    offer = (await seller.ask("GET", f"studio/titles/{title['id']}/offers"))["items"][0]
+    await ask(seller.http, "POST", "sellers/studio/coupons", 201, code="THIRD", percent=33, uses_max=1)
+    path = f"titles/{title['id']}/offers/{offer['id']}"
+    await ask(seller.http, "PUT", path, version=1, amount=1299, currency="USD")
+    vera, otto = control.browser("10.3.0.1"), control.browser("10.3.0.2")
+    await fund(control, (await register(vera, "vera"))["id"], 1000)
+    await register(otto, "otto")
+
+    async def buy(http: httpx2.AsyncClient, status: int, version: int) -> Any:
+        order = {"offer": offer["id"], "version": version, "coupon": "third"}
+        return await ask(http, "POST", f"titles/{title['id']}/checkout", status, **order)
+
+    changed = await buy(vera, 409, 1)
+    assert (changed["code"], changed["detail"]) == ("price-changed", "It costs 8.71 USD by now.")
+    told = changed["details"]["offer"]
+    assert (await buy(vera, 201, told["version"]))["amount"] == told["amount"] == 871
+    used_up = await buy(otto, 409, 1)
+    assert (used_up["code"], used_up["details"]["offer"]["amount"]) == ("price-changed", 1299)
+
+
 async def test_price_cannot_change_while_a_purchase_is_booked(control: Control, seller: Desk) -> None:
     title = await seller.published(price_minor=999)
     offer = (await seller.ask("GET", f"studio/titles/{title['id']}/offers"))["items"][0]
     path = f"titles/{title['id']}/offers/{offer['id']}"
     async with control.wiring["begin"]() as unit:
-        await offers.find(title["id"], offer["id"], 1, offers=unit.offers, clock=control.clock)
+        wanted = CheckoutOrder(offer=offer["id"], version=1)
+        await offers.find(title["id"], wanted, by=BUYER, unit=unit, clock=control.clock)
         changing = asyncio.create_task(ask(seller.http, "PUT", path, version=1, amount=1299, currency="USD"))
         done, _ = await asyncio.wait({changing}, timeout=0.3)
         assert not done
-        again = await offers.find(title["id"], offer["id"], 1, offers=unit.offers, clock=control.clock)
+        again = await offers.find(title["id"], wanted, by=BUYER, unit=unit, clock=control.clock)
         assert again.amount == 999
     assert (await changing)["version"] == 2
 

@@ -147,7 +147,7 @@ async def _agree(ref: str, order: CheckoutOrder, *, by: Principal, unit: Stores,
     if order.gift_to is not None:
         entitlements.check_served(await unit.entitlements.standing(title.id, by.id))
         viewer = await entitlements.receiver(order.gift_to, by=by, entitlements=unit.entitlements, people=unit.accounts)
-    offer = await offers.find(title.id, order.offer, order.version, offers=unit.offers, clock=shop.clock)
+    offer = await offers.find(title.id, order, by=by, unit=unit, clock=shop.clock)
     await rights.check(title, viewer, offer, unit=unit, shop=shop)
     coupon = await offers.coupon_for(order.coupon or "", offer, coupons=unit.coupons)
     referrer = await referrals.referrer(

@@ -27,7 +27,9 @@ let known = { items: [], allow: false, reason: "" };
 let latest = null;
 let trouble = null;
 let wallet = null;
+/** The code that prices are asked with, and the one that lowers those which are shown. */
 let coupon = "";
+let lowering = "";
 let chosen = new URLSearchParams(location.search).get("offer") ?? "";
 /** Names of the seasons and series that offers are for. */
 const wholes = new Map();
@@ -99,6 +101,7 @@ function take({ found, problem }) {
     return;
   }
   known = found;
+  weighCoupon();
   draw();
   again();
 }
@@ -202,36 +205,53 @@ function drawPay() {
 }
 
 async function applyCoupon() {
-  coupon = part("coupon").value.trim();
+  const input = part("coupon");
+  coupon = input.value.trim();
+  input.removeAttribute("aria-invalid");
+  part("coupon-said").textContent = "";
   await load();
+}
+
+/** Say what the coupon does to the prices that are known; one that does nothing is asked with no more. */
+function weighCoupon() {
   const cut = known.items.some((item) => item.price.discount);
-  const words = coupon ? known.coupon_refused || (cut ? "The coupon lowers the price." : "The coupon takes nothing off here.") : "";
-  part("coupon-said").textContent = words;
-  part("coupon").toggleAttribute("aria-invalid", false);
-  if (coupon && !cut) {
-    part("coupon").setAttribute("aria-invalid", "true");
-    coupon = "";
+  if (!coupon) lowering = "";
+  else if (cut) {
+    lowering = coupon;
+    part("coupon-said").textContent = "The coupon lowers the price.";
+  } else dropCoupon(known.coupon_refused || "The coupon takes nothing off here.");
+}
+
+/** A coupon that lowered prices until now goes from its field; one that never did stays there, to be mended. */
+function dropCoupon(words) {
+  const input = part("coupon");
+  if (input.value.trim() === coupon) {
+    if (coupon === lowering) input.value = "";
+    else input.setAttribute("aria-invalid", "true");
   }
+  part("coupon-said").textContent = words;
+  coupon = "";
+  lowering = "";
 }
 
 /** A coupon was typed and not looked at: it is, before anything is paid. */
 async function unapplied() {
   await applyCoupon();
-  const then = coupon ? "Press the button again to go on." : "Take it out to go on without it.";
-  throw Object.assign(new Error(`${part("coupon-said").textContent} ${then}`), { code: "coupon", details: coupon ? {} : { field: "coupon" } });
+  const then = lowering ? "Press the button again to go on." : "Take it out to go on without it.";
+  throw Object.assign(new Error(`${part("coupon-said").textContent} ${then}`), { code: "coupon", details: lowering ? {} : { field: "coupon" } });
 }
 
 async function buy(values) {
   const item = buyable().find((one) => one.id === chosen);
   if (!item) return;
-  if (values.coupon.trim() && values.coupon.trim() !== coupon) await unapplied();
+  if (values.coupon.trim() && values.coupon.trim() !== lowering) await unapplied();
   const to = values.gift_to.trim();
   const order = {
     offer: item.id,
     version: item.version,
     pay: item.price.amount ? values.pay : "wallet",
     return_path: location.pathname,
-    ...(item.price.coupon && { coupon }),
+    ...(item.price.coupon && lowering && { coupon: lowering }),
     ...(to && { gift_to: to }),
     ...(referral() && { referral: referral() }),
   };
@@ -269,17 +289,20 @@ async function topUp() {
 /** A problem in words that say what to do; the box shows what is true by now. */
 async function explained(problem, before) {
   const { code, status } = problem;
-  const field = /^coupon/.test(code) ? "coupon" : code === "gift-to-oneself" || (status === 404 && isGift()) ? "gift_to" : undefined;
+  const isCoupon = /^coupon/.test(code);
+  const field = !isCoupon && (code === "gift-to-oneself" || (status === 404 && isGift())) ? "gift_to" : undefined;
   problem.details = { ...problem.details, field };
   if (field) part(field).closest("details").open = true;
   if (status === 0 || status >= 500) problem.message = `${problem.message} Nothing is charged twice: the same button asks for the same purchase.`;
-  if (code === "coupon-unknown" || code === "coupon-over") coupon = "";
+  if (isCoupon) dropCoupon(problem.message);
   await load();
+  const full = isCoupon && known.items.find((item) => item.id === before.id)?.price;
+  if (full) problem.message = `${problem.message} Without the coupon it costs ${format(full.amount, full.currency)}. Nothing was taken. Press the button again if you want it for that.`;
   if (code === "price-changed") {
     const { offer, amount, currency } = problem.details.offer;
     if (known.items.some((item) => item.id === offer)) chosen = offer;
     drawOffers();
-    const [was, now] = [format(before.price.full, before.price.currency), format(amount, currency)];
+    const [was, now] = [format(before.price.amount, before.price.currency), format(amount, currency)];
     problem.message = `The price changed while you looked: it was ${was} and is ${now} now. Nothing was taken. Press the button again if you want it for that.`;
   }
   return problem;
