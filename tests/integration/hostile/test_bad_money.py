@@ -1,24 +1,33 @@
-"""Wrong amounts, currencies, names and texts at every route that writes value: a clear 4xx, and nothing is booked.
+"""Wrong amounts, currencies, names and clocks at every route that writes value: a clear 4xx, and nothing is booked.
 
 What is proven elsewhere stays there: prices that changed, coupons that many bring at once, overdrafts, clicks at once
 (control/test_checkout.py, test_coupons.py, test_wallet.py), webhooks of 10 MB (test_provider_events.py), edges whose
-clock is wrong (test_rights.py).
+clock is wrong (test_rights.py), SQL and HTML in the texts of all routes (test_hostile_text.py).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from gateway.control.app import ROUTES
+from gateway.control.checkout import actions as checkout
+from gateway.control.checkout.model import OPEN_FOR
+from gateway.control.ledger import actions as ledger
+from gateway.control.ledger.model import HoldOrder
+from gateway.control.worker import money, process
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.support.control import Control, code_of, running_control
 from tests.support.market import ask
+from tests.support.providers import SECRET
 from tests.support.shop import Shop, Viewer, open_shop
+from tests.support.till import open_till
 from tests.support.titles import desk
 
 DAY_S = 86400
@@ -249,17 +258,116 @@ async def test_session_that_is_over_pays_nothing(counter: Counter) -> None:
     assert await counter.state() == before
 
 
-@pytest.mark.parametrize("off_s", [-DAY_S, DAY_S])
+a_day_off = pytest.mark.parametrize("off_s", [-DAY_S, DAY_S], ids=["behind", "ahead"])
+
+
+@a_day_off
 async def test_clock_that_is_a_day_off_charges_nothing_twice_and_settles_nothing_early(
     counter: Counter, off_s: int
 ) -> None:
     shop, control = counter.shop, counter.shop.control
-    nina = await shop.viewer("nina", funds=500)
+    nina, seller = await shop.viewer("nina", funds=500), shop.seller.seller["id"]
+    accounts = (f"wallet:{nina.id}", f"earnings_pending:{seller}", f"earnings:{seller}")
     first = await shop.buy(nina, key="once")
     control.clock.advance(off_s)
     again = await shop.buy(nina, key="once")
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
     assert await shop.may_watch(nina)
     assert code_of(await shop.buy(nina, key="another")) == (409, "already-yours")
-    assert await shop.amounts(f"wallet:{nina.id}", f"earnings_pending:{shop.seller.seller['id']}") == [0, 900]
+    assert await checkout.settle(shop=shop.wired) == 0
+    assert await shop.amounts(*accounts) == [0, 900, 20_000]
+    control.clock.advance(control.settings.earnings_hold_days * DAY_S - off_s)
+    assert await checkout.settle(shop=shop.wired) == 2
+    assert await shop.amounts(*accounts) == [0, 0, 20_900]
     await shop.audit()
+
+
+@a_day_off
+async def test_clock_that_is_a_day_off_pays_nothing_out_and_lets_go_of_nothing_early(
+    counter: Counter, off_s: int
+) -> None:
+    shop, control, admin = counter.shop, counter.shop.control, counter.admin
+    wallet, now = f"wallet:{counter.vera.id}", control.clock.now()
+    order = HoldOrder(key="h", account=wallet, asset="USD", amount=400, expires_at=now + timedelta(days=2))
+    async with shop.books.begin() as unit:
+        await ledger.hold(order, ledger=unit.ledger)
+    terms = {"rail": "bank", "currency": "USD", "minimum": 100, "hold_days": 2, "auto_up_to": 5000}
+    await admin.ask("PUT", "policies", 200, terms)
+    taken = {"amount": 5000, "currency": "USD"}
+    withdrawal = await shop.owner.ask("POST", f"sellers/{counter.handle}/withdrawals", 201, taken)
+    paid = f"withdrawals/{withdrawal['id']}/complete"
+
+    async def turn() -> tuple[list[int], int]:
+        """What runs of payouts hold, and what is set aside of the wallet, after a turn of the worker."""
+        await money.pay_out(control.wiring)
+        await process.expire_holds(control.wiring)
+        runs = (await admin.ask("GET", "payouts"))["items"]
+        return [run["count"] for run in runs], (await shop.books.amounts(wallet))[1]
+
+    control.clock.advance(off_s)
+    assert await turn() == ([], 400)
+    assert await counter.refused(admin, "POST", paid, body={"rail_ref": "r"}) == (409, "withdrawal-not-due")
+    control.clock.advance(2 * DAY_S - off_s)
+    assert await turn() == ([1], 0)
+    await shop.audit()
+
+
+@a_day_off
+async def test_what_is_sold_for_a_time_is_refused_by_a_clock_that_is_a_day_off_and_sold_by_one_that_is_right(
+    counter: Counter, off_s: int
+) -> None:
+    shop, clock = counter.shop, counter.shop.control.clock
+    hours = [(clock.now() + timedelta(hours=hour)).isoformat() for hour in (-1, 4)]
+    window = {"starts_at": hours[0], "ends_at": hours[1]}
+    rent = await shop.offers(kind="rent", hours=24, amount=300, **window)
+    await shop.owner.ask("POST", f"sellers/{counter.handle}/coupons", 201, {"code": "TODAY", "percent": 50, **window})
+    nina, path = await shop.viewer("nina", funds=550), f"titles/{shop.title}/checkout"
+    rented, lowered = {"offer": rent["id"], "version": rent["version"]}, {"coupon": "TODAY"}
+    over = "coupon-early" if off_s < 0 else "coupon-over"
+    before = await counter.state()
+    clock.advance(off_s)
+    for order, code in ((rented, "offer-over"), (lowered, over)):
+        assert await counter.refused(nina, "POST", path, body=shop.order(**order)) == (409, code)
+    assert await counter.state() == before
+    clock.advance(-off_s)
+    await shop.bought(nina, **rented)
+    assert await shop.may_watch(nina)
+    # What was begun an hour ago is over for a clock that is ahead, and goes on once that is right again.
+    clock.advance(3600)
+    clock.advance(off_s)
+    await money.end_rights(shop.control.wiring)
+    assert await shop.may_watch(nina) == (off_s < 0)
+    clock.advance(-off_s)
+    assert await shop.may_watch(nina)
+    assert (await shop.bought(nina, **lowered))["amount"] == 250
+    assert await shop.amounts(f"wallet:{nina.id}") == [0]
+    await shop.audit()
+
+
+@a_day_off
+@pytest.mark.parametrize("rail", ["stripe", "sandbox"])
+async def test_webhook_of_another_day_is_refused_and_its_payment_is_found_by_looking(
+    settings: ControlSettings, clock: ManualClock, off_s: int, rail: str
+) -> None:
+    async with open_till(settings, clock) as till:
+        shop = await open_shop(till.control)
+        nina, ours, stripe = await shop.viewer("nina"), shop.hands, till.hands
+        purchase = await shop.bought(nina, pay=rail)
+        (row,) = await till.control.rows("select provider_ref from purchase")
+        await (stripe if rail == "stripe" else ours).pay(row["provider_ref"], "approve")
+        # Stripe's signatures are checked by the machine's clock: so they are made as one would that is right.
+        another_day = int(time.time()) - off_s
+        sent = stripe.server.deliveries(SECRET, at=another_day) if rail == "stripe" else await ours.webhooks()
+        clock.advance(off_s)
+        assert sent
+        for headers, body in sent:
+            answer = await till.control.http.post(f"/v1/webhooks/{rail}", content=body, headers=headers)
+            assert code_of(answer) == (400, "bad-webhook")
+        assert await till.kept() == 0
+        clock.advance(-off_s)
+        assert await shop.rights(nina) == [] and await shop.amounts(f"cash:{rail}") == [0]
+        clock.advance(OPEN_FOR.total_seconds())
+        assert await checkout.look_after(shop=shop.wired) == 1
+        assert (await nina.ask("GET", f"payments/{purchase['id']}"))["state"] == "paid"
+        assert await shop.rights(nina) == ["own"]
+        await shop.audit()
