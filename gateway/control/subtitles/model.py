@@ -71,7 +71,7 @@ def sending(language: str, *, label: str, forced: str, default: str) -> Sending:
     label = " ".join(label.split()) or languages.name(tag)
     if len(label) > MAX_LABEL or not label.isprintable() or '"' in label:
         raise Invalid(f"A label has at most {MAX_LABEL} characters and no quotation mark.")
-    return Sending(tag, label, _yes("forced", forced), _yes("default", default))
+    return Sending(tag, label, yes("forced", forced), yes("default", default))
 
 
 def tag_of(language: str) -> str:
@@ -109,7 +109,8 @@ def told(subtitle: Subtitle | None) -> dict[str, object] | None:
     return {"subtitle": subtitle.id, "language": subtitle.language, "forced": subtitle.forced}
 
 
-def _yes(name: str, text: str) -> bool:
+def yes(name: str, text: str) -> bool:
+    """What a query says that is true or false; left out, it is false. Raises Invalid."""
     if text not in ("", "true", "false"):
         raise Invalid(f"{name} is true or false.")
     return text == "true"

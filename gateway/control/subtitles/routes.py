@@ -8,7 +8,7 @@ from starlette.responses import Response
 from gateway.control.limits import READ, WRITE
 from gateway.control.route import Call, Route
 from gateway.control.subtitles import actions
-from gateway.control.subtitles.model import SubtitleList, SubtitleView, sending, tag_of, view
+from gateway.control.subtitles.model import SubtitleList, SubtitleView, sending, tag_of, view, yes
 from shared.errors import TooLarge, Unsupported
 from shared.subtitles import MAX_BYTES
 
@@ -65,7 +65,7 @@ def _ports(call: Call[None]) -> actions.Ports:
 
 
 def _forced(call: Call[None]) -> bool:
-    return call.query("forced") == "true"
+    return yes("forced", call.query("forced"))
 
 
 async def _file(call: Call[None]) -> bytes:
