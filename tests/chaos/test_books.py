@@ -137,10 +137,19 @@ class Machine(Beside):
         self.give_back(name, amount, cut)
 
     @precondition(lambda self: self.paid())
-    @rule(data=st.data(), amount=st.sampled_from([None, 100]), cut=CUTS)
-    def refund_spent(self, data: st.DataObject, amount: int | None, cut: int | None) -> None:
-        """What was paid is given back once those who got it have spent it: they owe it, and pay it when they earn."""
-        name = data.draw(st.sampled_from(self.paid()))
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["refund", "dispute"]),
+        amount=st.sampled_from([None, 100]),
+        parts=CLAIMS,
+        cut=CUTS,
+    )
+    def take_spent(self, data: st.DataObject, how: str, amount: int | None, parts: list[int], cut: int | None) -> None:
+        """What was paid is given back, or claimed by the payer's bank, once those who got it have spent it: they owe
+        it, and pay it when they earn.
+        """
+        by_card = [name for name in self.paid() if self.model.sales[name].charged] if how == "dispute" else []
+        name = data.draw(st.sampled_from(by_card or self.paid()))
         sale = self.model.sales[name]
         if sale.settle_at is not None:
             self.wait(200, None)
@@ -149,7 +158,10 @@ class Machine(Beside):
                 self.transfer(who, "b" if who == "a" else "a", 0, cut)
         for whose in self.earners():
             self.withdraw(whose, 0, cut)
-        self.give_back(name, amount, cut)
+        if by_card:
+            self.claim(name, parts, cut)
+        else:
+            self.give_back(name, amount, cut)
         for debtor in self.debtors():
             self.earn(debtor, cut)
 
@@ -184,8 +196,12 @@ class Machine(Beside):
         """A payer's bank takes a payment back, or some of it; or gives it again; and so on."""
         if not any(self.model.sales[name].film for name in self.disputable()):
             self.buy_by_card(who, film, "", "", "", True, cut)
-        name = data.draw(st.sampled_from(self.disputable() or [""]))
-        for part in parts if name else []:
+        if self.disputable():
+            self.claim(data.draw(st.sampled_from(self.disputable())), parts, cut)
+
+    def claim(self, name: str, parts: list[int], cut: int | None) -> None:
+        """A payer's bank claims so much of a payment in all, in percent, one after another."""
+        for part in parts:
             sale = self.model.sales[name]
             claimed = min(sale.amount * part // 100, sale.amount - sale.returned)
             self.at_bank(name, lambda payment, claimed=claimed: replace(payment, disputed=claimed), cut)
