@@ -29,12 +29,14 @@ async def look(master: Path, folder: Path) -> MediaInfo | MasterRejected:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-async def test_a_file_cut_anywhere_is_refused_or_lacks_less_than_a_second(tmp_path: Path, container: str) -> None:
-    for place in range(10):
-        found = await look(corpus.cut(container, (place + 0.5) / 10), tmp_path)
+async def test_a_file_cut_anywhere_is_refused_or_made(farm: Farm, tmp_path: Path, container: str) -> None:
+    for place in range(20):
+        master = corpus.cut(container, (place + 0.5) / 20)
+        found = await look(master, tmp_path)
 
         if isinstance(found, MediaInfo):
             assert container == "mkv" and found.picture and found.picture.end_s > 1
+            assert await corpus.through(farm, master) == "ready"
         else:
             assert found.code in {"truncated", "unreadable", "no-media", "no-frames", "undecodable"}
 

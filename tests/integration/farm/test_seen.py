@@ -84,10 +84,11 @@ def combing(seen: list[bytes]) -> float:
     return sum(found) / len(found)
 
 
-async def test_fields_of_two_moments_are_not_woven_into_one_picture(farm: Farm) -> None:
+@pytest.mark.parametrize(("first", "order"), [("interleave_top", "tff"), ("interleave_bottom", "bff")])
+async def test_fields_of_two_moments_are_not_woven_into_one_picture(farm: Farm, first: str, order: str) -> None:
     moving = "color=black:s=160x90:r=50:d=1,drawbox=x=0:y=0:w=40:h=90:c=white:t=fill,scroll=horizontal=-0.08"
-    fields = (f"{moving},tinterlace=interleave_top,setfield=tff", "-c:v", "mpeg2video", "-q:v", "2")
-    film = media.master("moving.ts", "-f", "lavfi", "-i", *fields, "-flags", "+ildct+ilme")
+    fields = (f"{moving},tinterlace={first},setfield={order}", "-c:v", "mpeg2video", "-q:v", "2")
+    film = media.master(f"moving-{order}.ts", "-f", "lavfi", "-i", *fields, "-flags", "+ildct+ilme")
     made = await farm.whole(film)
 
     assert combing(_decoded(film, 12)) > 5

@@ -14,7 +14,7 @@ from farm.ear import Ear
 from shared import jobs
 from shared.need import WorkerState
 from shared.storage import names
-from tests.support import media
+from tests.support import corpus, media
 from tests.support.farm import JOB, TITLE
 from tests.support.farm_process import DEADLINE_S, Worker, endless, pids, until, worker
 from tests.support.ports import free_base, free_port
@@ -89,6 +89,22 @@ signals.worker_ready.connect(deafen, weak=False)
 """
 
 
+async def test_bad_masters_leave_the_worker_alive(tmp_path: Path, redis: Redis, redis_url: str) -> None:
+    bad = (corpus.many_streams(10_000), corpus.vast(), corpus.trick("HLS"), corpus.no_pace())
+    async with worker(tmp_path, redis, redis_url) as farm:
+        process = await farm.start()
+        for number, master in enumerate(bad):
+            job, key = f"job_bad{number}", f"masters/bad{number}"
+            await farm.bucket.put_file(key, master)
+            await farm.offer(job, {"probe": jobs.ProbeTicket(job, TITLE, "upl_1", key, "")})
+        await farm.hasten(len(bad))
+        refused = await farm.wait_for(jobs.Failed, len(bad))
+
+        assert all(isinstance(one, jobs.Failed) and one.final and one.words for one in refused), refused
+        assert (await farm.planned(media.plain())).version
+        assert process.returncode is None
+
+
 async def test_a_worker_that_went_deaf_begins_anew(tmp_path: Path, redis: Redis, redis_url: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(DEAFEN.format(folder=str(tmp_path)))
     async with worker(tmp_path, redis, redis_url) as farm:
@@ -109,7 +125,9 @@ async def test_a_worker_hears_on_though_a_ticket_could_not_be_acknowledged(
         async with worker(tmp_path, redis, redis_url, broker_url=broker.url) as farm:
             await farm.start()
             await farm.hasten(60)
-            while not await farm.hasten(60):
+            for _ in range(3000):
+                if await farm.hasten(60):  # one was taken
+                    break
                 await asyncio.sleep(0.02)
             broker.kill()
             await until(lambda: "Connection to broker lost" in (tmp_path / "log").read_text())
