@@ -115,8 +115,12 @@ class Story:
         return End(books, rows[0]["state"], await self.shop.rights(viewer))
 
     def expected(self) -> End:
-        """What the seller is due and has not got is available; what they got and are not due is owed."""
+        """What the seller is due and has not got is available; what they got and are not due is owed.
+
+        What they did not take out of their account at Stripe is taken back there.
+        """
         won, has = self.fate.won, self.purse["balance"] + self.emptied
+        assert won or self.fate.spent or not has
         left, kept = (300, -45) if won else (0, -45 - DISPUTE_FEE)
         due = left * 9 // 10 - has - self.withdrawn
         books = [-left - kept, kept, left // 10, 0, self.withdrawn, has, 0, max(0, due), min(0, due)]
