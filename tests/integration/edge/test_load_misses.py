@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.client import lift_file_limit
 from tests.support.edge import until
 from tests.support.players import Link, connect
 from tests.support.s3 import S3Server, nanio
@@ -35,6 +36,7 @@ async def stage(tmp_path: Path, server: S3Server, redis_url: str) -> AsyncIterat
 async def crowd(stage: Theatre, size: int) -> AsyncIterator[list[tuple[Link, str]]]:
     """Connections and tokens of so many viewers, each with a seat and the playlist."""
     viewers: list[tuple[Link, str]] = []
+    lift_file_limit()
 
     async def arrive(number: int) -> None:
         token = stage.edge.token(scope=stage.film.scope, sub=f"one-of-{number}")
