@@ -10,7 +10,7 @@ from benchmarks.farm.stage import Stage
 from benchmarks.report import Row
 from tests.support.mill import COMPLETED, VICTIMS, mill, running
 
-KILLS, TITLES, MEDIA_S = 50, 48, 120
+KILLS, TITLES, MEDIA_S = 50, 60, 120
 
 
 async def rows(stage: Stage) -> list[Row]:

@@ -10,7 +10,7 @@ from tests.support.mill import COMPLETED, COUNTS, PLAYABLE, mill, running
 
 #: `make chaos` asks for more rounds: then fifty kills, work for all of them, and leases as long as in production.
 IS_LONG = int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1
-KILLS, TITLES = (50, 48) if IS_LONG else (4, 1)
+KILLS, TITLES = (50, 60) if IS_LONG else (4, 1)
 #: Long enough that a busy machine does not starve a worker past it: a piece whose lease was lost is made once more.
 LEASE_S = 15 if IS_LONG else 5
 RESUMED_S = 16.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,19 +143,53 @@ def many_tracks(count: int) -> Path:
     return media.derived(f"tracks-{count}.mp4", multiplied, small("mp4"))
 
 
+def _element(name: str, *bodies: bytes) -> bytes:
+    """An element of Matroska by its id in hex."""
+    body = b"".join(bodies)
+    return bytes.fromhex(name) + struct.pack(">Q", len(body) | 1 << 56) + body
+
+
+def _matroska(*parts: bytes) -> bytes:
+    return _element("1a45dfa3", _element("4282", b"matroska")) + _element("18538067", *parts)
+
+
 def many_streams(count: int) -> Path:
     """A Matroska file that announces so many sounds."""
 
-    def element(name: str, body: bytes) -> bytes:
-        return bytes.fromhex(name) + struct.pack(">Q", len(body) | 1 << 56) + body
-
     def entry(number: int) -> bytes:
-        named = element("d7", number.to_bytes(2, "big")) + element("73c5", number.to_bytes(2, "big"))
-        return element("ae", named + element("83", b"\2") + element("86", b"A_PCM/INT/LIT"))
+        named = _element("d7", number.to_bytes(2, "big")) + _element("73c5", number.to_bytes(2, "big"))
+        return _element("ae", named, _element("83", b"\2"), _element("86", b"A_PCM/INT/LIT"))
 
-    head = element("1a45dfa3", element("4282", b"matroska"))
-    tracks = element("1654ae6b", b"".join(map(entry, range(1, count + 1))))
-    return media.written(f"streams-{count}.mkv", head + element("18538067", tracks))
+    tracks = _element("1654ae6b", *map(entry, range(1, count + 1)))
+    return media.written(f"streams-{count}.mkv", _matroska(tracks))
+
+
+def zip_bomb() -> Path:
+    """A Matroska file whose sound and subtitles are a few hundred KiB that unpack to a quarter of a GiB (zlib, RFC 1950)."""
+    packed = zlib.compress(bytes(1 << 27), 9)
+    zipped = _element("6d80", _element("6240", _element("5033", b"\0"), _element("5034", _element("4254", b"\0"))))
+    audio = _element("e1", _element("b5", struct.pack(">f", 48000)), _element("9f", b"\1"), _element("6264", b"\x10"))
+    kinds = ((1, b"\2", b"A_PCM/INT/LIT", audio), (2, b"\x11", b"S_TEXT/UTF8", b""))
+    tracks = (
+        _element("ae", _element("d7", bytes([number])), _element("73c5", bytes([number])), _element("83", kind),
+                 _element("86", codec), more, zipped)
+        for number, kind, codec, more in kinds
+    )  # fmt: skip
+    blocks = (_element("a3", bytes([0x80 | number, 0, 0, 0x80]), packed) for number, *_ in kinds)
+    cluster = _element("1f43b675", _element("e7", b"\0"), *blocks)
+    return media.written("zip-bomb.mkv", _matroska(_element("1654ae6b", *tracks), cluster))
+
+
+def hollow() -> Path:
+    """A film of ten seconds whose index promises all frames, while the last half of its bytes is nothing."""
+    source = media.master("whole.mp4", *media.picture("160x90", seconds=10), *media.H264, "-movflags", "+faststart")
+
+    def emptied(data: bytearray) -> None:
+        at = data.index(b"mdat")
+        half = at + (len(data) - at) // 2
+        data[half:] = bytes(len(data) - half)
+
+    return patched("hollow.mp4", emptied, source)
 
 
 def vast() -> Path:

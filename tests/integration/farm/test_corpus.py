@@ -73,6 +73,15 @@ async def test_nothing_that_names_another_file_is_followed(tmp_path: Path, name:
     assert "passwd" not in str(found)
 
 
+@pytest.mark.parametrize("make", [corpus.zip_bomb, corpus.hollow], ids=["a bomb", "half of it nothing"])
+async def test_what_cannot_be_made_ends_in_words_and_shows_nothing(
+    farm: Farm, tmp_path: Path, make: Callable[[], Path]
+) -> None:
+    await look(make(), tmp_path)
+
+    assert await corpus.through(farm, make()) in ("refused", "failed")
+
+
 async def test_an_attachment_is_left_out(farm: Farm) -> None:
     made = await farm.whole(corpus.with_attachment(alone=False))
 

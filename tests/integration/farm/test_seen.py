@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -41,25 +42,54 @@ def tone_mapped(nits: float) -> float:
     return float(BLACK + (WHITE - BLACK) * max(0.0, light) ** (1 / 2.4))
 
 
-async def test_hdr_keeps_its_steps_of_brightness_and_its_neutral_greys(farm: Farm) -> None:
-    nits = (0.0, 10.0, 100.0, 1000.0)
-    codes = [round(64 + 876 * pq(one)) for one in nits]
+async def greys(farm: Farm, signals: Sequence[float], transfer: str) -> list[int]:
+    """The luma that four greys of an HDR master come out with; they have no colour."""
+    codes = [round(64 + 876 * one) for one in signals]
     steps = f"if(lt(X,40),{codes[0]},if(lt(X,80),{codes[1]},if(lt(X,120),{codes[2]},{codes[3]})))"
     drawn = f"color=black:s=160x90:r=25:d=0.2,format=yuv420p10le,geq=lum='{steps}':cb=512:cr=512"
-    told = "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"
+    told = f"setparams=color_trc={transfer}:color_primaries=bt2020:colorspace=bt2020nc"
     film = media.master(
-        "steps.mp4",
+        f"steps-{transfer}.mp4",
         *("-f", "lavfi", "-i", f"{drawn},{told}", "-c:v", "libx265", "-crf", "10", "-x265-params", "log-level=error"),
-        *("-color_trc", "smpte2084", "-color_primaries", "bt2020", "-colorspace", "bt2020nc"),
+        *("-color_trc", transfer, "-color_primaries", "bt2020", "-colorspace", "bt2020nc"),
     )
     made = await farm.whole(film)
 
+    assert made.plan.picture.tonemap
     frame = (await made.track("240")).decoded()[0]
     assert isinstance(frame, av.VideoFrame)
-    middle = rows(frame)[45]
-    assert [middle[at] for at in (20, 60, 100, 140)] == [pytest.approx(tone_mapped(one), abs=4) for one in nits]
     for plane in (1, 2):
         assert [rows(frame, plane)[22][at // 2] for at in (20, 60, 100, 140)] == [pytest.approx(128, abs=3)] * 4
+    return [rows(frame)[45][at] for at in (20, 60, 100, 140)]
+
+
+async def test_hdr_keeps_its_steps_of_brightness_and_its_neutral_greys(farm: Farm) -> None:
+    nits = (0.0, 10.0, 100.0, 1000.0)
+
+    seen = await greys(farm, [pq(one) for one in nits], "smpte2084")
+
+    assert seen == [pytest.approx(tone_mapped(one), abs=4) for one in nits]
+
+
+async def test_hlg_keeps_black_white_and_what_is_between(farm: Farm) -> None:
+    seen = await greys(farm, (0.0, 0.25, 0.5, 1.0), "arib-std-b67")
+
+    assert seen == sorted(set(seen))
+    assert (seen[0], seen[-1]) == (pytest.approx(BLACK, abs=4), pytest.approx(WHITE, abs=12))
+
+
+@pytest.mark.parametrize(("degrees", "corner"), [("90", (0, 1)), ("180", (1, 1)), ("270", (1, 0))])
+async def test_a_turned_master_is_seen_upright(farm: Farm, degrees: str, corner: tuple[int, int]) -> None:
+    drawn = "color=black:s=160x90:r=25:d=0.2,drawbox=x=0:y=0:w=80:h=45:c=white:t=fill"
+    flat = media.master("corner.mp4", "-f", "lavfi", "-i", drawn, *media.H264)
+    turned = ("-display_rotation", degrees, "-i", str(flat), "-c", "copy")
+    made = await farm.whole(media.master(f"corner-{degrees}.mp4", *turned))
+
+    seen = await luma(made)
+    high, wide = len(seen), len(seen[0])
+    assert (wide > high) == (degrees == "180")
+    lit = {(x, y) for x in (0, 1) for y in (0, 1) if seen[(1 + 2 * y) * high // 4][(1 + 2 * x) * wide // 4] > 128}
+    assert lit == {corner}
 
 
 async def test_a_square_is_a_square_again_on_wide_pixels(farm: Farm) -> None:
