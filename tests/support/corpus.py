@@ -165,7 +165,7 @@ def many_streams(count: int) -> Path:
 
 
 def zip_bomb() -> Path:
-    """A Matroska file whose sound and subtitles are a few hundred KiB that unpack to a quarter of a GiB (zlib, RFC 1950)."""
+    """A Matroska file whose sound and subtitles are some hundred KiB that unpack to a quarter of a GiB (zlib)."""
     packed = zlib.compress(bytes(1 << 27), 9)
     zipped = _element("6d80", _element("6240", _element("5033", b"\0"), _element("5034", _element("4254", b"\0"))))
     audio = _element("e1", _element("b5", struct.pack(">f", 48000)), _element("9f", b"\1"), _element("6264", b"\x10"))
