@@ -18,7 +18,8 @@ from tests.support.shop import Shop, Viewer, open_shop
 #: Everybody else's connections to this database, one of them by chance.
 KILL = """
 select pg_terminate_backend(pid) from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+order by random() limit 1
 """
 BUYERS, KILLS = (200, 1000) if int(os.environ.get("USHER_CHAOS_ROUNDS", "1")) > 1 else (12, 60)
 

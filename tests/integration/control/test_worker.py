@@ -189,7 +189,7 @@ async def test_worker_goes_on_when_postgres_drops_its_connections(
         connection = await asyncpg.connect(database_url)
         await connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid()"
+            "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
         )
         await connection.close()
 
