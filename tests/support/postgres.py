@@ -26,6 +26,9 @@ TEMPLATE = "template_usher"
 #: quickly there.
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 2 << 30  # noqa: S108 - a folder of our own is made in it
 
+#: Rows for those who wait for somebody's lock, whoever.
+WAITING = "select 1 as one from pg_locks where not granted"
+
 
 @contextlib.contextmanager
 def cluster(*, settings: tuple[str, ...] = postgres.UNSAFE) -> Iterator[Cluster]:

@@ -20,13 +20,12 @@ from shared.clock import ManualClock
 from shared.metrics import PAYOUTS_LATE
 from shared.settings import ControlSettings
 from tests.support.control import code_of
+from tests.support.postgres import WAITING
 from tests.support.shop import Shop, Viewer, open_shop
 from tests.support.till import Till, open_till
 from tests.support.worker import until
 
 DAY_S = 86400
-#: Who waits for somebody.
-WAITING = "select 1 as one from pg_locks where not granted"
 
 
 class Office:

@@ -17,13 +17,12 @@ from gateway.control.sellers.store import SellerStore
 from shared.errors import Unavailable
 from shared.jobs import Failed
 from tests.support.control import PASSWORD, Control, code_of, log_in, make_seller, register
+from tests.support.postgres import WAITING
 from tests.support.shop import open_shop
 from tests.support.titles import desk
 from tests.support.worker import until
 
 NEW = "a new password"
-#: Who waits for somebody.
-WAITING = "select 1 as one from pg_locks where not granted"
 SRT = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n"
 
 
