@@ -144,6 +144,10 @@ class Outbox:
     ) -> None:
         """`record`, and tell it as `admin.action`."""
         await self.record(actor, action, object, before=before, after=after, place=place)
+        await self.told(actor, action, object, before=before, after=after)
+
+    async def told(self, actor: str, action: str, object: str, *, before: Any = None, after: Any = None) -> None:
+        """Tell of what is on record as `admin.action`, without what people wrote: no event holds words of people."""
         await self.emit("admin.action", object, actor=actor, action=action, object=object, before=before, after=after)
 
     def count(self, counter: Counter, by: float = 1) -> None:

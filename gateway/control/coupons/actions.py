@@ -118,8 +118,7 @@ async def _tell(coupon: Coupon, new: NewCoupon, *, by: Principal, outbox: Outbox
     after = {name: value for name, value in asked.items() if value is not None}
     await outbox.record(by.id, CREATE, coupon.id, after=after, place=place)
     del after["code"]
-    said = {"actor": by.id, "action": CREATE, "object": coupon.id, "before": None, "after": after}
-    await outbox.emit("admin.action", coupon.id, **said)
+    await outbox.told(by.id, CREATE, coupon.id, after=after)
 
 
 async def _scope(title: str | None, seller: Seller, *, by: Principal, titles: Titles) -> str | None:

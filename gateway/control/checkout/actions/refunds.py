@@ -57,7 +57,7 @@ async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit
     await unit.purchases.add_refund(made, actor=by.id, txn=txn)
     told = {"purchase": purchase.id, "amount": amount, "currency": purchase.currency}
     await unit.outbox.record(by.id, REFUND, made.id, after={**told, "reason": order.reason}, place=place)
-    await _tell(made.id, by=by, unit=unit, after=told)
+    await unit.outbox.told(by.id, REFUND, made.id, after=told)
     return made
 
 
@@ -75,7 +75,7 @@ async def retry(id: str, *, by: Principal, place: str, unit: Stores, now: dateti
     await unit.purchases.reopen_refund(id, now)
     before, after = {"state": found.state}, {"state": "asked"}
     await unit.outbox.record(by.id, REFUND, id, before={**before, "words": found.words}, after=after, place=place)
-    await _tell(id, by=by, unit=unit, before=before, after=after)
+    await unit.outbox.told(by.id, REFUND, id, before=before, after=after)
     return replace(found, state="asked", words="", tries=0)
 
 
@@ -159,12 +159,6 @@ async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> 
     await books.done(refund, purchase, unit=unit)
     await unit.purchases.close_refund(id, "done", words="", at=now)
     return True
-
-
-async def _tell(refund: str, *, by: Principal, unit: Stores, after: object, before: object = None) -> None:
-    """Tell what is on record without what somebody wrote: no event holds words of people."""
-    said = {"actor": by.id, "action": REFUND, "object": refund, "before": before, "after": after}
-    await unit.outbox.emit("admin.action", refund, **said)
 
 
 def _next_try(refund: Refund, now: datetime) -> datetime:
