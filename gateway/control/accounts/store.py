@@ -77,6 +77,9 @@ select $1, $2, $3
 where (select count(*) from password_reset where principal = $2 and used_at is null and expires_at > $4) < $5
 returning true
 """
+RESET_OF = """
+select principal from password_reset where token_hash = $1 and used_at is null and expires_at > $2
+"""
 USE_RESET = """
 update password_reset set used_at = $2 where token_hash = $1 and used_at is null and expires_at > $2
 returning principal
@@ -181,11 +184,13 @@ PERSON = {
     "mail": "select kind, state, created_at, done_at from mail where principal = $1 order by created_at",
     "actions": "select at, action, object, place from audit where actor = $1 order by seq",
 }
+#: Of many accounts at once, so these wait for nobody: what somebody else ends just now is swept the next time.
 SWEEP_LOGINS = """
-delete from login where expires_at <= $1
+delete from login where id in (select id from login where expires_at <= $1 for update skip locked)
 """
 SWEEP_RESETS = """
-delete from password_reset where expires_at <= $1
+delete from password_reset
+where token_hash in (select token_hash from password_reset where expires_at <= $1 for update skip locked)
 """
 TAKEN = {
     "account_email_folded_key": ("An account with this e-mail exists.", "email-taken"),
@@ -286,6 +291,11 @@ class AccountStore:
     async def add_reset(self, token_hash: bytes, principal: str, *, at: datetime, until: datetime) -> bool:
         """A reset link; False when too many of this account are open."""
         return bool(await self._connection.fetchval(ADD_RESET, token_hash, principal, until, at, RESETS_OPEN))
+
+    async def reset_of(self, token_hash: bytes, at: datetime) -> str | None:
+        """Whose a reset link is; None when it is none, used or over."""
+        found = await self._connection.fetchval(RESET_OF, token_hash, at)
+        return str(found) if found else None
 
     async def use_reset(self, token_hash: bytes, at: datetime) -> str | None:
         """Use a reset link up, and end its principal's others; None when it is none, used or over."""

@@ -86,6 +86,12 @@ async def retire(seller: Seller, code: str, *, by: Principal, coupons: CouponRow
     await outbox.audit(by.id, "coupon:retire", gone.id, before={"used": gone.used}, place=place)
 
 
+async def exchange(given_back: str | None, wanted: str | None, *, coupons: CouponRows) -> None:
+    """One coupon is to be released and another claimed: both are held first, in the order in which all hold several."""
+    if given_back and wanted:
+        await coupons.hold([given_back, wanted])
+
+
 async def claim(
     coupon: Coupon, priced: Priced, *, by: Principal, purchase: str, coupons: CouponRows, clock: Clock
 ) -> None:

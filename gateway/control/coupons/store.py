@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.control.coupons.model import Coupon, Uses
@@ -41,6 +42,8 @@ returning purchase
 COUNT_AGAIN = """
 update coupon set used = used + 1 where id = $1 and (uses_max is null or used < uses_max) returning per_viewer
 """
+#: In one order, so that of two who exchange coupons none waits for the other crosswise.
+HOLD = "select id from coupon where id = any($1::text[]) order by id for no key update"
 COUNT_DOWN = "update coupon set used = used - 1 where id = $1"
 RELEASE = """
 with gone as (delete from coupon_use where purchase = $1 returning coupon)
@@ -72,6 +75,10 @@ class CouponStore:
     async def retire(self, seller: str, code: str) -> Coupon | None:
         """Take a coupon back; None when there is none that is active."""
         return await self._by_id(await self._connection.fetchval(RETIRE, seller, code))
+
+    async def hold(self, coupons: Sequence[str]) -> None:
+        """Hold the rows of coupons until the transaction ends."""
+        await self._connection.execute(HOLD, list(coupons))
 
     async def count_up(self, coupon: str) -> Coupon | None:
         """One use more, counted; None when there is none left."""

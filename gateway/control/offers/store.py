@@ -11,6 +11,9 @@ COLUMNS = """
 select o.id, o.scope, o.seller, o.kind, o.hours, o.amount, o.currency, o.version, o.starts_at, o.ends_at, o.active,
        o.created_at from offer o
 """
+#: Before the offer, as whoever changes what a title is offered for holds the title first; and what is bought refers to
+#: the title, which waits for a new name of that.
+HOLD_TITLE = "select 1 from title where id = (select scope from offer where id = $1) for key share"
 #: What is bought keeps its price until the transaction ends.
 BY_ID = COLUMNS + "where o.id = $1 for share"
 OF_SCOPE = COLUMNS + "where o.scope = $1 and o.active order by o.created_at, o.id"
@@ -56,7 +59,8 @@ class OfferStore:
         await self._keep(offer, actor=actor, at=at)
 
     async def by_id(self, id: str) -> Offer | None:
-        """An offer, which nobody changes until the transaction ends."""
+        """An offer; nobody changes it, nor the name of its title, until the transaction ends."""
+        await self._connection.execute(HOLD_TITLE, id)
         row = await self._connection.fetchrow(BY_ID, id)
         return Offer(**row) if row else None
 

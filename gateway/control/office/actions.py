@@ -80,6 +80,7 @@ async def disable(
         raise Conflict("This is your own account.", code="own-account")
     if found.roles:
         require(by, "account:assign")
+    await unit.accounts.account_of(found.id, lock=True)  # before its logins and links, as all who end them do
     await unit.accounts.holders(ADMIN, GLOBAL, lock=True)  # locks them: of two who shut each other out, one is refused
     if await unit.office.disable(found.id, reason, clock.now()):
         if not await unit.accounts.holders(ADMIN, GLOBAL, lock=True):

@@ -44,9 +44,14 @@ async def forgot(email: str, *, token_of: Callable[[str], str], unit: Stores, cl
 
 async def reset(token: str, password_hash: str, *, accounts: AccountRows, outbox: Outbox, clock: Clock) -> None:
     """Set a new password and end all logins. Raises Gone for a link that is none, used or over."""
-    principal = await accounts.use_reset(_hashed(token), clock.now())
-    if principal is None or not await accounts.set_password(principal, password_hash):
+    hashed, now = _hashed(token), clock.now()
+    owner = await accounts.reset_of(hashed, now)
+    # The account's row is held before its links and logins, as by all who end these: no two wait for each other.
+    account = await accounts.account_of(owner, lock=True) if owner else None
+    if account is None or await accounts.use_reset(hashed, now) is None:
         raise Gone("This link was used or is too old; ask for a new one.", code="reset-over")
+    principal = account.principal
+    await accounts.set_password(principal, password_hash)
     await accounts.end_logins(principal)
     await outbox.emit("auth.reset", principal, principal=principal)
     await outbox.record(principal, "account.reset", principal)

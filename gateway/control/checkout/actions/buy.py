@@ -182,6 +182,7 @@ async def _open(
     if (older := await unit.purchases.open_for(agreed.viewer.id, title.id)) is not None:
         if older.principal == older.viewer != by.id and now < older.expires_at:
             raise Conflict("They are buying it themselves just now.", code="bought-meanwhile")
+        await coupons.exchange(older.coupon, agreed.coupon.id if agreed.coupon else None, coupons=unit.coupons)
         older = replace(older, state="expired", look_at=now)
         await unit.purchases.put(older)
         await fail(older, unit=unit)
