@@ -70,7 +70,7 @@ TYPES: dict[str, str] = {
     "recon.finished": "report, differences",
     "payment.changed": (
         "provider, provider_ref, order, state, amount, currency, fee, fee_currency, refunded, disputed, lost, "
-        "newly_lost"
+        "reversed, newly_lost"
     ),
     "playback.granted": "sid, title, sub",
     "playback.ended": "sid, sub, title, reason",

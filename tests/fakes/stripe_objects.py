@@ -13,7 +13,7 @@ from stripe import WebhookSignature
 Thing = dict[str, Any]
 #: Objects by the first word of their ids.
 FOLDERS = {"cs": "sessions", "pi": "intents", "ch": "charges", "txn": "balance", "re": "refunds", "dp": "disputes",
-           "acct": "accounts", "tr": "transfers", "trr": "reversals"}  # fmt: skip
+           "acct": "accounts", "tr": "transfers", "trr": "reversals", "fee": "fees"}  # fmt: skip
 
 
 class Refusal(Exception):

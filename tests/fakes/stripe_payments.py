@@ -86,7 +86,9 @@ class StripePayments(StripeConnect):
             self._reverse(self.of("transfers", charge["transfer"]), amount)
         charge["amount_refunded"] += amount
         if seller and values.get("refund_application_fee") == "true":
-            self.of("accounts", seller)["balance"] += amount * fee // charge["amount"]
+            given = amount * fee // charge["amount"]
+            self.of("fees", charge["application_fee"])["amount_refunded"] += given
+            self.of("accounts", seller)["balance"] += given
         made = self._made("re", "refund", amount=amount, payment_intent=intent["id"], charge=charge["id"],
                           metadata=values.get("metadata", {}), status="succeeded")  # fmt: skip
         self._tell("refund.created", made)
@@ -177,6 +179,7 @@ class StripePayments(StripeConnect):
             payment_intent=intent["id"],
             balance_transaction=None,
             transfer=None,
+            application_fee=None,
             destination=data.get("destination"),
             application_fee_amount=intent["application_fee_amount"],
         )
@@ -204,6 +207,9 @@ class StripePayments(StripeConnect):
                               currency=charge["currency"], destination=charge["destination"],
                               transfer_group=f"group_{charge['id']}", metadata={})  # fmt: skip
             charge["transfer"] = made["id"]
+            if fee_amount := charge["application_fee_amount"]:
+                taken = self._made("fee", "application_fee", amount=fee_amount, amount_refunded=0, charge=charge["id"])
+                charge["application_fee"] = taken["id"]
         self._tell("charge.succeeded", charge)
         self._tell("payment_intent.succeeded", intent)
 

@@ -206,10 +206,24 @@ def after(parts: Sequence[Part], taken: Sequence[int], *, owed: bool = False) ->
 
 
 def owe(parts: Sequence[Part], amount: int) -> list[Part]:
-    """The parts once so much of what a rail was to take back was taken here instead."""
-    return [
-        replace(part, owed=min(part.back, part.owed + amount)) if part.kind == "external" else part for part in parts
-    ]
+    """The parts once so much of what a rail was to take back was taken here instead.
+
+    What became earnings here as the rail was to take it (`kept_here`) lies there after all.
+    """
+    there = next((part for part in parts if part.kind == "external"), None)
+    if there is None:
+        return list(parts)
+    kept = list[Part]()
+    left = amount
+    for part in parts:
+        if part.kind == "earnings" and part.to == there.to:
+            moved = min(left, part.left)
+            left -= moved
+            there = replace(there, amount=there.amount + moved)
+            part = replace(part, amount=part.amount - moved)
+        kept.append(part)
+    there = replace(there, owed=min(there.back, there.owed + left))
+    return [there if part.kind == "external" else part for part in kept]
 
 
 def _in_proportion(amount: int, weights: Sequence[int]) -> list[int]:

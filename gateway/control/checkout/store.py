@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.control.checkout.model import PartnerShare, Purchase, Refund, RefundState
+from gateway.control.checkout.model import PartnerShare, Purchase, Refund, RefundState, Reversal, ReversalState
 from gateway.control.checkout.shares import Part, Partner
 from gateway.control.db import Connection
 
@@ -70,15 +70,34 @@ REFUND = """
 select id, purchase, amount, currency, reason, state, words, created_at, tries from refund where id = $1
 """
 LOCK_REFUND = REFUND + " for update"
-DISPUTES = "select count(*) from txn where reverses = $1 and kind = 'dispute'"
 #: By the movement that gave it back, or as agreed of what nobody got a part of; unless a movement said since that its
 #: seller owes it.
-OF_SELLER = """
+_OF_SELLER = """
 select case when exists (select from txn o where o.key = r.id || ':owed') then 0 when t.kind = 'refund' then (
     select coalesce(-sum(p.amount), 0) from posting p join ledger_account a on a.id = p.account
-    where p.txn = t.id and a.kind = 'external') else r.of_seller end
-from refund r join txn t on t.id = r.txn where r.id = $1
+    where p.txn = t.id and a.kind = 'external') else r.of_seller end as amount
+from refund r join txn t on t.id = r.txn
 """
+OF_SELLER = _OF_SELLER + "where r.id = $1"
+OF_SELLER_UNMADE = _OF_SELLER + "where r.purchase = $1 and r.state <> 'done'"
+#: By the postings, and with what is asked for already.
+TAKEN_THERE = """
+select coalesce((
+        select -sum(x.amount) from purchase p join posting x on x.provider_ref = p.provider_ref
+        join txn t on t.id = x.txn join ledger_account a on a.id = x.account
+        where p.id = $1 and a.kind = 'external' and t.kind <> 'sale'), 0)
+    - coalesce((select sum(r.amount) from reversal r where r.purchase = $1 and r.state = 'asked'), 0)
+"""
+ADD_REVERSAL = """
+insert into reversal (id, purchase, amount, state, created_at, next_try_at) values ($1, $2, $3, 'asked', $4, $4)
+"""
+DUE_REVERSALS = "select id from reversal where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
+REVERSAL = """
+select id, purchase, amount, tries from reversal where id = $1 and state = 'asked' for update skip locked
+"""
+CLOSE_REVERSAL = "update reversal set state = $2, done_at = $3 where id = $1"
+RETRY_REVERSAL = "update reversal set tries = tries + 1, next_try_at = $2 where id = $1"
+LOOK_AGAIN = "update purchase set look_at = $2 where id = $1 and seller_account <> ''"
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
 CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1 and state = 'asked'"
 REOPEN_REFUND = """
@@ -156,10 +175,6 @@ class PurchaseStore:
         """Purchases whose provider is to be asked about them."""
         return [row[0] for row in await self._connection.fetch(DUE_TO_LOOK, now, limit)]
 
-    async def disputes(self, txn: int) -> int:
-        """How often what a movement gave was taken back by a dispute."""
-        return int(await self._connection.fetchval(DISPUTES, txn))
-
     async def add_refund(self, refund: Refund, *, actor: str, txn: int | None, of_seller: int | None = None) -> None:
         """Money that is given back; without a movement where nothing was paid.
 
@@ -193,3 +208,36 @@ class PurchaseStore:
     async def retry_refund(self, id: str, at: datetime) -> None:
         """Ask for it again then."""
         await self._connection.execute(RETRY_REFUND, id, at)
+
+    async def taken_there(self, purchase: str) -> int:
+        """What the books took of it from the seller's account at the rail, less what the rail is asked for already."""
+        return int(await self._connection.fetchval(TAKEN_THERE, purchase))
+
+    async def of_seller_unmade(self, purchase: str) -> int:
+        """What refunds of it that the rail has not made are to take from there."""
+        return sum(int(row[0] or 0) for row in await self._connection.fetch(OF_SELLER_UNMADE, purchase))
+
+    async def add_reversal(self, reversal: Reversal, now: datetime) -> None:
+        """Something that the rail is to be asked for."""
+        await self._connection.execute(ADD_REVERSAL, reversal.id, reversal.purchase, reversal.amount, now)
+
+    async def due_reversals(self, now: datetime, limit: int) -> list[str]:
+        """What rails are to be asked for."""
+        return [row[0] for row in await self._connection.fetch(DUE_REVERSALS, now, limit)]
+
+    async def reversal(self, id: str) -> Reversal | None:
+        """One that is asked for and that nobody else holds; its row is held from then on."""
+        row = await self._connection.fetchrow(REVERSAL, id)
+        return Reversal(**row) if row else None
+
+    async def close_reversal(self, id: str, state: ReversalState, at: datetime) -> None:
+        """The rail took it, or it is owed."""
+        await self._connection.execute(CLOSE_REVERSAL, id, state, at)
+
+    async def retry_reversal(self, id: str, at: datetime) -> None:
+        """Ask for it again then."""
+        await self._connection.execute(RETRY_REVERSAL, id, at)
+
+    async def look_again(self, purchase: str, at: datetime) -> None:
+        """Have its provider asked about it then, where it pays a seller at once."""
+        await self._connection.execute(LOOK_AGAIN, purchase, at)

@@ -87,6 +87,11 @@ async def look(
     return charge
 
 
+async def alone_with(ref: str, *, rail: str, unit: Stores) -> None:
+    """Until the transaction ends nobody else asks for this payment to book it."""
+    await unit.providers.alone_with(rail, ref)
+
+
 async def refresh(ref: str, *, provider: Provider, unit: Stores) -> Charge:
     """A payment as it is now; until the transaction ends nobody else asks for it to book it. Raises as `find`."""
     await unit.providers.alone_with(provider.name, ref)

@@ -31,19 +31,20 @@ update provider_event set due_at = $3, attempts = attempts + 1 where source = $1
 """
 ALONE_WITH = "select pg_advisory_xact_lock($1, hashtext($2))"
 CHARGE = """
-select provider_ref, order_id as "order", state, amount, currency, fee, fee_currency, refunded, disputed, lost, words
+select provider_ref, order_id as "order", state, amount, currency, fee, fee_currency, refunded, disputed, lost,
+    reversed, words
 from provider_charge where source = $1 and provider_ref = $2
 """
 OPEN_ASSET = "insert into asset (code, decimals, kind) values ($1, $2, 'fiat') on conflict (code) do nothing"
 WRITE_CHARGE = """
 insert into provider_charge (
-    source, provider_ref, order_id, state, amount, currency, fee, fee_currency, refunded, disputed, lost, words,
-    seen_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    source, provider_ref, order_id, state, amount, currency, fee, fee_currency, refunded, disputed, lost, reversed,
+    words, seen_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 on conflict (source, provider_ref) do update set
     state = excluded.state, amount = excluded.amount, fee = excluded.fee, fee_currency = excluded.fee_currency,
-    refunded = excluded.refunded, disputed = excluded.disputed, lost = excluded.lost, words = excluded.words,
-    seen_at = excluded.seen_at
+    refunded = excluded.refunded, disputed = excluded.disputed, lost = excluded.lost, reversed = excluded.reversed,
+    words = excluded.words, seen_at = excluded.seen_at
 """
 WAITING = "select count(*) from provider_event where handled_at is null"
 SWEEP = "delete from provider_event where handled_at < $1"

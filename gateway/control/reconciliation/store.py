@@ -47,7 +47,8 @@ BOOKED = """
 select p.id as purchase, p.provider_ref, p.amount, p.currency, coalesce(b.charged, 0) as charged,
     coalesce(b.refunded, 0) as refunded, coalesce(b.disputed, 0) as disputed, coalesce(b.fee, 0) as fee,
     b.fee_currency, coalesce(b.passed_on, 0) as passed_on, coalesce(r.asked, 0) as asked,
-    coalesce(r.stuck, 0) as stuck, coalesce(b.given_back, false) as given_back
+    coalesce(r.stuck, 0) as stuck, coalesce(v.reversing, 0) as reversing, coalesce(b.refunds, 0) as refunds,
+    coalesce(b.given_back, false) as given_back
 from purchase p
 left join lateral (
     select -sum(x.amount) filter (
@@ -56,7 +57,8 @@ left join lateral (
         sum(x.amount) filter (where a.kind = 'cash' and t.kind in ('dispute', 'dispute-won')) as disputed,
         -sum(x.amount) filter (where a.kind = 'rail_fee') as fee,
         max(x.asset) filter (where a.kind = 'rail_fee') as fee_currency,
-        sum(x.amount) filter (where a.kind = 'external' and t.kind = 'sale') as passed_on,
+        sum(x.amount) filter (where a.kind = 'external') as passed_on,
+        count(distinct t.id) filter (where t.kind = 'refund') as refunds,
         bool_or(t.kind = 'returned') as given_back
     from posting x join txn t on t.id = x.txn join ledger_account a on a.id = x.account
     where x.provider_ref = p.provider_ref
@@ -67,6 +69,10 @@ left join lateral (
         sum(f.amount) filter (where f.state = 'failed' or (f.state = 'asked' and f.created_at < $2)) as stuck
     from refund f where f.purchase = p.id
 ) r on true
+left join lateral (
+    select sum(v.amount) as reversing from reversal v
+    where v.purchase = p.id and v.state = 'asked' and v.created_at >= $2
+) v on true
 where p.id = any($1::text[])
 """
 DRAWN = """
@@ -146,7 +152,7 @@ class ReconStore:
         return [row[0] for row in found]
 
     async def booked(self, purchases: Sequence[str], *, asked_since: datetime) -> list[Booked]:
-        """What is booked of them; refunds asked for before `asked_since` should be done."""
+        """What is booked of them; refunds and reversals asked for before `asked_since` should be done."""
         found = []
         for start in range(0, len(purchases), AT_ONCE):
             ids = list(purchases[start : start + AT_ONCE])

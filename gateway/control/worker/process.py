@@ -49,7 +49,7 @@ SWEEP_S, FLAGS_S, GAUGES_S, CLAIM_S, KEEP_S = 300.0, 60.0, 5.0, 15.0, 2.0
 LOOK_S = 1.0
 #: How long a hold that is over may keep its amount, and how much of the ledger a balance adds up at most.
 HOLDS_S, SNAPSHOT_S = 5.0, 900.0
-#: Earnings become available by days, a payment that nobody hears of by minutes, a refund at once.
+#: Earnings become available by days, a payment that nobody hears of by minutes, what goes back at once.
 SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
 #: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
 RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
@@ -97,6 +97,7 @@ async def run(wiring: Wiring) -> None:
             ("settle earnings", settle_earnings, SETTLE_S),
             ("look after payments", look_after_payments, PAYMENTS_S),
             ("ask for refunds", ask_for_refunds, REFUNDS_S),
+            ("ask for reversals", ask_for_reversals, REFUNDS_S),
             ("snapshots", take_snapshots, SNAPSHOT_S),
             ("end rights", money.end_rights, RIGHTS_S),
             ("pay out", money.pay_out, PAYOUTS_S),
@@ -237,6 +238,11 @@ async def look_after_payments(wiring: Wiring) -> None:
 async def ask_for_refunds(wiring: Wiring) -> None:
     """Ask providers to give back what is to be given back; the same from two workers is one."""
     await checkout.ask_refunds(shop=wiring["shop"])
+
+
+async def ask_for_reversals(wiring: Wiring) -> None:
+    """Ask providers to take from sellers' accounts there what the books took; the same from two workers is one."""
+    await checkout.ask_reversals(shop=wiring["shop"])
 
 
 async def take_snapshots(wiring: Wiring) -> None:

@@ -44,6 +44,9 @@ insert into purchase_part (purchase, n, kind, holder, amount)
 insert into refund (id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at)
     select 'ref_' || n, 'pur_' || n, 1, 'USD', '', '', case when n % 100 = 0 then 'asked' else 'done' end,
         (select min(id) from txn) + n % 10000, now(), now() + n * interval '1 second' from generate_series(1, 10000) n;
+insert into reversal (id, purchase, amount, state, created_at, next_try_at)
+    select 'rev_' || n, 'pur_' || n, 1, case when n % 100 = 0 then 'asked' else 'done' end, now(),
+        now() + n * interval '1 second' from generate_series(1, 10000) n;
 insert into payment (principal, kind, amount, currency, rail, purchase, title, at)
     select 'usr_' || n % 5000 + 1, 'purchase', -500, 'USD', 'wallet', 'pur_' || n, 'ttl_' || n % 2000 + 1, now()
     from generate_series(1, 20000) n;

@@ -217,6 +217,37 @@ async def test_what_is_taken_away_is_found_and_that_alone(
     assert [(one.kind, one.ours, one.theirs) for one in await books.differences()] == wanted
 
 
+async def test_what_lies_with_a_sellers_own_account_is_compared_once_nothing_of_it_is_on_its_way(books: Books) -> None:
+    shop, hands, clock = books.shop, books.till.hands, books.control.clock
+    path = f"sellers/{shop.seller.seller['handle']}/payees/stripe"
+    await shop.owner.ask("POST", path, body={"country": "US"})
+    books.stripe.onboard(next(iter(books.stripe.folders["accounts"])))
+    await books.hear()
+    for name, of_seller in (("otto", None), ("pia", 0)):
+        _, ref = await books.buy(await shop.viewer(name))
+        await hands.provider.refund(ref, 333, "by hand", of_seller=of_seller)
+    mine, _ = await books.buy(await shop.viewer("lea"))
+    await books.refund(mine, 199)
+    _, lost = await books.buy(await shop.viewer("max"))
+    await hands.dispute(lost)
+    assert await books.kinds() == ["dispute", "fee"]
+    await books.hear()
+    assert await books.differences() == []
+    clock.advance(DAY_S + 1)
+    for folder in ("sessions", "charges", "disputes", "refunds"):
+        for one in books.stripe.folders[folder].values():
+            one["created"] += DAY_S
+    assert [(one.kind, one.ours, one.theirs) for one in await books.differences()] == [
+        ("passed-on", 150, 450),
+        ("passed-on", 0, 450),
+    ]
+    assert await checkout.ask_reversals(shop=shop.wired) == 2
+    assert await books.differences() == []
+    for transfer in books.stripe.folders["transfers"].values():
+        transfer["amount_reversed"] = transfer["amount"]
+    assert set(await books.kinds()) == {"passed-on"}
+
+
 async def test_payment_at_the_edge_of_the_period_is_no_difference(books: Books) -> None:
     server, made = books.stripe, books.control.clock.epoch()
     # The purchase is within the period, its session was made a moment after it.

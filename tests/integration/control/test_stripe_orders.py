@@ -147,17 +147,15 @@ class Story:
             await checkout.settle(shop=self.shop.wired)
             if self.chance.randrange(2):
                 await checkout.ask_refunds(shop=self.shop.wired)
+            if self.chance.randrange(2):
+                await checkout.ask_reversals(shop=self.shop.wired)
 
     async def hear_some(self) -> None:
-        """Some webhooks come, those of before among them, and some of what came is handled.
-
-        A reversal at Stripe whose answer is lost is booked once its dispute is heard of again, so not where the bank
-        has decided for the seller by then: that is not drawn.
-        """
+        """Some webhooks come, those of before among them, and some of what came is handled."""
         held = await self.webhooks()
         for one in held[: self.chance.randrange(len(held))]:
             assert await self.counter.till.send(one) == 204
-        with self.trouble(to_writes=not self.fate.won):
+        with self.trouble():
             await self.counter.work(self.chance.randrange(3))
 
     async def hear(self) -> None:
@@ -215,6 +213,7 @@ class Story:
         self.clock.advance(DAY_S)
         await checkout.ask_refunds(shop=self.shop.wired)
         await self.hear()
+        await checkout.ask_reversals(shop=self.shop.wired)
         self.clock.advance(SETTLED_S)
         await checkout.settle(shop=self.shop.wired)
 
@@ -226,11 +225,11 @@ class Story:
         return await self.shop.amounts(*ours, *theirs)
 
     @contextlib.contextmanager
-    def trouble(self, *, to_writes: bool = True) -> Iterator[None]:
+    def trouble(self) -> Iterator[None]:
         """Some of what Stripe is asked meanwhile gets no answer, or one that says nothing."""
         reads, writes = TROUBLES[self.chance.randrange(len(TROUBLES))]
         self.hands.server.fail(*reads, reads=True)
-        self.hands.server.fail(*(writes if to_writes else ()))
+        self.hands.server.fail(*writes)
         try:
             with pytest.MonkeyPatch.context() as patch:
                 if "timeout after" in writes:

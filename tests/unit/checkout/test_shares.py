@@ -272,3 +272,19 @@ def test_two_parts_of_one_owner_are_not_taken_of_the_same_earnings_nor_do_they_p
 def test_what_a_rail_could_not_take_of_a_refund_is_owed_of_its_part_alone() -> None:
     parts = paid_out(share_out(1000, 1000, "slr_x", partners=[Partner("slr_a", 1000)]), "slr_x")
     assert [part.owed for part in owe(after(parts, [100, 810, 90]), 810)] == [0, 810, 0]
+
+
+def test_what_a_rail_could_not_take_is_no_earnings_here_any_more_where_it_was_given_again_meanwhile() -> None:
+    sold = paid_out(share_out(1000, 1000, "slr_x", partners=[Partner("slr_a", 1000)]), "slr_x")
+    kept, given = kept_here(after(sold, [100, 810, 90]), [100, 810, 90])
+    won = after(kept, [-one for one in given], owed=True)
+    assert [(part.kind, part.amount) for part in won] == [
+        ("fee", 100),
+        ("external", 0),
+        ("earnings", 90),
+        ("earnings", 810),
+    ]
+    assert [part for part in owe(won, 810) if part.amount] == sold
+    # Of what was not given again the part is owed.
+    again = owe(after(won, [0, 0, 0, 410]), 810)
+    assert [(part.amount, part.back, part.owed) for part in (again[1], again[3])] == [(400, 0, 0), (410, 410, 0)]

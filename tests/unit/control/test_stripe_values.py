@@ -12,6 +12,7 @@ from stripe.params import RefundCreateParams
 from stripe.params.checkout import SessionCreateParams
 
 from gateway.control.payments.providers.stripe_values import (
+    ApplicationFee,
     BalanceTransaction,
     Dispute,
     DisputeEntry,
@@ -145,6 +146,17 @@ def test_disputes_cost_and_cost_nothing_once_they_are_won() -> None:
     lost = Dispute(1250, "lost", [DisputeEntry(1500, "usd")])
     won = Dispute(1250, "won", [*lost.balance_transactions, DisputeEntry(-1500, "usd")])
     assert [charge_of(paid, found).fee for found in ([], [lost], [won])] == [45, 1545, 45]
+
+
+@pytest.mark.parametrize(
+    ("reversed", "fee_back", "back"), [(0, None, 0), (500, None, 500), (500, 50, 450), (0, 50, 0), (1250, 125, 1125)]
+)
+def test_what_came_back_from_a_sellers_account_is_what_was_reversed_less_the_fee_that_they_got_again(
+    reversed: int, fee_back: int | None, back: int
+) -> None:
+    fee = None if fee_back is None else ApplicationFee(fee_back)
+    charge = StripeCharge(transfer=Transfer("tr_1", 1250, reversed), application_fee=fee)
+    assert charge_of(session(status="succeeded", latest_charge=charge)).reversed == back
 
 
 def test_same_order_makes_the_same_parameters() -> None:

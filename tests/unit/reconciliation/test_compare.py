@@ -23,7 +23,8 @@ from gateway.control.reconciliation.model import (
 #: A sale of 5.00 of which the provider kept 0.45.
 SALE = Booked(
     purchase="pur_1", provider_ref="ref_1", amount=500, currency="USD", charged=500, refunded=0, disputed=0, fee=45,
-    fee_currency="USD", passed_on=0, asked=0, stuck=0, given_back=False,
+    fee_currency="USD", passed_on=0, asked=0, stuck=0, reversing=0, refunds=0,
+    given_back=False,
 )  # fmt: skip
 
 
@@ -57,6 +58,17 @@ CASES: list[tuple[Listed | None, Booked | None, list[tuple[str, int, int]]]] = [
     (listed(fee=0, fee_currency="EUR"), booked(fee=0, fee_currency=None), []),
     (listed(passed_on=450), booked(passed_on=450), []),
     (listed(passed_on=450), booked(passed_on=440), [("passed-on", 440, 450)]),
+    (listed(passed_on=450, reversed=180, refunded=200), booked(passed_on=270, refunded=200, refunds=1), []),
+    (listed(passed_on=450, reversed=181, refunded=200), booked(passed_on=270, refunded=200, refunds=1), []),
+    (
+        listed(passed_on=450, reversed=178, refunded=200),
+        booked(passed_on=270, refunded=200, refunds=1),
+        [("passed-on", 270, 272)],
+    ),
+    (listed(passed_on=450, disputed=500), booked(disputed=500), [("passed-on", 0, 450)]),
+    (listed(passed_on=450, disputed=500), booked(disputed=500, reversing=450), []),
+    (listed(passed_on=450, reversed=450), booked(passed_on=450), [("passed-on", 450, 0)]),
+    (listed(passed_on=450), booked(passed_on=270, asked=200), []),
     (listed(refunded=200), booked(refunded=200), []),
     (listed(refunded=200), SALE, [("refund-not-booked", 0, 200)]),
     (listed(refunded=200), booked(asked=200), []),
@@ -87,8 +99,10 @@ def test_differences_of_a_payment(
 
 
 def test_all_that_differs_of_a_payment_is_told() -> None:
-    found = compare("stripe", listed(amount=900, fee=80, refunded=5, disputed=6, passed_on=7), SALE)
-    assert [one.kind for one in found] == ["amount", "refund-not-booked", "dispute", "passed-on", "fee"]
+    found = compare("stripe", listed(amount=900, fee=80, refunded=5, disputed=6), SALE)
+    assert [one.kind for one in found] == ["amount", "refund-not-booked", "dispute", "fee"]
+    found = compare("stripe", listed(amount=900, fee=80, passed_on=7), SALE)
+    assert [one.kind for one in found] == ["amount", "passed-on", "fee"]
 
 
 @pytest.mark.parametrize(

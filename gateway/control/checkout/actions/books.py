@@ -49,24 +49,24 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
 
 
 async def take(
-    purchase: Purchase, amount: int, *, why: Why, to: str, unit: Stores, now: datetime, owed: bool = False
+    purchase: Purchase, amount: int, *, why: Why, to: str, unit: Stores, now: datetime
 ) -> tuple[Purchase, int | None]:
     """Take an amount back from all who have a part, in proportion, onto the account `to`; also the movement's id.
 
-    What they have not got any more they owe; with `owed` that is what their rail paid out, too. More than they got is
-    the platform's loss. Nothing is taken back without a movement, and told all the same.
+    What they have not got any more they owe. More than they got is the platform's loss. Nothing is taken back without a
+    movement, and told all the same.
     """
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, owed=owed, beside=[to])
+    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, beside=[to])
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
     legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
     purchase, txn = await _post(purchase, why, legs, unit=unit, events=[told], reverses=purchase.txn)
     if txn is None:
         await unit.outbox.emit(told.type, told.subject, **told.data, txn=None)
-    await unit.purchases.put_parts(purchase.id, shares.after(parts, taken, owed=owed))
+    await unit.purchases.put_parts(purchase.id, shares.after(parts, taken))
     total = {"refunded": purchase.refunded + amount} if why == "refund" else {"disputed": purchase.disputed + amount}
     await _tell(replace(purchase, txn=txn), why, amount, unit=unit, now=now)
     return replace(purchase, **total), txn
@@ -87,27 +87,14 @@ async def give_again(purchase: Purchase, amount: int, *, unit: Stores, now: date
     return replace(purchase, disputed=purchase.disputed - amount)
 
 
-async def paid_out(purchase: Purchase, amount: int, *, unit: Stores) -> tuple[int, str]:
-    """What `take` takes of an amount from the seller's own account at the rail, and the key to ask the rail for it by.
-
-    The key counts the disputes that are booked: the same until this one is, whatever else is booked before, and never
-    that of another.
-    """
-    parts = await unit.purchases.parts(purchase.id)
-    taken = shares.take_back(parts, min(amount, sum(part.left for part in parts)))
-    there = sum(one for part, one in zip(parts, taken, strict=True) if part.kind == "external")
-    booked = await unit.purchases.disputes(purchase.txn) if purchase.txn else 0
-    return there, f"{purchase.id}:dispute:{booked + 1}"
-
-
-async def owe(purchase: Purchase, refund: str, amount: int, *, unit: Stores) -> None:
-    """The seller owes of a refund what their rail was to take back from their account there and cannot. Once."""
+async def owe(purchase: Purchase, why: str, amount: int, *, unit: Stores) -> None:
+    """The seller owes of a refund or reversal what their rail was to take from their account there and cannot. Once."""
     if purchase.seller is None:
         return
     there = [Part(n=0, kind="external", to=purchase.seller, amount=amount)]
     book = await _book(purchase, there, unit=unit, pending=purchase.is_pending, owed=True)
     legs = [*shares.giving(there, [amount], replace(book, owed=False)), *shares.taking(there, [amount], book)]
-    movement = Movement(key=f"{refund}:owed", kind="refund-owed", legs=_moving(legs), stamps=_stamps(purchase))
+    movement = Movement(key=f"{why}:owed", kind="refund-owed", legs=_moving(legs), stamps=_stamps(purchase))
     await ledger.post(movement, ledger=unit.ledger)
     parts = await unit.purchases.parts(purchase.id)
     await unit.purchases.put_parts(purchase.id, shares.owe(parts, amount))

@@ -6,15 +6,14 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gateway.control.checkout.actions import books, rights
+from gateway.control.checkout.actions import books, reversals, rights
 from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import OPEN, Purchase, Refund, Step, follow
 from gateway.control.coupons import actions as coupons
 from gateway.control.payments import actions as payments
 from gateway.control.payments.actions import Settle
-from gateway.control.payments.providers.base import Charge, Onboarding, Started
-from shared import log
-from shared.errors import KeyReused, NotFound, Refused
+from gateway.control.payments.providers.base import Charge, Started
+from shared.errors import NotFound
 from shared.ids import new_id
 
 #: Who gives back money that was not wanted.
@@ -67,6 +66,7 @@ async def hear(charge: Charge, *, rail: str, unit: Stores, shop: Shop) -> Purcha
     if not step.is_nothing or step.state != before:
         purchase = await _book(purchase, charge, step, unit=unit, shop=shop)
         await unit.purchases.put(purchase)
+    await reversals.want(purchase, charge, unit=unit, now=shop.clock.now())
     if before in OPEN and purchase.state in ("failed", "expired"):
         await fail(purchase, unit=unit)
     return purchase
@@ -103,9 +103,8 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
     if step.refund:
         purchase, _ = await books.take(purchase, step.refund, why="refund", to=books.cash(purchase), unit=unit, now=now)
     if step.dispute > 0:
-        owed = await _is_owed(purchase, step.dispute, unit=unit, shop=shop)
         purchase, _ = await books.take(
-            purchase, step.dispute, why="dispute", to=books.cash(purchase), unit=unit, now=now, owed=owed
+            purchase, step.dispute, why="dispute", to=books.cash(purchase), unit=unit, now=now
         )
     elif step.dispute < 0:
         purchase = await books.give_again(purchase, -step.dispute, unit=unit, now=now)
@@ -114,27 +113,6 @@ async def _book(purchase: Purchase, charge: Charge, step: Step, /, *, unit: Stor
         purchase = replace(purchase, look_at=None)
     await _right(purchase, step, unit=unit, shop=shop)
     return purchase
-
-
-async def _is_owed(purchase: Purchase, amount: int, *, unit: Stores, shop: Shop) -> bool:
-    """Whether the seller owes their part of a dispute, as the rail cannot take it back from their account there.
-
-    The rail is asked to, once for this movement. Raises ProviderUnavailable: then the dispute is heard of again.
-    """
-    part, key = await books.paid_out(purchase, amount, unit=unit)
-    provider = shop.providers.named(purchase.rail)
-    if not part:
-        return False
-    if not isinstance(provider, Onboarding):
-        return True
-    try:
-        await provider.take_back(purchase.provider_ref or "", part, key)
-    except KeyReused:  # it did, before something else was booked that changed their part
-        log.get("checkout").warning("dispute was taken back in another amount", purchase=purchase.id, amount=part)
-    except Refused as error:
-        log.get("checkout").warning("seller owes a dispute", purchase=purchase.id, amount=part, reason=str(error))
-        return True
-    return False
 
 
 async def _right(purchase: Purchase, step: Step, *, unit: Stores, shop: Shop) -> None:

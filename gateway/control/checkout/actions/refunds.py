@@ -156,6 +156,7 @@ async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> 
     refund = await unit.purchases.refund(id, lock=True)
     if refund is None or refund.state != "asked":
         return False
+    await unit.purchases.look_again(purchase.id, now)
     await books.done(refund, purchase, unit=unit)
     await unit.purchases.close_refund(id, "done", words="", at=now)
     return True

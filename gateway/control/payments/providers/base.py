@@ -60,7 +60,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     `amount` was paid, or is set aside. `fee` is what the provider keeps of it, 0 while not known; it is counted in
     `fee_currency`, which is another one where the provider changes money before it takes its fee.
     `refunded` and `disputed` are running totals of what was taken back since, by us and by the payer's bank; a dispute
-    that is won takes its amount off again. `lost`: what of that is decided for good. `order` is the order's id.
+    that is won takes its amount off again. `lost`: what of that is decided for good. `reversed`: what came back from
+    the seller's own account there. `order` is the order's id.
     """
 
     provider_ref: str
@@ -73,11 +74,14 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int = 0
     disputed: int = 0
     lost: int = 0
+    reversed: int = 0
     words: str = ""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment in a provider's own list. `passed_on`: what of it went to the seller's own account at once."""
+    """A payment in a provider's own list. `passed_on`: what of it went to the seller's own account at once, whatever
+    came back from there since.
+    """
 
     charge: Charge
     passed_on: int = 0

@@ -61,7 +61,7 @@ from shared.errors import Conflict, Invalid, KeyReused, NotFound, ProviderUnavai
 from shared.secrets import STRIPE_WEBHOOK, Secrets
 
 CHARGE = "payment_intent.latest_charge"
-PAYMENT = [f"{CHARGE}.balance_transaction", f"{CHARGE}.transfer"]
+PAYMENT = [f"{CHARGE}.{name}" for name in ("balance_transaction", "transfer", "application_fee")]
 #: Refunds and disputes of one payment, and reversals of one transfer, that are looked through.
 MOST = 100
 

@@ -73,6 +73,12 @@ class Transfer(msgspec.Struct, frozen=True):
     amount_reversed: int = 0
 
 
+class ApplicationFee(msgspec.Struct, frozen=True):
+    """What the platform took from the seller's account, and how much of that it gave back there."""
+
+    amount_refunded: int = 0
+
+
 class StripeCharge(msgspec.Struct, frozen=True):
     """The last try at a payment."""
 
@@ -80,6 +86,16 @@ class StripeCharge(msgspec.Struct, frozen=True):
     disputed: bool = False
     balance_transaction: BalanceTransaction | None = None
     transfer: Transfer | None = None
+    application_fee: ApplicationFee | None = None
+
+    @property
+    def reversed(self) -> int:
+        """What came back from the seller's account; a refund in proportion gives the platform's fee on it back there.
+
+        Somebody may give the fee alone back there: that is the seller's then.
+        """
+        given = self.application_fee.amount_refunded if self.application_fee else 0
+        return max(0, self.transfer.amount_reversed - given) if self.transfer else 0
 
 
 class IntentError(msgspec.Struct, frozen=True):
@@ -270,6 +286,7 @@ def charge_of(session: Session, disputes: Sequence[Dispute] = ()) -> Charge:
         refunded=last.amount_refunded if last else 0,
         disputed=sum(one.amount for one in disputes if one.status not in HARMLESS),
         lost=sum(one.amount for one in disputes if one.status == "lost"),
+        reversed=last.reversed if last else 0,
         words=(error.message or "") if error else "",
     )
 
