@@ -183,7 +183,7 @@ class Machine(Beside):
 
         async def act(unit: Opens, key: str) -> dict[str, Any]:
             at, shop = self.ids[name], self.books.shop
-            made = await checkout.refund(at, order, by=ADMIN, place="", unit=await unit(), shop=shop)
+            made = await checkout.refund(at, order, by=ADMIN, key=key, place="", unit=await unit(), shop=shop)
             return {"id": made.id, "amount": made.amount}
 
         def said(model: ModelBooks, _: str) -> dict[str, Any]:

@@ -65,6 +65,7 @@ async def refund_purchase(call: Call[RefundOrder]) -> Refund:
         call.path("purchase"),
         call.body,
         by=call.principal,
+        key=call.key,
         place=call.place,
         unit=unit,
         shop=call.wiring["shop"],

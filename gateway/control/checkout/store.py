@@ -63,8 +63,9 @@ order by settle_at limit $2
 DUE_TO_LOOK = "select id from purchase where look_at <= $1 and look_at is not null order by look_at limit $2"
 ADD_REFUND = """
 insert into refund (
-    id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at, done_at, of_seller)
-values ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::timestamptz, $9, case when $7 = 'done' then $9 end, $10)
+    id, purchase, amount, currency, reason, actor, state, txn, created_at, next_try_at, done_at, of_seller, key)
+values ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::timestamptz, $9, case when $7 = 'done' then $9 end, $10, $11)
+on conflict (key) do nothing returning id
 """
 REFUND = """
 select id, purchase, amount, currency, reason, state, words, created_at, tries from refund where id = $1
@@ -175,13 +176,15 @@ class PurchaseStore:
         """Purchases whose provider is to be asked about them."""
         return [row[0] for row in await self._connection.fetch(DUE_TO_LOOK, now, limit)]
 
-    async def add_refund(self, refund: Refund, *, actor: str, txn: int | None, of_seller: int | None = None) -> None:
-        """Money that is given back; without a movement where nothing was paid.
+    async def add_refund(
+        self, refund: Refund, *, actor: str, txn: int | None, of_seller: int | None = None, key: str | None = None
+    ) -> bool:
+        """Money that is given back, without a movement where nothing was paid; False when its key has one already.
 
         `of_seller`: what lies of it with the seller's own account at the rail, where the movement does not say it.
         """
         values = (refund.id, refund.purchase, refund.amount, refund.currency, refund.reason, actor, refund.state)
-        await self._connection.execute(ADD_REFUND, *values, txn, refund.created_at, of_seller)
+        return await self._connection.fetchval(ADD_REFUND, *values, txn, refund.created_at, of_seller, key) is not None
 
     async def refund(self, id: str, *, lock: bool = False) -> Refund | None:
         """A refund, its row held with `lock`."""

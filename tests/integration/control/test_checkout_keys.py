@@ -11,6 +11,7 @@ from gateway.control.checkout.model import OPEN_FOR
 from gateway.control.idempotency.model import KEPT_S
 from gateway.control.worker import process
 from shared.errors import ProviderUnavailable
+from tests.support.control import code_of
 from tests.support.shop import Shop, Viewer, ref_of
 
 
@@ -99,3 +100,18 @@ async def test_key_of_a_top_up_that_was_refused_tops_up_by_what_the_next_request
     assert [answer.status_code for answer in answers] == [422, 422, 201]
     assert (answers[2].json()["amount"], answers[2].json()["state"]) == (2000, "new")
     assert await states(shop) == ["failed", "new"]
+
+
+async def test_key_of_a_refund_gives_back_once_also_when_its_answer_is_forgotten(shop: Shop) -> None:
+    admin, vera = await shop.viewer("ada", role="admin"), await shop.viewer(funds=500)
+    purchase = (await shop.bought(vera))["id"]
+    path, order = f"payments/{purchase}/refunds", {"reason": "asked for", "amount": 100}
+    assert [(await admin.send("POST", path, order, key="once")).status_code for _ in range(2)] == [201, 201]
+    for _ in range(2):
+        shop.control.clock.advance(KEPT_S + 1)
+        await process.sweep(shop.control.wiring)
+        assert code_of(await admin.send("POST", path, order, key="once")) == (409, "refunded-already")
+    assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [100, 40]
+    assert [one["amount"] for one in (await admin.ask("GET", "admin/refunds"))["items"]] == [100]
+    await shop.audit()
+    assert (await admin.send("POST", path, order, key="twice")).status_code == 201

@@ -197,7 +197,7 @@ class Story:
         await checkout.look_after(shop=self.shop.wired)
         order = RefundOrder(reason="asked for", amount=200)
         async with self.control.wiring["begin"]() as unit:
-            await checkout.refund(self.id, order, by=ADMIN, place="", unit=unit, shop=self.shop.wired)
+            await checkout.refund(self.id, order, by=ADMIN, key=f"r{self.n}", place="", unit=unit, shop=self.shop.wired)
 
     async def dispute(self) -> None:
         """The payer's bank takes back the rest, whether or not Stripe was asked for what is given back by then."""

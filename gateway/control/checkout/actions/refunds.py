@@ -23,12 +23,14 @@ AT_ONCE = 50
 REFUND = "payment:refund"
 
 
-async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit: Stores, shop: Shop) -> Refund:
+async def refund(
+    id: str, order: RefundOrder, *, by: Principal, key: str, place: str, unit: Stores, shop: Shop
+) -> Refund:
     """Give a purchase back, all that is left of it or so much: each gives back its part, in proportion.
 
     With all of it given back the right ends, and what is watched by it within two seconds; so it does for what cost
-    nothing. Raises Forbidden, NotFound, Conflict for what was not paid or is given back already, Invalid for more than
-    is left.
+    nothing. Raises Forbidden, NotFound, Conflict for what was not paid or is given back already, or by the same request
+    long ago; Invalid for more than is left.
     """
     require(by, REFUND)
     purchase = await unit.purchases.by_id(id, lock=True)
@@ -36,6 +38,12 @@ async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit
         raise NotFound("There is no such purchase.")
     if not purchase.is_refundable:
         raise Conflict("Nothing of this purchase can be given back.", code="nothing-to-refund")
+    if purchase.rail == WALLET and purchase.amount and await unit.accounts.keep(purchase.principal) is None:
+        raise Conflict(
+            "Who bought this deleted their account, and it was paid from its wallet: nothing can be given back to that. "
+            "If they ask for it, pay them outside of Usher.",
+            code="buyer-left",
+        )
     amount = order.amount or purchase.left
     if amount > purchase.left:
         raise Invalid(f"Of this purchase {purchase.left} are left to be given back.", code="refund-too-large")
@@ -54,7 +62,9 @@ async def refund(id: str, order: RefundOrder, *, by: Principal, place: str, unit
         state="done" if purchase.rail == WALLET else "asked",
         created_at=now,
     )
-    await unit.purchases.add_refund(made, actor=by.id, txn=txn)
+    if not await unit.purchases.add_refund(made, actor=by.id, txn=txn, key=key):
+        # Answers are kept for some days, this for good; what was booked above is undone.
+        raise Conflict("This was given back by the same request before.", code="refunded-already")
     told = {"purchase": purchase.id, "amount": amount, "currency": purchase.currency}
     await unit.outbox.record(by.id, REFUND, made.id, after={**told, "reason": order.reason}, place=place)
     await unit.outbox.told(by.id, REFUND, made.id, after=told)
