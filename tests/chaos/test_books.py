@@ -20,7 +20,8 @@ from gateway.control.giftcards.model import NewGiftCard
 from gateway.control.ledger import actions as ledger
 from gateway.control.ledger.model import HoldOrder
 from gateway.control.wallet import actions as wallet
-from gateway.control.wallet.model import TransferOrder, WithdrawalOrder
+from gateway.control.wallet.model import TransferOrder
+from gateway.control.wallet.withdrawals import WithdrawalOrder
 from infra.stack.postgres import Cluster
 from shared.secrets import SESSION_HMAC, FolderSecrets
 from tests.support.books_machine import Beside, Opens, facts_of

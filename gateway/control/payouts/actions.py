@@ -19,7 +19,7 @@ from gateway.control.payees import actions as payees
 from gateway.control.payments.providers.base import Payer, Payout
 from gateway.control.payouts.model import LATE, PAGE, RUN, FullRun, Group, Item, PayoutRows, Run, Runs, to_csv, wait_s
 from gateway.control.wallet import actions as wallet
-from gateway.control.wallet.model import Withdrawal
+from gateway.control.wallet.withdrawals import Withdrawal
 from shared import log
 from shared.clock import Clock
 from shared.errors import Conflict, KeyReused, NotFound, Refused, Retryable, Unavailable, UsherError

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.control.wallet.model import Withdrawal
+from gateway.control.wallet.withdrawals import Withdrawal
 from shared.money import Money
 
 #: Withdrawals of one run, and runs of a page.

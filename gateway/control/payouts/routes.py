@@ -8,7 +8,7 @@ from gateway.control.limits import READ, WRITE
 from gateway.control.payouts import actions
 from gateway.control.payouts.model import FullRun, Runs
 from gateway.control.route import Call, Route
-from gateway.control.wallet.model import PaidOut
+from gateway.control.wallet.withdrawals import PaidOut
 
 
 async def list_payout_runs(call: Call[None]) -> Runs:

@@ -9,7 +9,7 @@ import asyncpg
 
 from gateway.control.db import Connection
 from gateway.control.payouts.model import Group, Item, Run
-from gateway.control.wallet.model import Withdrawal
+from gateway.control.wallet.withdrawals import Withdrawal
 from shared.money import to_json
 
 DUE = "select distinct rail, currency from withdrawal where state = 'approved' and due_at <= $1 order by rail, currency"

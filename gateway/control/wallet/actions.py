@@ -18,33 +18,35 @@ from gateway.control.payees.model import PayeeRows
 from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import Seller, SellerRows
 from gateway.control.wallet.model import (
-    BY_HAND,
-    DAY,
     PAGE,
     Display,
     Earnings,
     History,
     Payment,
-    Policy,
     Transfer,
     TransferOrder,
     Wallet,
     Wallets,
+    check_transfer,
+    decode_cursor,
+    earnings_of,
+    encode_cursor,
+    payment_view,
+    wallet_of,
+)
+from gateway.control.wallet.withdrawals import (
+    BY_HAND,
+    DAY,
+    Policy,
     Withdrawal,
     WithdrawalOrder,
     WithdrawalState,
     arriving,
-    check_transfer,
     decide,
-    decode_cursor,
     default_policy,
-    earnings_of,
-    encode_cursor,
     leaving,
     moved,
-    payment_view,
     returning,
-    wallet_of,
 )
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound
@@ -117,7 +119,7 @@ async def choose_display(currency: str | None, *, by: Principal, wallet: Wallets
 async def transfer(
     order: TransferOrder, *, by: Principal, key: str, unit: Stores, clock: Clock, legal_entity: str
 ) -> Transfer:
-    """Give money to another account. Raises Invalid, NotFound, Conflict for one's own name, Insufficient.
+    """Give money to another account. Raises Invalid, NotFound, Insufficient, Conflict for oneself and who is shut out.
 
     `legal_entity`: the company that keeps the wallets, here and below.
     """

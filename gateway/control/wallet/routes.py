@@ -16,13 +16,15 @@ from gateway.control.wallet.model import (
     DisplayOrder,
     Earnings,
     History,
+    Transfer,
+    TransferOrder,
+    Wallet,
+)
+from gateway.control.wallet.withdrawals import (
     PaidOut,
     Policies,
     Policy,
     Rejection,
-    Transfer,
-    TransferOrder,
-    Wallet,
     Withdrawal,
     WithdrawalOrder,
     Withdrawals,

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from gateway.control.db import Connection
 from gateway.control.ledger.model import Balance
-from gateway.control.wallet.model import Payment, PaymentRow, Policy, Withdrawal
+from gateway.control.wallet.model import Payment, PaymentRow
+from gateway.control.wallet.withdrawals import Policy, Withdrawal
 
 TELL = """
 insert into payment (principal, kind, amount, currency, rail, purchase, title, other, txn, at)

@@ -21,7 +21,7 @@ from gateway.control.checkout import actions as checkout
 from gateway.control.checkout.model import OPEN_FOR, RefundOrder
 from gateway.control.payments.providers import stripe_client
 from gateway.control.wallet import actions as wallet
-from gateway.control.wallet.model import WithdrawalOrder
+from gateway.control.wallet.withdrawals import WithdrawalOrder
 from shared.settings import ControlSettings
 from tests.fakes.stripe_objects import Thing
 from tests.fakes.stripe_payments import DISPUTE_FEE

@@ -12,22 +12,24 @@ from hypothesis import strategies as st
 
 from gateway.control.ledger.model import Balance
 from gateway.control.wallet.model import (
+    check_transfer,
+    decode_cursor,
+    earnings_of,
+    encode_cursor,
+    told,
+    wallet_of,
+)
+from gateway.control.wallet.withdrawals import (
     MOVES,
     Policy,
     Withdrawal,
     WithdrawalOrder,
     arriving,
-    check_transfer,
     decide,
-    decode_cursor,
     default_policy,
-    earnings_of,
-    encode_cursor,
     leaving,
     moved,
     returning,
-    told,
-    wallet_of,
 )
 from shared.errors import Conflict, Invalid
 from shared.money import Money
