@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -43,8 +44,14 @@ delete from revocation where at < now() - make_interval(secs => $1)
 RELAYED = """
 update outbox set relayed_at = now() where seq = any($1::bigint[])
 """
+#: Out of the line of those that wait; `relayed_at` says since when.
+SET_ASIDE = """
+update outbox o set relayed_at = now(), words = a.words
+from unnest($1::bigint[], $2::text[]) as a (seq, words) where o.seq = a.seq
+"""
+#: What was set aside stays until somebody looked at it.
 SWEEP = """
-delete from outbox where relayed_at < now() - interval '7 days'
+delete from outbox where relayed_at < now() - interval '7 days' and words is null
 """
 WAITING = """
 select count(*) from outbox where relayed_at is null
@@ -173,6 +180,11 @@ class Outbox:
     async def relayed(self, seqs: list[int]) -> None:
         """Mark rows as gone."""
         await self._connection.execute(RELAYED, seqs)
+
+    async def set_aside(self, words: Mapping[int, str]) -> None:
+        """Keep rows that can never leave, with why that is, out of the way of those behind them."""
+        if words:
+            await self._connection.execute(SET_ASIDE, list(words), list(words.values()))
 
     async def revocations(self, seconds: int) -> list[Push]:
         """What was ended in the last `seconds`, in order."""

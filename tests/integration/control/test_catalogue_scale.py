@@ -32,6 +32,8 @@ FILL = (
     "insert into job (id, title, upload, seller, master, sha256, state, finished_at) "
     "select 'job_' || g, 'ttl_' || g, 'upl_' || g, $1, 'm', 's', case when g % 400 = 0 then 'queued' else 'done' end, "
     "now() from generate_series(1, 20000) g",
+    "insert into offer (id, scope, seller, kind, amount, currency, created_at) "
+    "select 'off_' || g, 'ttl_' || g, $1, 'own', 100, 'USD', now() from generate_series(1, 20000) g",
     "insert into job_chunk (job, chunk) select 'job_' || g, '0' from generate_series(1, 20000) g where $1 <> ''",
     "insert into revocation (kind, key, iat, at) select 'sub', 'sub_' || g, 1, now() - g * interval '1 minute' "
     "from generate_series(1, 20000) g where $1 <> ''",
@@ -89,6 +91,7 @@ async def test_queries_use_their_indexes_when_tables_are_large(control: Control,
         (jobs.PIECES, (["job_7"],), "job_chunk_pkey"),
         (outbox.TAKE, (100, "event"), "outbox_waiting"),
         (outbox.WAITING, (), "outbox_waiting"),
+        (outbox.SET_ASIDE, ([7], ["words"]), "outbox_pkey"),
         (outbox.ENDED, (["sub"], ["sub_7"]), "revocation_pkey"),
         (outbox.REVOCATIONS, (60.0,), "revocation_at"),
         (outbox.SWEEP_REVOCATIONS, (1e9,), "revocation_at"),

@@ -50,7 +50,7 @@ async def test_relay_hands_events_over_in_order_when_they_are_many(control: Cont
 async def test_relay_sends_again_when_it_died_between_sending_and_marking(control: Control, redis: Redis) -> None:
     await emit(control, 3)
 
-    async def die_after(rows: Sequence[Row]) -> int:
+    async def die_after(rows: Sequence[Row]) -> dict[int, str]:
         await relay.deliver_events(rows, redis=redis)
         raise KeyboardInterrupt
 
@@ -66,10 +66,10 @@ async def test_relay_leaves_the_rows_when_another_worker_has_the_turn(control: C
     await emit(control, 2)
     entered, leave = asyncio.Event(), asyncio.Event()
 
-    async def slowly(rows: Sequence[Row]) -> int:
+    async def slowly(rows: Sequence[Row]) -> dict[int, str]:
         entered.set()
         await leave.wait()
-        return len(rows)
+        return {}
 
     first = asyncio.create_task(relay.relay(EVENT, slowly, begin=control.wiring["begin"]))
     await entered.wait()
