@@ -52,8 +52,8 @@ FILL = (
     " select 'usr_' || $1::text || l, translate($1::text, '01', 'ol') || l, now() from unnest(array['a', 'b', 'c']) l",
 )
 TITLE = """
-insert into title (id, seller, kind, short_id, short_folded, slug, name, state, price_minor)
-values ($1, $2, 'video', $3, $3, $3, $3, 'published', $4)
+insert into title (id, seller, kind, short_id, short_folded, slug, name, state, price_minor, version, edition)
+values ($1, $2, 'video', $3, $3, $3, $3, 'published', $4, 'v', 'e')
 """
 OFFER = """
 insert into offer (id, scope, seller, kind, amount, currency, created_at) values ($1, $2, $3, 'own', $4, 'USD', now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Protocol
 
@@ -34,6 +34,8 @@ MOVES: Mapping[State, frozenset[State]] = {
     "refunded": frozenset({"disputed"}),
 }
 OPEN: frozenset[State] = frozenset({"new", "authorized"})
+#: What is the more: who has one buys no other that is as much or less.
+WORTH: Mapping[str, int] = {"free": 0, "view": 1, "rent": 2, "own": 3}
 #: What became of a dispute, by event; that it is lost is known by the payment alone.
 DISPUTES: Mapping[str, str] = {"payment.disputed": "opened", "payment.dispute_won": "won"}
 
@@ -309,9 +311,13 @@ def _unpaid(purchase: Purchase, charge: Charge) -> State:
     return purchase.state
 
 
-def check_again(right: Right | None, *, offer_kind: str) -> None:
-    """Raises Conflict for a second right of the kind that the viewer has; who rents may still buy for good."""
-    if right is not None and right.kind == "purchase" and offer_kind != "own":
+def check_again(rights: Iterable[Right], *, offer_kind: str, now: datetime) -> None:
+    """Raises Conflict for what the viewer has already, or what is less than that.
+
+    Whatever lets them in at this moment: what is free now, or was given, leaves what they bought for later.
+    """
+    held = [right.term for right in rights if right.kind == "purchase" and right.stands(now)]
+    if any(WORTH[term] >= WORTH[offer_kind] for term in held):
         raise Conflict("This is bought already.", code="bought-already")
 
 

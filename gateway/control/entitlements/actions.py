@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.control.accounts.named import named
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
-from gateway.control.catalogue.model import Title, Titles
+from gateway.control.catalogue.model import CONTAINERS, Title, Titles
 from gateway.control.entitlements.model import (
     Admission,
     Ended,
@@ -97,8 +97,8 @@ async def end_over(*, now: datetime, limit: int, entitlements: Entitlements, out
     return ended
 
 
-async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitlements, now: datetime) -> None:
-    """Whether `buyer` (or whoever is to be given it) may get a right to `title`; waits for others who buy it for them.
+async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitlements, now: datetime) -> Standing:
+    """How `buyer` (or whoever is to be given it) stands, who may get a right to `title`; waits for others who do.
 
     Raises Gone (taken down), Conflict with code `not-for-sale`, `own-title` or `already-yours`, Forbidden where the
     seller does not serve them.
@@ -109,11 +109,14 @@ async def check_buyer(title: Title, buyer: Principal, *, entitlements: Entitleme
         raise Gone("This title was taken down.", code="taken-down")
     if not title.on_show(now):
         raise Conflict("This title is not for sale now.", code="not-for-sale")
+    if title.kind not in CONTAINERS and title.edition is None:
+        raise Conflict("This title cannot be watched yet, so it is not for sale now.", code="not-for-sale")
     check_served(standing)
     if can(buyer, "title:watch", title):
         raise Conflict("Who works on a title may watch it without buying it.", code="own-title")
     if any(right.term == "own" and right.stands(now) for right in standing.rights):
         raise Conflict("This title is in your library already.", code="already-yours")
+    return standing
 
 
 def check_served(standing: Standing) -> None:

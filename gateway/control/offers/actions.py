@@ -196,7 +196,7 @@ async def show(
     `display`: the currency they are told prices in besides.
     """
     now = clock.now()
-    found = [one for one in met(await unit.offers.around(title.id), now) if one.amount]
+    found = [one for one in met(await unit.offers.around(title.id, now), now) if one.amount]
     coupon, uses = await _brought(code, title.seller, by=viewer, coupons=unit.coupons)
     refused = NO_COUPON if code and coupon is None else ""
     items = []

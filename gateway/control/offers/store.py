@@ -17,11 +17,15 @@ HOLD_TITLE = "select 1 from title where id = (select scope from offer where id =
 #: What is bought keeps its price until the transaction ends.
 BY_ID = COLUMNS + "where o.id = $1 for share"
 OF_SCOPE = COLUMNS + "where o.scope = $1 and o.active order by o.created_at, o.id"
-#: Of a title, and of the season and the series it lies in.
+#: Of a title, and of the season and the series it lies in: of those that may be sold now, as `check_buyer` has it.
 AROUND = (
     COLUMNS
     + """
-join title_scopes t on o.scope = any (t.scopes) where t.id = $1 and o.active order by o.created_at, o.id
+join title_scopes t on o.scope = any (t.scopes) join title s on s.id = o.scope
+where t.id = $1 and o.active and s.state = 'published' and s.taken_down_at is null
+  and (s.window_from is null or s.window_from <= $2) and (s.window_until is null or s.window_until > $2)
+  and (s.kind in ('series', 'season') or s.edition is not null)
+order by o.created_at, o.id
 """
 )
 HISTORY = COLUMNS + "where o.scope = $1 order by o.created_at desc, o.id limit $2"
@@ -68,9 +72,9 @@ class OfferStore:
         """The active offers of one scope, the oldest first."""
         return [Offer(**row) for row in await self._connection.fetch(OF_SCOPE, scope)]
 
-    async def around(self, title: str) -> list[Offer]:
-        """The active offers of a title and of what it lies in."""
-        return [Offer(**row) for row in await self._connection.fetch(AROUND, title)]
+    async def around(self, title: str, now: datetime) -> list[Offer]:
+        """The active offers of a title and of what it lies in, as far as that may be sold now."""
+        return [Offer(**row) for row in await self._connection.fetch(AROUND, title, now)]
 
     async def history(self, scope: str, limit: int) -> list[Offer]:
         """All offers of a scope, the newest first."""

@@ -214,6 +214,7 @@ async def test_episode_is_sold_with_its_series_and_not_free_by_having_no_price_i
     season = await seller.title(kind="season", name="One", parent_id=series["id"])
     episode = await seller.published(kind="episode", name="Source", parent_id=season["id"])
     made = await ask(seller.http, "POST", f"titles/{series['id']}/offers", 201, kind="own", amount=2999)
+    await seller.ask("POST", f"titles/{series['id']}/publish")
     answer = (await control.http.get(f"/v1/titles/{episode['id']}/offers")).json()
     assert [(item["scope"], item["id"]) for item in answer["items"]] == [(series["id"], made["id"])]
     assert answer["reason"] == "no-right"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -166,14 +166,27 @@ def test_what_cost_nothing_is_given_back_once() -> None:
     assert [given_back(paid, 499), given_back(paid, 500), given_back(free, 0)] == ["paid", "refunded", "refunded"]
 
 
-def test_who_rents_may_buy_for_good_and_not_rent_again() -> None:
-    rent = Right(id="ent_1", scope="ttl_1", kind="purchase", term="rent", span_s=3600, ends_at=NOW)
-    check_again(None, offer_kind="rent")
-    check_again(rent, offer_kind="own")
-    for kind in ("rent", "view"):
-        with pytest.raises(Conflict) as refused:
-            check_again(rent, offer_kind=kind)
-        assert refused.value.code == "bought-already"
+def test_who_has_less_may_buy_more_and_nobody_the_same_twice() -> None:
+    later = NOW + timedelta(days=1)
+    rent, view = (
+        Right(id=f"ent_{term}", scope="ttl_1", kind="purchase", term=term, span_s=3600, ends_at=later)
+        for term in ("rent", "view")
+    )
+    granted = Right(id="ent_given", scope="ttl_1", kind="grant")
+    for rights, sold in (
+        ([], ["view", "rent", "own"]),
+        ([granted], ["view", "rent", "own"]),
+        ([view], ["rent", "own"]),
+        ([granted, rent, view], ["own"]),
+    ):
+        for kind in ("view", "rent", "own"):
+            if kind in sold:
+                check_again(rights, offer_kind=kind, now=NOW)
+                continue
+            with pytest.raises(Conflict) as refused:
+                check_again(rights, offer_kind=kind, now=NOW)
+            assert refused.value.code == "bought-already"
+    check_again([rent, view], offer_kind="view", now=later)
 
 
 def test_where_to_pay_is_told_only_while_it_is_to_be_paid() -> None:

@@ -18,9 +18,8 @@ async def check(title: Title, viewer: Principal, offer: Offer, /, *, unit: Store
     Raises as `entitlements.check_buyer`, and Conflict with code `bought-already`.
     """
     now = shop.clock.now()
-    await entitlements.check_buyer(title, viewer, entitlements=unit.entitlements, now=now)
-    admission = await entitlements.may_watch(title, viewer, entitlements=unit.entitlements, now=now)
-    check_again(admission.right, offer_kind=offer.kind)
+    standing = await entitlements.check_buyer(title, viewer, entitlements=unit.entitlements, now=now)
+    check_again(standing.rights, offer_kind=offer.kind, now=now)
 
 
 async def is_wanted(purchase: Purchase, *, unit: Stores, shop: Shop) -> bool:
