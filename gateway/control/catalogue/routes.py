@@ -21,7 +21,7 @@ from gateway.control.catalogue.model import (
 )
 from gateway.control.jobs import actions as jobs
 from gateway.control.limits import READ, WRITE
-from gateway.control.offers import actions as offers
+from gateway.control.offers import prices
 from gateway.control.paging import Cursor, decode_cursor, encode_cursor, one_of, page_size
 from gateway.control.route import Call, Route
 from shared.errors import NotFound
@@ -51,7 +51,7 @@ async def create_title(call: Call[NewTitle]) -> TitleView:
         title = await actions.create(
             call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox, clock=call.wiring["clock"]
         )
-        await _follow(call, title, unit)
+        await _follow(call, title, None, unit=unit)
     return page(title, call.principal)
 
 
@@ -65,18 +65,20 @@ async def read_title(call: Call[None]) -> TitleView:
 async def change_title(call: Call[TitleChange]) -> TitleView:
     """Change what is sent; the short id stands for good once the title was published."""
     async with call.wiring["begin"]() as unit:
-        title = await actions.change(
-            call.path("title"), call.body, by=call.principal, titles=unit.catalogue, outbox=unit.outbox
-        )
-        if {"price_minor", "currency"} & call.body.fields().keys():
-            await _follow(call, title, unit)
+        ref, titles = call.path("title"), unit.catalogue
+        was = await actions.to_change(ref, "title:write", by=call.principal, titles=titles)
+        title = await actions.change(ref, call.body, by=call.principal, titles=titles, outbox=unit.outbox)
+        await _follow(call, title, was, unit=unit)
     return page(title, call.principal)
 
 
-async def _follow(call: Call[NewTitle] | Call[TitleChange], title: Title, unit: offers.Stores) -> None:
-    """What the title is offered for says the same as its price."""
-    await offers.follow(
+async def _follow(
+    call: Call[NewTitle] | Call[TitleChange], title: Title, was: Title | None, *, unit: prices.Stores
+) -> None:
+    """What the title is offered for says the same as its price, where that was set."""
+    await prices.follow(
         title,
+        was=was,
         by=call.principal,
         place=call.place,
         accept_loss=call.body.accept_loss,

@@ -15,7 +15,6 @@ from gateway.control.coupons.model import fold as fold_code
 from gateway.control.entitlements.model import Admission
 from gateway.control.offers.model import (
     MOST,
-    CardPrice,
     NewOffer,
     Offer,
     OfferChange,
@@ -24,17 +23,14 @@ from gateway.control.offers.model import (
     OfferView,
     Price,
     Wanted,
-    by_card,
     check_shape,
     met,
     price,
     replaced_by,
-    shelf_price,
 )
-from gateway.control.outbox import Outbox
+from gateway.control.offers.prices import Stores, check_card, keep, said, show_price
 from gateway.control.paging import check_moment
 from gateway.control.payments.providers.open import Providers
-from gateway.control.portal.model import PortalRows
 from gateway.control.wallet.model import told
 from shared import money
 from shared.clock import Clock
@@ -43,19 +39,6 @@ from shared.ids import new_id
 
 NO_OFFER = "There is no such offer of this title."
 NO_COUPON = "There is no such coupon for this title."
-
-
-class Stores(Protocol):
-    """What writing offers takes of a transaction."""
-
-    @property
-    def offers(self) -> OfferRows: ...
-    @property
-    def catalogue(self) -> Titles: ...
-    @property
-    def portal(self) -> PortalRows: ...
-    @property
-    def outbox(self) -> Outbox: ...
 
 
 class Shelf(Protocol):
@@ -79,7 +62,7 @@ async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, provid
         raise Invalid(f"A {title.kind} cannot be offered for one view; its episodes can.")
     currency = new.currency or title.currency
     _check_window(new.starts_at, new.ends_at)
-    await _check_card(new.amount, currency, accept_loss=new.accept_loss, unit=unit, providers=providers)
+    await check_card(new.amount, currency, accept_loss=new.accept_loss, unit=unit, providers=providers)
     if len(await unit.offers.of_scope(title.id)) >= MOST:
         raise Conflict(f"A title has {MOST} offers at most; retire one first.", code="too-many-offers")
     offer = Offer(
@@ -95,7 +78,7 @@ async def create(ref: str, new: NewOffer, *, by: Principal, unit: Stores, provid
         created_at=clock.now(),
     )
     await unit.offers.add(offer, actor=by.id)
-    await unit.outbox.audit(by.id, "offer:create", offer.id, after=_said(offer), place=by.place)
+    await unit.outbox.audit(by.id, "offer:create", offer.id, after=said(offer), place=by.place)
     await _changed(offer, title, unit=unit, now=clock.now())
     return offer
 
@@ -117,7 +100,7 @@ async def change(
         raise Conflict(f"This offer is at version {old.version} by now; look at it first.", code="stale-version")
     check_shape(old.kind, wanted.amount, hours=old.hours, window=(wanted.starts_at, wanted.ends_at))
     _check_window(wanted.starts_at, wanted.ends_at)
-    await _check_card(wanted.amount, wanted.currency, accept_loss=wanted.accept_loss, unit=unit, providers=providers)
+    await check_card(wanted.amount, wanted.currency, accept_loss=wanted.accept_loss, unit=unit, providers=providers)
     fields = {name: getattr(wanted, name) for name in ("amount", "currency", "starts_at", "ends_at")}
     return await _replace(old, title, fields, by=by, place=place, unit=unit, clock=clock)
 
@@ -128,57 +111,11 @@ async def retire(ref: str, offer: str, *, by: Principal, place: str, unit: Store
     await _replace(old, title, {"active": False}, by=by, place=place, unit=unit, clock=clock)
 
 
-async def follow(
-    title: Title, *, by: Principal, place: str, accept_loss: bool, unit: Stores, providers: Providers, clock: Clock
-) -> None:
-    """The title's price was set: the offer to own it says the same, and 0 retires all that costs something.
-
-    Raises Conflict with code `nets-below-zero` as `create`.
-    """
-    now, wanted = clock.now(), (title.price_minor, title.currency)
-    offers = await unit.offers.of_scope(title.id)
-    standing = next((one for one in offers if one.kind == "own" and one.standing), None)
-    over = [one for one in offers if (one.amount == 0 and one.standing if title.price_minor else one.amount > 0)]
-    is_new = title.price_minor > 0 and (standing is None or (standing.amount, standing.currency) != wanted)
-    if is_new:
-        await _check_card(*wanted, accept_loss=accept_loss, unit=unit, providers=providers)
-    for old in over:
-        await _keep(old, {"active": False}, by=by, place=place, unit=unit, now=now)
-    if is_new and standing is None:
-        offer = Offer(
-            id=new_id("off"),
-            scope=title.id,
-            seller=title.seller,
-            kind="own",
-            amount=title.price_minor,
-            currency=title.currency,
-            created_at=now,
-        )
-        await unit.offers.add(offer, actor=by.id)
-    elif is_new and standing is not None:
-        fields: dict[str, object] = {"amount": title.price_minor, "currency": title.currency}
-        await _keep(standing, fields, by=by, place=place, unit=unit, now=now)
-    elif not over:
-        return
-    await unit.outbox.emit("offer.changed", title.id, scope=title.id, seller=title.seller)
-
-
 async def history(ref: str, *, by: Principal, titles: Titles, offers: OfferRows) -> list[Offer]:
     """All offers of a title, for those who sell it."""
     title = await catalogue.find(ref, by=by, titles=titles)
     require(by, "offer:read", title)
     return await offers.history(title.id, MOST)
-
-
-async def quote(amount: int, currency: str, *, unit: Stores, providers: Providers) -> CardPrice:
-    """What becomes of a price that is paid by card, by the price list of the first provider that takes the currency.
-
-    Raises Invalid for a currency that is not booked here.
-    """
-    await _require_fiat(currency, unit.offers)
-    rail = next((one for one in providers.rails if not one.currencies or currency in one.currencies), None)
-    kept = providers.named(rail.provider).quote(amount, currency).fee if rail else 0
-    return by_card(amount, currency, fee_bp=(await unit.portal.read()).fee_bp, provider_fee=kept)
 
 
 async def show(
@@ -287,25 +224,15 @@ async def _held(ref: str, offer: str, *, by: Principal, unit: Stores) -> tuple[T
 async def _replace(
     old: Offer, title: Title, fields: dict[str, object], *, by: Principal, place: str, unit: Stores, clock: Clock
 ) -> Offer:
-    new = await _keep(old, fields, by=by, place=place, unit=unit, now=clock.now())
-    await _changed(new, title, unit=unit, now=clock.now())
+    new = await keep(old, fields, by=by, place=place, unit=unit, now=clock.now())
+    was_free = old.kind == "free" and old.standing
+    await _changed(new, title, unit=unit, now=clock.now(), was_free=was_free)
     return new
 
 
-async def _keep(
-    old: Offer, fields: dict[str, object], *, by: Principal, place: str, unit: Stores, now: datetime
-) -> Offer:
-    new = msgspec.structs.replace(old, **fields, version=old.version + 1)
-    await unit.offers.replace(new, actor=by.id, at=now)
-    await unit.outbox.audit(by.id, "offer:change", old.id, before=_said(old), after=_said(new), place=place)
-    return new
-
-
-async def _changed(offer: Offer, title: Title, *, unit: Stores, now: datetime) -> None:
+async def _changed(offer: Offer, title: Title, *, unit: Stores, now: datetime, was_free: bool = False) -> None:
     """The title shows its price; whoever keeps what it is offered for looks again."""
-    shown = shelf_price(await unit.offers.of_scope(title.id), now)
-    if shown is not None and (shown.amount_minor, shown.currency) != (title.price_minor, title.currency):
-        await unit.catalogue.update(title.id, {"price_minor": shown.amount_minor, "currency": shown.currency})
+    await show_price(title, unit=unit, now=now, was_free=was_free)
     await unit.outbox.emit("offer.changed", offer.id, scope=title.id, seller=title.seller)
 
 
@@ -313,24 +240,3 @@ def _check_window(*window: datetime | None) -> None:
     for moment in window:
         if moment is not None:
             check_moment(moment)
-
-
-async def _check_card(amount: int, currency: str, *, accept_loss: bool, unit: Stores, providers: Providers) -> None:
-    card = await quote(amount, currency, unit=unit, providers=providers)
-    if card.net < 0 and not accept_loss:
-        raise Conflict(
-            f"{card.warning} Send accept_loss to save it all the same.",
-            code="nets-below-zero",
-            by_card=msgspec.to_builtins(card),
-        )
-
-
-async def _require_fiat(currency: str, offers: OfferRows) -> None:
-    money.decimals(currency)
-    if not await offers.is_fiat(currency):
-        raise Invalid(f"Nothing is sold in {currency} here.", code="currency-unknown")
-
-
-def _said(offer: Offer) -> dict[str, object]:
-    names = ("amount", "currency", "version", "starts_at", "ends_at", "active")
-    return {name: msgspec.to_builtins(getattr(offer, name)) for name in names}

@@ -55,6 +55,10 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             and (self.ends_at is None or now < self.ends_at)
         )
 
+    def costs_at(self, now: datetime) -> bool:
+        """Whether it is sold for money, now or later."""
+        return self.active and self.amount > 0 and (self.ends_at is None or now < self.ends_at)
+
     @property
     def standing(self) -> bool:
         """Whether it is no sale for a time, but the offer behind it."""
@@ -173,6 +177,9 @@ class OfferRows(Protocol):
     async def of_scope(self, scope: str) -> list[Offer]: ...
     async def around(self, title: str, now: datetime) -> list[Offer]: ...
     async def history(self, scope: str, limit: int) -> list[Offer]: ...
+    async def last_price(self, scope: str) -> Money | None: ...
+    async def due(self, now: datetime, limit: int) -> list[str]: ...
+    async def looked_at(self, scope: str, now: datetime) -> None: ...
     async def is_fiat(self, currency: str) -> bool: ...
 
 
@@ -184,7 +191,7 @@ def check_shape(kind: Kind, amount: int, *, hours: int | None, window: tuple[dat
         raise Invalid("An offer of kind free has amount 0, every other an amount above 0.")
     start, end = window
     if start is not None and end is not None and end <= start:
-        raise Invalid("ends_at must be later than starts_at.")
+        raise Invalid("The end has to be later than the start.")
 
 
 def price(offer: Offer, coupon: Coupon | None, clock: Clock) -> Price:
@@ -226,16 +233,21 @@ def replaced_by(old: Offer, offers: Iterable[Offer], now: datetime) -> Offer | N
     return next((one for one in found if one.currency == old.currency), found[0] if found else None)
 
 
-def shelf_price(offers: Sequence[Offer], now: datetime) -> Money | None:
+def shelf_price(offers: Sequence[Offer], now: datetime, *, currency: str) -> Money | None:
     """The price a title is shown with: to own it for good, else the cheapest; 0 where it is free for good.
 
-    None where nothing is offered: the title keeps the price it had, and is not free by that.
+    What lasts comes before what is for a time, what may be taken now before what is to come, and the title's `currency`
+    before others. None where nothing is offered: the title keeps the price it had, and is not free by that.
     """
     if any(one.kind == "free" and one.standing for one in offers):
         return Money(0, next(one.currency for one in offers if one.kind == "free" and one.standing))
-    costly = [one for one in offers if one.active and one.amount and (one.ends_at is None or now < one.ends_at)]
-    ranked = sorted(costly, key=lambda one: (not (one.kind == "own" and one.standing), not one.standing, one.amount))
-    return Money(ranked[0].amount, ranked[0].currency) if ranked else None
+
+    def rank(one: Offer) -> tuple[bool, bool, bool, bool, int]:
+        passing = not one.standing
+        return one.kind != "own" or passing, passing, not one.is_open(now), one.currency != currency, one.amount
+
+    first = min((one for one in offers if one.costs_at(now)), key=rank, default=None)
+    return Money(first.amount, first.currency) if first else None
 
 
 def by_card(amount: int, currency: str, *, fee_bp: int, provider_fee: int) -> CardPrice:

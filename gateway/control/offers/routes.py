@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.entitlements import actions as entitlements
 from gateway.control.limits import READ, WRITE
-from gateway.control.offers import actions
+from gateway.control.offers import actions, prices
 from gateway.control.offers.model import CardPrice, NewOffer, Offer, OfferChange, OfferList, SellerOffers
 from gateway.control.route import Call, Route
 from shared.errors import Invalid
@@ -81,9 +81,9 @@ async def read_card_price(call: Call[None]) -> CardPrice:
     """What becomes of a price that is paid by card, before it is saved."""
     text = call.query("amount")
     if not (text.isascii() and text.isdigit() and len(text) <= 13 and int(text) <= 10**12):
-        raise Invalid("amount is a whole number of the currency's smallest unit, such as 499.")
+        raise Invalid("The amount is a whole number of the currency's smallest unit, such as 499, and not above 10^12.")
     async with call.wiring["begin"]() as unit:
-        return await actions.quote(int(text), call.query("currency"), unit=unit, providers=call.wiring["providers"])
+        return await prices.quote(int(text), call.query("currency"), unit=unit, providers=call.wiring["providers"])
 
 
 ROUTES: list[Route] = [

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.control.db import Connection
 from gateway.control.offers.model import Offer
+from shared.money import Money
 
 COLUMNS = """
 select o.id, o.scope, o.seller, o.kind, o.hours, o.amount, o.currency, o.version, o.starts_at, o.ends_at, o.active,
@@ -30,11 +31,22 @@ order by o.created_at, o.id
 )
 HISTORY = COLUMNS + "where o.scope = $1 order by o.created_at desc, o.id limit $2"
 ADD = """
-insert into offer (id, scope, seller, kind, hours, amount, currency, version, starts_at, ends_at, active, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+insert into offer
+    (id, scope, seller, kind, hours, amount, currency, version, starts_at, ends_at, active, created_at, due_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($9::timestamptz, $10::timestamptz))
 """
 REPLACE = """
-update offer set amount = $2, currency = $3, version = $4, starts_at = $5, ends_at = $6, active = $7 where id = $1
+update offer set amount = $2, currency = $3, version = $4, starts_at = $5, ends_at = $6, active = $7,
+    due_at = case when $7 then coalesce($5::timestamptz, $6::timestamptz) end
+where id = $1
+"""
+LAST_PRICE = """
+select amount, currency from offer where scope = $1 and amount > 0 order by created_at desc, id limit 1
+"""
+DUE = "select scope from offer where due_at <= $1 order by due_at limit $2"
+LOOKED_AT = """
+update offer set due_at = case when starts_at > $2 then starts_at when ends_at > $2 then ends_at end
+where scope = $1 and active and due_at <= $2
 """
 ADD_VERSION = """
 insert into offer_version (offer, version, amount, currency, starts_at, ends_at, active, actor, at)
@@ -79,6 +91,19 @@ class OfferStore:
     async def history(self, scope: str, limit: int) -> list[Offer]:
         """All offers of a scope, the newest first."""
         return [Offer(**row) for row in await self._connection.fetch(HISTORY, scope, limit)]
+
+    async def last_price(self, scope: str) -> Money | None:
+        """What the newest offer costs, of those that cost something, though it may be over."""
+        row = await self._connection.fetchrow(LAST_PRICE, scope)
+        return Money(int(row["amount"]), row["currency"]) if row else None
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """The scopes of offers whose window began or ended since it was last looked at."""
+        return [row["scope"] for row in await self._connection.fetch(DUE, now, limit)]
+
+    async def looked_at(self, scope: str, now: datetime) -> None:
+        """The windows of a scope are looked at again when the next of them begins or ends."""
+        await self._connection.execute(LOOKED_AT, scope, now)
 
     async def is_fiat(self, currency: str) -> bool:
         """Whether the ledger books this currency."""

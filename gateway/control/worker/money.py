@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.control.offers import prices
 from gateway.control.payouts import actions as payouts
 from gateway.control.reconciliation import actions as reconciliation
 from gateway.control.reconciliation.model import FLAG, WORDS
@@ -14,6 +15,12 @@ from shared.metrics import PAYOUTS_LATE, PAYOUTS_RETURNED, RECON_AGE, RECON_DIFF
 async def end_rights(wiring: Wiring) -> None:
     """End what plays by rights whose time is over."""
     while await screenings.end_rights(begin=wiring["begin"], clock=wiring["clock"]):
+        pass
+
+
+async def turn_windows(wiring: Wiring) -> None:
+    """Show titles at the prices of offers that began or ended; the same from two workers is one."""
+    while await prices.turn_windows(begin=wiring["begin"], clock=wiring["clock"]):
         pass
 
 

@@ -53,6 +53,8 @@ HOLDS_S, SNAPSHOT_S = 5.0, 900.0
 SETTLE_S, PAYMENTS_S, REFUNDS_S = 60.0, 5.0, 1.0
 #: What plays by a right that is over ends within so long; payouts by minutes, reconciliation by the night.
 RIGHTS_S, PAYOUTS_S, RECONCILE_S = 1.0, 30.0, 10.0
+#: How long a title may be shown at the price of an offer that is over.
+WINDOWS_S = 5.0
 #: A payer who comes back from paying waits for these two.
 PROVIDER_EVENTS_S, SANDBOX_S = 0.5, 0.5
 
@@ -100,6 +102,7 @@ async def run(wiring: Wiring) -> None:
             ("ask for reversals", ask_for_reversals, REFUNDS_S),
             ("snapshots", take_snapshots, SNAPSHOT_S),
             ("end rights", money.end_rights, RIGHTS_S),
+            ("turn windows", money.turn_windows, WINDOWS_S),
             ("pay out", money.pay_out, PAYOUTS_S),
             ("reconcile", money.reconcile, RECONCILE_S),
             ("gauges of money", money.set_gauges, GAUGES_S),

@@ -63,12 +63,15 @@ def test_buyer_of_a_dearer_offer_is_led_to_the_one_that_took_its_place() -> None
         ([offer("b", 399, kind="rent", hours=72), offer("c", 299, kind="rent", hours=24)], 299),
         ([offer("a", 999), offer("s", 99, **SALE)], 999),
         ([offer("s", 99, starts_at=NOW - 2 * HOUR, ends_at=NOW - HOUR)], None),
+        ([offer("s", 99, starts_at=NOW + HOUR), offer("b", 299, ends_at=NOW + HOUR)], 299),
+        ([offer("s", 99, starts_at=NOW + HOUR), offer("b", 299, starts_at=NOW + 2 * HOUR)], 99),
+        ([offer("e", 899, currency="EUR"), offer("a", 999)], 999),
         ([offer("a", 999), offer("f", 0, kind="free")], 0),
         ([offer("a", 999), offer("f", 0, kind="free", **SALE)], 999),
     ],
 )
 def test_title_shows_the_price_to_own_it_for_good_or_the_cheapest(offers: list[Offer], shown: int | None) -> None:
-    assert shelf_price(offers, NOW) == (None if shown is None else Money(shown, "USD"))
+    assert shelf_price(offers, NOW, currency="USD") == (None if shown is None else Money(shown, "USD"))
 
 
 @pytest.mark.parametrize(
