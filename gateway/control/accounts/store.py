@@ -44,6 +44,10 @@ select true from account where principal = $1 and password_hash = $2 for share
 IS_DISABLED = """
 select disabled_at is not null or deleted_at is not null from principal where id = $1
 """
+#: Held, so that who is given something does not leave before they have it.
+KEEP = """
+select disabled_at is not null from principal where id = $1 and deleted_at is null for share
+"""
 ADD_LOGIN = """
 insert into login (id, public_id, principal, device, name, place, created_at, last_seen, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
@@ -128,7 +132,7 @@ DELETE_REFERRAL = """
 delete from referral where principal = $1
 """
 FORGET_WATCHING = (KEEP_SUMS, DELETE_DAYS, DELETE_SEGMENTS, DELETE_WATCHING, DELETE_SCREENINGS)
-DELETE_PRINCIPAL = """
+LEAVE = """
 update principal set deleted_at = $2 where id = $1
 """
 #: Everything that hangs on a person, for the person.
@@ -329,10 +333,17 @@ class AccountStore:
             for subject, query in PERSON.items()
         }
 
-    async def anonymise(self, principal: str, at: datetime) -> None:
-        """Drop all that tells who a principal was; the pseudonym stays, for what others hold of it."""
-        # First of all: from here on nothing new is stored about somebody who leaves.
-        await self._connection.execute(DELETE_PRINCIPAL, principal, at)
+    async def keep(self, principal: str) -> bool | None:
+        """Whether somebody is shut out, None for who has left; it stays so until the transaction ends."""
+        found = await self._connection.fetchval(KEEP, principal)
+        return None if found is None else bool(found)
+
+    async def leave(self, principal: str, at: datetime) -> None:
+        """From here on nothing new is given to somebody, or stored about them."""
+        await self._connection.execute(LEAVE, principal, at)
+
+    async def anonymise(self, principal: str) -> None:
+        """Drop all that tells who a principal that left was; the pseudonym stays, for what others hold of it."""
         await self.end_logins(principal)
         for query in (END_RESETS, DELETE_ASSIGNMENTS, DELETE_REFERRAL, DELETE_ACCOUNT, *FORGET_WATCHING):
             await self._connection.execute(query, principal)

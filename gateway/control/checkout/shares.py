@@ -135,6 +135,13 @@ def refer(parts: Sequence[Part], referrer: str, bp: int) -> list[Part]:
     return [*less, Part(n=len(parts), kind="wallet", to=referrer, amount=credit)]
 
 
+def unreferred(parts: Sequence[Part]) -> list[Part]:
+    """The same parts where what was for who brought the buyer stays in the platform's fee."""
+    fee = sum(part.amount for part in parts if part.kind in ("fee", "wallet"))
+    amounts = {"fee": fee, "wallet": 0}
+    return [replace(part, amount=amounts.get(part.kind, part.amount)) for part in parts]
+
+
 def top_up(amount: int, principal: str) -> list[Part]:
     """All of a payment onto a wallet."""
     return [Part(n=0, kind="wallet", to=principal, amount=amount)]

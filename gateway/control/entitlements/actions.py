@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from gateway.control.accounts.named import named
+from gateway.control.accounts.named import named, receiving
 from gateway.control.auth import Principal, can, require
 from gateway.control.catalogue import actions as catalogue
 from gateway.control.catalogue.model import CONTAINERS, Title, Titles
@@ -126,8 +126,8 @@ def check_served(standing: Standing) -> None:
 
 
 async def receiver(username: str, *, by: Principal, entitlements: Entitlements, people: People) -> Principal:
-    """Whom a gift is for. Raises NotFound for a name that nobody has, Conflict for one's own."""
-    found = await entitlements.principal(await named(username, accounts=people))
+    """Whom a gift is for. Raises NotFound for a name that nobody has, Conflict for one's own and who is shut out."""
+    found = await entitlements.principal(await receiving(username, accounts=people))
     if found is None:
         raise NotFound("There is no such account.")
     if found.id == by.id:
@@ -200,7 +200,7 @@ async def block(seller: Seller, username: str, *, by: Principal, unit: Stores, c
     """
     require(by, "entitlement:write", seller)
     principal = await named(username, accounts=unit.accounts)
-    if await unit.entitlements.works_for(seller.id, principal):
+    if await unit.entitlements.works_for(principal, [seller.id]):
         raise Conflict("This account works for the seller.", code="works-here")
     if not await unit.entitlements.block(seller.id, principal, clock.now()):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -191,7 +191,7 @@ class Entitlements(Protocol):
     async def block(self, seller: str, principal: str, now: datetime) -> bool: ...
     async def unblock(self, seller: str, principal: str) -> bool: ...
     async def blocked(self, seller: str) -> list[Viewer]: ...
-    async def works_for(self, seller: str, principal: str) -> bool: ...
+    async def works_for(self, principal: str, sellers: Collection[str]) -> bool: ...
 
 
 class Stores(Protocol):
@@ -209,9 +209,10 @@ class Standings(Protocol):
 
 
 class People(Protocol):
-    """Finds accounts by name; accounts provides it."""
+    """Finds accounts by name, and keeps them; accounts provides it."""
 
     async def principal_named(self, folded: str) -> str | None: ...
+    async def keep(self, principal: str) -> bool | None: ...
 
 
 def decide(facts: Facts) -> Decision:

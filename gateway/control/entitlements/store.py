@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from gateway.control.auth import Assignment, Principal
 from gateway.control.db import Connection
 from gateway.control.entitlements.model import Begun, Ended, NewRight, Standing, Taken, Viewer
+from gateway.control.sellers.model import scope_of
 
 #: All of it by one question, for a title and for what it lies in.
 STANDING = """
@@ -98,7 +100,7 @@ BLOCKED = """
 select a.username, b.created_at from blocked_viewer b join account a on a.principal = b.principal
 where b.seller = $1 order by b.created_at desc limit 1000
 """
-WORKS_FOR = "select exists (select from assignment where scope = 'partner:' || $1 and principal = $2)"
+WORKS_FOR = "select exists (select from assignment where principal = $1 and scope = any($2::text[]))"
 #: First key of the advisory locks of purchases (worker/turns.py and outbox.py have the others).
 LOCK = 7311
 
@@ -174,6 +176,6 @@ class EntitlementStore:
         """Whom a seller does not serve, the newest first, a thousand at most."""
         return [Viewer(*row) for row in await self._connection.fetch(BLOCKED, seller)]
 
-    async def works_for(self, seller: str, principal: str) -> bool:
-        """Whether somebody is a member of a seller."""
-        return bool(await self._connection.fetchval(WORKS_FOR, seller, principal))
+    async def works_for(self, principal: str, sellers: Collection[str]) -> bool:
+        """Whether somebody is a member of one of these sellers."""
+        return bool(await self._connection.fetchval(WORKS_FOR, principal, [scope_of(seller) for seller in sellers]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.control.auth import Principal
 from gateway.control.entitlements.model import Entitlements
@@ -28,13 +28,20 @@ async def mine(
 
 
 async def referrer(
-    code: str, *, buyer: Principal, seller: str, referrals: ReferralRows, entitlements: Entitlements
+    code: str,
+    *,
+    buyer: Principal,
+    viewer: Principal,
+    sellers: Collection[str],
+    referrals: ReferralRows,
+    entitlements: Entitlements,
 ) -> str | None:
-    """Who brought `buyer` and is paid for it: nobody for a wrong code, one's own, or one of who works for the seller.
+    """Who brought `buyer` and is paid for it: nobody for a wrong code, one's own, or one of who has something of it.
 
-    A wrong code never keeps anybody from buying.
+    Those are `viewer`, who is given it, and who works for one of `sellers`, who share in it. A wrong code never keeps
+    anybody from buying.
     """
     found = await referrals.owner(fold_short_id(code)) if code else None
-    if found is None or found == buyer.id or await entitlements.works_for(seller, found):
+    if found is None or found in (buyer.id, viewer.id) or await entitlements.works_for(found, sellers):
         return None
     return found

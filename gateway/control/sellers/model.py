@@ -41,9 +41,14 @@ class Seller(msgspec.Struct, frozen=True):
 
 
 class Alone(Seller, frozen=True):
-    """A seller with one owner left; `is_on_sale`: it has published titles."""
+    """A seller with one owner left; `is_on_sale`: it has published titles.
+
+    `is_partner`: it gets a share of others' titles; `is_disputed`: it may get again what a bank took back.
+    """
 
     is_on_sale: bool
+    is_partner: bool
+    is_disputed: bool
 
 
 class Membership(msgspec.Struct, frozen=True):

@@ -27,12 +27,24 @@ where a.scope = 'partner:' || $1 order by a.role = $2 desc, c.username_folded
 ROLES_OF = """
 select role from assignment where scope = 'partner:' || $1 and principal = $2
 """
+#: Who is shut out, or just leaves, looks after nothing. A dispute is open until its rail says that it is lost.
 ALONE_WITH = """
 select s.id, s.name, s.handle,
-    exists (select from title t where t.seller = s.id and t.state = 'published') as is_on_sale
+    exists (select from title t where t.seller = s.id and t.state = 'published') as is_on_sale,
+    exists (
+        select from title_partner p join title t on t.id = p.title where p.seller = s.id and t.state <> 'archived'
+    ) as is_partner,
+    exists (
+        select from purchase b
+        join purchase_part x on x.purchase = b.id and x.holder = s.id and x.back > 0
+        join provider_charge c on c.order_id = b.id and c.source = b.rail and c.disputed > c.lost
+        where b.state = 'disputed'
+    ) as is_disputed
 from assignment a join seller s on s.id = substr(a.scope, length('partner:') + 1)
 where a.principal = $1 and a.role = $2 and a.scope like 'partner:%'
-  and not exists (select from assignment o where o.scope = a.scope and o.role = $2 and o.principal <> $1)
+  and not exists (
+      select from assignment o join principal p on p.id = o.principal
+      where o.scope = a.scope and o.role = $2 and o.principal <> $1 and p.disabled_at is null and p.deleted_at is null)
 order by s.name
 """
 #: Held, so that of two owners who leave at once one sees that the other went.
@@ -82,6 +94,6 @@ class SellerStore:
         return [row["role"] for row in await self._connection.fetch(ROLES_OF, seller, principal)]
 
     async def alone_with(self, principal: str) -> list[Alone]:
-        """Sellers that nobody else owns; their members stay until the transaction ends."""
+        """Sellers that nobody else owns who can log in; their members stay until the transaction ends."""
         await self._connection.fetch(LOCK_OWNED, principal, OWNER)
         return [Alone(**row) for row in await self._connection.fetch(ALONE_WITH, principal, OWNER)]

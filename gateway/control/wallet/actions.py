@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from gateway.control.accounts.named import named
+from gateway.control.accounts.named import receiving
 from gateway.control.auth import Principal, require
 from gateway.control.ledger import actions as ledger_actions
 from gateway.control.ledger.model import Event, Ledger, Leg, Movement, Stamps, account
@@ -59,9 +59,10 @@ LEAVING = "withdrawal"
 
 
 class People(Protocol):
-    """Finds accounts by name; accounts provides it."""
+    """Finds accounts by name, and keeps them; accounts provides it."""
 
     async def principal_named(self, folded: str) -> str | None: ...
+    async def keep(self, principal: str) -> bool | None: ...
 
 
 class Stores(Protocol):
@@ -124,7 +125,7 @@ async def transfer(
     `legal_entity`: the company that keeps the wallets, here and below.
     """
     check_transfer(order.amount, order.currency)
-    to = await named(order.to, accounts=unit.accounts)
+    to = await receiving(order.to, accounts=unit.accounts)
     if to == by.id:
         raise Conflict("This is your own wallet.", code="transfer-to-oneself")
     legs = [

@@ -44,6 +44,13 @@ insert into purchase (
         id, key, kind, principal, viewer, amount, currency, rail, legal_entity, fee_bp, created_at, expires_at)
     select 'pur_' || n, n, 'top_up', 'usr_' || n, 'usr_' || n, 1, 'USD', 'sandbox', 'x', 0, now(), now()
     from generate_series(1, 5000) n;
+update purchase set state = 'disputed', paid_at = now() where substr(id, 5)::integer % 100 = 0;
+insert into purchase_part (purchase, n, kind, holder, amount, back)
+    select 'pur_' || n, 0, 'earnings', 'slr_' || n, 1, 1 from generate_series(1, 5000) n;
+insert into provider_charge (source, provider_ref, order_id, state, amount, currency, fee, fee_currency, refunded,
+        disputed, words, seen_at)
+    select 'sandbox', n, 'pur_' || n, 'paid', 1, 'USD', 0, 'USD', 0, 1, '', now() from generate_series(1, 5000) n;
+insert into title_partner select 'ttl_' || n, 'slr_' || n % 5000 + 1, 100 from generate_series(1, 5000) n;
 insert into payment (principal, kind, amount, currency, rail, at)
     select 'usr_' || n, 'top_up', 1, 'USD', 'sandbox', now() from generate_series(1, 5000) n;
 insert into ledger_account (code, asset, kind, cached, side)

@@ -16,9 +16,10 @@ from gateway.control.accounts import actions as accounts
 from gateway.control.accounts.store import AccountStore
 from gateway.control.coupons.store import CouponStore
 from gateway.control.offers.store import OfferStore
+from gateway.control.office.store import OfficeStore
 from gateway.control.sandbox.model import NAME
 from shared.ids import new_id
-from tests.support.control import PASSWORD, Control, code_of, make_admin, post, register
+from tests.support.control import PASSWORD, Control, code_of, make_admin, make_seller, post, register
 from tests.support.postgres import WAITING
 from tests.support.shop import Shop, Viewer, open_shop, ref_of
 from tests.support.worker import until
@@ -83,6 +84,36 @@ async def test_link_to_a_new_password_waits_for_what_ends_it(
     answer = await (vera if path == "me" else admin).request(method, f"/v1/{path}", json=body)
     assert answer.is_success, answer.text
     assert code_of(await resetting[0]) == (410, "reset-over")
+
+
+async def test_account_that_is_shut_out_while_it_is_deleted_is_gone(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, vera = control.http, control.browser()
+    await make_admin(control, (await register(admin, "ada"))["id"])
+    await register(vera, "vera")
+
+    def leave() -> Awaitable[httpx2.Response]:
+        return vera.request("DELETE", "/v1/me", json={"password": PASSWORD})
+
+    leaving = _in_the_midst(monkeypatch, (OfficeStore, "disable"), control, leave)
+    assert (await admin.put("/v1/admin/users/vera/disabled", json={"reason": "stolen cards"})).status_code == 200
+    assert (await leaving[0]).status_code == 204
+
+
+async def test_owner_leaves_beside_who_changes_their_role(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, vera = control.http, control.browser()
+    for http, name in ((ada, "ada"), (vera, "vera")):
+        await register(http, name)
+    await make_seller(ada, "films")
+    assert (await ada.put("/v1/sellers/films/members/vera", json={"role": "owner"})).status_code == 204
+
+    def leave() -> Awaitable[httpx2.Response]:
+        return vera.request("DELETE", "/v1/me", json={"password": PASSWORD})
+
+    leaving = _in_the_midst(monkeypatch, (AccountStore, "assign"), control, leave)
+    assert (await ada.put("/v1/sellers/films/members/vera", json={"role": "editor"})).status_code == 204
+    assert (await leaving[0]).status_code == 204
 
 
 async def test_what_is_over_is_swept_beside_a_link_that_is_used(control: Control) -> None:

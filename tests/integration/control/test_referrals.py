@@ -6,15 +6,21 @@ import asyncio
 
 from gateway.control.referrals import actions as referrals
 from tests.support.control import Control, register
+from tests.support.shop import Viewer, open_shop
 from tests.support.titles import desk
 
 
-async def who(control: Control, code: str, buyer: str, seller: str) -> str | None:
+async def who(control: Control, code: str, buyer: str, *sellers: str, viewer: str = "") -> str | None:
     async with control.wiring["begin"]() as unit:
-        principal = await unit.entitlements.principal(buyer)
-        assert principal is not None
+        found = [await unit.entitlements.principal(one) for one in (buyer, viewer or buyer)]
+        assert found[0] is not None and found[1] is not None
         return await referrals.referrer(
-            code, buyer=principal, seller=seller, referrals=unit.referrals, entitlements=unit.entitlements
+            code,
+            buyer=found[0],
+            viewer=found[1],
+            sellers=sellers,
+            referrals=unit.referrals,
+            entitlements=unit.entitlements,
         )
 
 
@@ -54,3 +60,19 @@ async def test_referrer_is_somebody_else_who_does_not_work_for_the_seller(contro
     assert await who(control, house, otto["id"], seller.seller["id"]) is None
     for wrong in ("", "nobodys1", "'; drop table referral --", "ß"):
         assert await who(control, wrong, otto["id"], seller.seller["id"]) is None
+
+
+async def test_code_of_who_works_for_a_partner_or_gets_the_gift_is_paid_for_to_nobody(control: Control) -> None:
+    shop = await open_shop(control)
+    anna, vera, otto = await desk(control, "anna"), await shop.viewer(funds=1500), await shop.viewer("otto")
+    items = {"items": [{"seller": "anna", "share_bp": 5000}]}
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=items)
+    members, rita = (Viewer(anna.http, anna.me), otto), await shop.viewer("rita")
+    of_partner, of_receiver = [(await one.ask("PUT", "me/referral"))["code"] for one in members]
+    await shop.bought(vera, gift_to="otto", referral=of_receiver)
+    await shop.bought(vera, gift_to="rita", referral=of_partner)
+    assert await shop.amounts(f"wallet:{otto.id}", f"wallet:{anna.me['id']}", "platform_fee") == [0, 0, 100]
+    await shop.bought(vera, referral=of_receiver)
+    assert (await shop.amounts(f"wallet:{otto.id}"))[0] > 0
+    assert await shop.rights(rita) == ["own"]
+    await shop.audit()

@@ -114,30 +114,39 @@ async def delete(
 ) -> None:
     """Forget who this was; the pseudonym stays. Raises Forbidden as `change` does.
 
-    Raises Conflict for the only owner of a seller that has an audience or money, for the last admin (a portal without
-    one lets whoever comes next set it up), and for who has money on the wallet.
+    Raises Conflict for the only owner of a seller that has an audience, money, or some to come, for the last admin (a
+    portal without one lets whoever comes next set it up), and for who has money on the wallet.
     """
     _check_proved(await _account(by, accounts, lock=True), proved)
+    # Before anything is looked at: who gives them something now is waited for, and whoever comes next finds them gone.
+    await accounts.leave(by.id, clock.now())
     if await accounts.holders(ADMIN, GLOBAL, lock=True) == [by.id]:
         raise Conflict("This is the last admin; make somebody else admin first.", code="last-admin")
     await _check_sellers(await sellers.alone_with(by.id), wallet)
     await _check_wallet(by, wallet)
     await outbox.alone(sub=by.sub)  # a link is made before its rows are forgotten, or not at all
-    await accounts.anonymise(by.id, clock.now())
+    await accounts.anonymise(by.id)
     await outbox.push(Push("sub", by.sub, int(clock.epoch()) + 1, "the account was deleted"))
     await outbox.audit(by.id, "account.delete", by.id, place=by.place)
 
 
 async def _check_sellers(alone: Sequence[Alone], wallet: Wallets) -> None:
     """Raises Conflict for one whose titles or money nobody would be left to look after, the least of it."""
-    on_sale = [seller for seller in alone if seller.is_on_sale]
-    if on_sale:
-        names = ", ".join(seller.name for seller in on_sale)
-        raise Conflict(
-            f"Nobody else owns {names}, which has published titles: archive them, or make another member owner.",
-            code="only-owner",
-            sellers=[seller.id for seller in on_sale],
-        )
+    _check_each(
+        [seller for seller in alone if seller.is_on_sale],
+        "has published titles: archive them, or make another member owner",
+        code="only-owner",
+    )
+    _check_each(
+        [seller for seller in alone if seller.is_partner],
+        "gets a share of others' titles: have their sellers take it out of them, or make another member owner",
+        code="only-owner",
+    )
+    _check_each(
+        [seller for seller in alone if seller.is_disputed],
+        "gets its part again if an open dispute is won: wait until the bank has decided, or make another member owner",
+        code="earnings-disputed",
+    )
     for seller in alone:
         held = await wallet.balances([code_of(kind, seller.id) for kind in EARNED])
         if left := [str(Money(one.balance, one.asset)) for one in held if one.balance]:
@@ -147,6 +156,12 @@ async def _check_sellers(alone: Sequence[Alone], wallet: Wallets) -> None:
                 code="earnings-left",
                 sellers=[seller.id],
             )
+
+
+def _check_each(sellers: Sequence[Alone], why: str, *, code: str) -> None:
+    if sellers:
+        names = ", ".join(seller.name for seller in sellers)
+        raise Conflict(f"Nobody else owns {names}, which {why}.", code=code, sellers=[one.id for one in sellers])
 
 
 async def _check_wallet(by: Principal, wallet: Wallets) -> None:

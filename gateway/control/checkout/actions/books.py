@@ -28,6 +28,8 @@ async def sell(purchase: Purchase, *, unit: Stores, shop: Shop, fee: Sequence[Le
     """
     now = shop.clock.now()
     parts = await _share_out(purchase, unit=unit, shop=shop)
+    if purchase.referrer and await unit.accounts.keep(purchase.referrer) is None:
+        parts = shares.unreferred(parts)
     book = await _book(purchase, parts, unit=unit, pending=True, beside=[_paying(purchase).account])
     legs = [_paying(purchase), *fee, *shares.giving(parts, [part.amount for part in parts], book)]
     told = _event(purchase, "payment.paid", purchase.amount, kind=purchase.kind, rail=purchase.rail)

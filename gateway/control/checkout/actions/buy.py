@@ -153,7 +153,8 @@ async def _agree(ref: str, order: CheckoutOrder, *, by: Principal, unit: Stores,
     referrer = await referrals.referrer(
         order.referral or "",
         buyer=by,
-        seller=title.seller,
+        viewer=viewer,
+        sellers=[title.seller, *(partner.seller for partner in await unit.purchases.partners(title.id))],
         referrals=unit.referrals,
         entitlements=unit.entitlements,
     )

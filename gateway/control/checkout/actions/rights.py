@@ -24,6 +24,8 @@ async def check(title: Title, viewer: Principal, offer: Offer, /, *, unit: Store
 
 async def is_wanted(purchase: Purchase, *, unit: Stores, shop: Shop) -> bool:
     """Whether the viewer still lacks what a purchase is for, and may get it; others who buy it for them wait."""
+    if await unit.accounts.keep(purchase.viewer) is None:
+        return False
     title = await unit.catalogue.by_id(purchase.title) if purchase.title else None
     offer = await unit.offers.by_id(purchase.offer) if purchase.offer else None
     viewer = await unit.entitlements.principal(purchase.viewer)
