@@ -104,7 +104,10 @@ async def create(
 
 
 async def change(ref: str, wanted: TitleChange, *, by: Principal, titles: Titles, outbox: Outbox) -> Title:
-    """Set what was sent. Raises Conflict for the short id of a title that was published once."""
+    """Set what was sent. Raises Conflict for the short id of a title that was published once.
+
+    And for its way out of a series or season that somebody bought.
+    """
     title = await to_change(ref, "title:write", by=by, titles=titles)
     fields = wanted.fields()
     if "short_id" in fields and fields["short_id"] != title.short_id:
@@ -119,6 +122,7 @@ async def change(ref: str, wanted: TitleChange, *, by: Principal, titles: Titles
     if "parent_id" in fields:
         parent = await _parent(fields["parent_id"], by=by, titles=titles)
         check_parent(title.kind, parent, seller=title.seller)
+        await _check_stays(title, parent, titles=titles)
         fields["parent"] = fields.pop("parent_id")
     if "name" in fields and slug_of(fields["name"]) != slug_of(title.name):
         fields["slug"] = await _free_slug(title.seller, fields["name"], titles=titles)
@@ -355,6 +359,15 @@ async def _parent(ref: str | None, *, by: Principal, titles: Titles) -> Title | 
     if parent is None or not can(by, "title:write", parent):
         raise NotFound("There is no such parent among your titles.")
     return parent
+
+
+async def _check_stays(title: Title, parent: Title | None, *, titles: Titles) -> None:
+    """Whoever bought a series has what was published in it. A season takes its episodes with it."""
+    if not title.frozen and title.kind != "season":
+        return
+    if await titles.is_sold_with(title.id, parent.id if parent else None):
+        words = "Somebody bought the series or season that this lies in, and this with it: it stays there."
+        raise Conflict(words, code="sold-with-its-series")
 
 
 async def _held(id: str, titles: Titles) -> Title:

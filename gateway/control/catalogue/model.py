@@ -89,6 +89,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     poster: int = 0
     making: bool = False
     binding: Binding | None = None
+    is_free: bool = True
 
     @property
     def frozen(self) -> bool:
@@ -172,7 +173,7 @@ class TakedownNote(msgspec.Struct, frozen=True):
 
 
 class TitleCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A title on the shelf."""
+    """A title on the shelf. `is_free`: for good; one without a price of its own may be sold with its series."""
 
     id: str
     short_id: str
@@ -181,6 +182,7 @@ class TitleCard(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     seller: SellerRef
     price_minor: int
+    is_free: bool
     currency: str
     duration_s: float | None
     poster_url: str | None
@@ -253,6 +255,7 @@ class Titles(Protocol):
     async def by_id(self, id: str, *, lock: bool = False) -> Title | None: ...
     async def by_ids(self, ids: Sequence[str]) -> list[Title]: ...
     async def by_short_id(self, folded: str) -> Title | None: ...
+    async def is_sold_with(self, title: str, but: str | None) -> bool: ...
     async def update(self, id: str, fields: Mapping[str, Any]) -> None: ...
     async def shelf(
         self, query: tuple[str, str, str], *, parent: str | None, now: datetime, after: Cursor | None, limit: int

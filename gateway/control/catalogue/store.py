@@ -19,7 +19,12 @@ select t.id, t.seller, s.name as seller_name, s.handle as seller_handle, t.kind,
        t.description, t.state, t.price_minor, t.currency, t.window_from, t.window_until, t.published_at, t.created_at,
        t.taken_down_at, t.takedown_reason, t.takedown_notice, t.version, t.edition, t.ceilings, t.duration_s, t.width,
        t.height, t.sound_only, t.has_poster, t.has_storyboard, t.languages, t.loudness_lufs, t.posters,
-       t.poster, t.making, t.binding
+       t.poster, t.making, t.binding,
+       case when t.price_minor > 0 then false when t.parent is null then true else (
+           select not c.priced or exists (
+               select from offer o where o.scope = any (c.scopes) and o.active and o.kind = 'free'
+                 and o.starts_at is null and o.ends_at is null)
+           from title_scopes c where c.id = t.id) end as is_free
 """
 SELECT = COLUMNS + "from title t join seller s on s.id = t.seller\n"
 BY_ID = SELECT + "where t.id = $1"
@@ -84,8 +89,17 @@ WAITING_UPLOADS = """
 select distinct on (title) title, id, offset_bytes, size_bytes from upload
 where title = any($1::text[]) and state = 'open' order by title, created_at desc
 """
+#: Whether somebody bought what a title ($1) lies in, and would not lie in any more inside of $2.
+SOLD_WITH = """
+select exists (
+    select from title_scopes c join entitlement e on e.scope = any (c.scopes)
+    where c.id = $1 and e.kind = 'purchase' and e.revoked_at is null and e.ended_at is null and e.scope <> $1
+      and e.scope <> all (coalesce((select scopes from title_scopes where id = $2), '{}')))
+"""
 #: What `update` may set; all else is refused before it reaches SQL.
-CHANGEABLE = frozenset(Title.__struct_fields__) - {"id", "seller", "seller_name", "seller_handle", "kind", "created_at"}
+CHANGEABLE = frozenset(Title.__struct_fields__) - {
+    *("id", "seller", "seller_name", "seller_handle", "kind", "created_at", "is_free")
+}
 
 
 class TitleStore:
@@ -133,6 +147,10 @@ class TitleStore:
         """The title with this short id in its folded form."""
         row = await self._connection.fetchrow(BY_SHORT_ID, folded)
         return Title(**row) if row else None
+
+    async def is_sold_with(self, title: str, but: str | None) -> bool:
+        """Whether somebody bought what a title lies in, and what it would not lie in inside of `but`."""
+        return bool(await self._connection.fetchval(SOLD_WITH, title, but))
 
     async def update(self, id: str, fields: Mapping[str, Any]) -> None:
         """Set columns. Raises Conflict where a short id or slug is taken."""

@@ -1,4 +1,4 @@
-"""What is for sale now: titles that can be watched, in series that can be bought."""
+"""What is for sale now: titles that can be watched, in series that can be bought, and what is bought of them stays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared import jobs as farm
-from tests.support.market import tell
+from tests.support.market import sell, tell
 from tests.support.shop import Shop, Viewer, ref_of
 from tests.support.titles import Desk, ready_of, say
 
@@ -105,6 +105,43 @@ async def test_episode_does_not_offer_a_series_that_is_not_for_sale(shop: Shop, 
     assert await series.seen(vera) == [(series.episode["id"], 300)]
     assert (await vera.send("POST", f"titles/{series.id}/checkout", order_of(item))).status_code in (404, 409, 410)
     await buy(vera, series.episode["id"], alone)
+
+
+async def test_episode_of_a_series_that_costs_something_is_not_told_to_be_free(shop: Shop, vera: Viewer) -> None:
+    series = await Series.make(shop.seller)
+    paths = (series.page, f"titles/{series.season}")
+    assert [(await vera.ask("GET", path))["is_free"] for path in paths] == [False, False]
+    cards = {card["name"]: card["is_free"] for card in (await vera.ask("GET", "titles"))["items"]}
+    assert cards == {"Seven Rivers": False, "Source": False, "The Long Way": False}
+    shown = (await vera.http.get(series.episode["watch_url"])).text
+    assert "In its series" in shown and ">Free<" not in shown
+    await shop.owner.ask("POST", f"{series.page}/offers", 201, {"kind": "free"})
+    assert [(await vera.ask("GET", path))["is_free"] for path in paths] == [True, False]
+    assert ">Free<" in (await vera.http.get(series.episode["watch_url"])).text
+    await tell(shop.control)
+    assert (await vera.send("POST", f"{series.page}/play", {})).status_code == 200
+    loose = await shop.seller.published(name="Loose")
+    assert loose["is_free"] and loose["price_minor"] == 0
+
+
+async def test_episode_that_was_bought_with_its_series_stays_in_it(shop: Shop, vera: Viewer) -> None:
+    series, other = await Series.make(shop.seller), await Series.make(shop.seller)
+    draft = await shop.seller.title(kind="episode", parent_id=series.season)
+    away = {"parent_id": other.season}
+    await shop.owner.ask("PATCH", f"titles/{other.season}", body={"parent_id": series.id})
+    await shop.owner.ask("PATCH", f"titles/{other.season}", body={"parent_id": other.id})
+    bought = await sell(shop.control, vera.id, series.id)
+    for path in (series.page, f"titles/{series.season}"):
+        to = {"parent_id": other.id} if path != series.page else away
+        refused = await shop.owner.ask("PATCH", path, 409, to)
+        assert (refused["code"], "stays" in refused["detail"]) == ("sold-with-its-series", True)
+    assert (await vera.send("POST", f"{series.page}/play", {})).status_code == 200
+    # What nobody could watch yet, and what stays in the series, may move.
+    await shop.owner.ask("PATCH", f"titles/{draft['id']}", 200, away)
+    await shop.owner.ask("PATCH", series.page, 200, {"parent_id": series.id})
+    await shop.owner.ask("PATCH", series.page, 200, {"parent_id": series.id, "name": "Spring"})
+    await shop.control.rows("update entitlement set revoked_at = now() where source = $1 returning id", bought)
+    await shop.owner.ask("PATCH", series.page, 200, away)
 
 
 async def test_rent_is_sold_once_though_it_was_free_meanwhile(shop: Shop, vera: Viewer) -> None:

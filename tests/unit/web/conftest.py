@@ -73,6 +73,7 @@ def make_title(short_id: str = "ab23", **changes: Any) -> TitleView:
         "kind": "video",
         "seller": SellerRef(HOSTILE, "ocean"),
         "price_minor": 499,
+        "is_free": False,
         "currency": "USD",
         "duration_s": 5520.0,
         "poster_url": "/v1/titles/x/poster.jpg?v=1",

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { day } from "./dates.js";
 import { busy, field, h, toast } from "./dom.js";
 import { choice, listing } from "./listing.js";
-import { price } from "./money.js";
+import { priceOf } from "./money.js";
 import { stateBadge } from "./states.js";
 import { nothing, table } from "./table.js";
 
@@ -23,7 +23,7 @@ export function titlesPart({ may }) {
   const row = (title) => [
     h("a", { href: `/studio/${title.id}` }, title.name),
     title.seller.name,
-    price(title.price_minor, title.currency),
+    priceOf(title),
     day(title.created_at),
     stateBadge(title),
     h(

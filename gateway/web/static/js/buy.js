@@ -19,6 +19,8 @@ const TRIES = 25;
 const NOT_SOLD = new Set(["taken-down", "outside-window", "blocked"]);
 /** Why somebody may watch who never thought of paying: not told where nothing is for sale. */
 const UNASKED = new Set(["free", "owner", "admin"]);
+/** What may be bought by who has this already. */
+const BESIDES = { view: ["rent", "own"], rent: ["own"] };
 /** The longest a timer of a browser waits. */
 const LONGEST_MS = 2 ** 31 - 1;
 
@@ -111,7 +113,7 @@ async function nameWhole({ scope }) {
   try {
     wholes.set(scope, (await api("GET", `titles/${scope}`)).name);
   } catch (problem) {
-    // One that is not published is sold all the same.
+    // It was taken off sale just now; buying it says so.
     if (problem.status !== 404) throw problem;
     wholes.set(scope, "its series");
   }
@@ -140,12 +142,15 @@ function draw() {
   drawOffers();
 }
 
+/** When this title goes off the shelf, for what is sold of it alone; a series is more than one title. */
+const shownUntil = ({ scope }) => (scope === box.dataset.title ? box.dataset.until : "");
+
 const isGift = () => Boolean(part("gift_to")?.value.trim());
 
-/** What can be bought: who rents may still buy for good, who owns may give it to somebody. */
+/** What can be bought: who has less may still buy more, who owns may give it to somebody. */
 function buyable() {
   if (isGift() || !known.allow || known.reason === "free") return known.items;
-  return known.reason === "rent" || known.reason === "view" ? known.items.filter((item) => item.kind === "own") : [];
+  return known.items.filter((item) => BESIDES[known.reason]?.includes(item.kind));
 }
 
 function drawOffers() {
@@ -172,7 +177,7 @@ function way(item) {
     "div",
     { class: "way" },
     h("label", {}, input, h("span", { class: "way-name" }, nameOf(item, wholes.get(item.scope))), h("span", { class: "way-price figures" }, full, now)),
-    h("span", { class: "way-terms", id: `terms-${item.id}` }, termsOf(item), shown ? h("span", { class: "figures" }, ` About ${format(shown.amount, shown.currency)}.`) : null),
+    h("span", { class: "way-terms", id: `terms-${item.id}` }, termsOf(item, shownUntil(item)), shown ? h("span", { class: "figures" }, ` About ${format(shown.amount, shown.currency)}.`) : null),
   );
 }
 
@@ -296,6 +301,11 @@ async function explained(problem, before) {
   if (status === 0 || status >= 500) problem.message = `${problem.message} Nothing is charged twice: the same button asks for the same purchase.`;
   if (isCoupon) dropCoupon(problem.message);
   await load();
+  if (!known.items.length) {
+    // The form goes with the last offer, and its words with it.
+    part("buy-news").replaceChildren(notice("bad", problem.message));
+    box.hidden = false;
+  }
   const full = isCoupon && known.items.find((item) => item.id === before.id)?.price;
   if (full) problem.message = `${problem.message} Without the coupon it costs ${format(full.amount, full.currency)}. Nothing was taken. Press the button again if you want it for that.`;
   if (code === "price-changed") {

@@ -18,6 +18,9 @@ export function format(minor, currency, decimals = decimalsOf(currency)) {
 /** The same for what is sold. */
 export const price = (minor, currency) => (BigInt(minor) ? format(minor, currency) : "Free");
 
+/** The price of a title. One that has none may be sold with its series. */
+export const priceOf = ({ price_minor: minor, currency, is_free: isFree }) => (minor ? format(minor, currency) : isFree ? "Free" : "In its series");
+
 /** What was typed into the field `name`, in the smallest unit and `least` at least. Throws words for what is no amount. */
 export function typedAmount(text, currency, name, least = 1) {
   const minor = minorOf(text, currency);

@@ -45,9 +45,9 @@ export function offersPanel(title, { mayChange }) {
 async function load(panel) {
   const { title, list } = panel;
   const signal = panel.begin();
-  let items, price;
+  let items, now;
   try {
-    [{ items }, { price_minor: price }] = await Promise.all([
+    [{ items }, now] = await Promise.all([
       api("GET", `studio/titles/${title.id}/offers`),
       api("GET", `titles/${title.id}`), // each change of an offer may change it
     ]);
@@ -61,7 +61,7 @@ async function load(panel) {
   const past = items.filter((offer) => !open.includes(offer));
   list.replaceChildren(
     ...[
-      advice(price, open),
+      advice(now, open),
       open.length ? h("ul", { class: "list" }, open.map((offer) => row(panel, offer))) : null,
       past.length ? earlier(past) : null,
     ].filter(Boolean),
@@ -71,11 +71,12 @@ async function load(panel) {
 const isOver = ({ ends_at: end }) => end !== null && Date.parse(end) <= Date.now();
 const isLasting = (offer) => !offer.starts_at && !offer.ends_at;
 
-function advice(price, open) {
+function advice({ price_minor: price, is_free: isFree }, open) {
   const costly = open.some((offer) => offer.amount);
   if (costly && open.some((offer) => offer.kind === "free" && isLasting(offer)))
     return notice("warn", "While the free offer stands, everybody watches without paying.");
   if (costly) return null;
+  if (!open.length && !price && !isFree) return h("p", { class: "muted" }, "It is sold with its series or season. Add an offer to sell it by itself too.");
   if (open.length || !price) return h("p", { class: "muted" }, "Everybody may watch it for free. Add an offer with a price to sell it.");
   return notice("warn", "Nothing is offered, so nobody can buy it. Add an offer, or one of kind Free.");
 }

@@ -7,7 +7,7 @@ import { field, h, icon, notice, onSubmit } from "./dom.js";
 import { followJob, jobLine, RUNNING } from "./jobs.js";
 import { desk } from "./desk.js";
 import { mayOf } from "./may.js";
-import { price } from "./money.js";
+import { priceOf } from "./money.js";
 import { notYours, sellerHead, sellerOf, sellerTabs } from "./seller.js";
 import { stateBadge } from "./states.js";
 import { drop, transferView } from "./transfer-view.js";
@@ -138,7 +138,7 @@ function titleRow(title, signal) {
     const running = job && RUNNING.has(job.state);
     const waiting = title.upload ? `Upload stopped at ${percent(title.upload.offset / (title.upload.size_bytes || 1))}` : null;
     const words = running || job?.state === "failed" ? jobLine(job) : waiting;
-    line.replaceChildren(...[stateBadge(title), h("span", { class: "figures" }, price(title.price_minor, title.currency)), words ? h("span", {}, words) : null].filter(Boolean));
+    line.replaceChildren(...[stateBadge(title), h("span", { class: "figures" }, priceOf(title)), words ? h("span", {}, words) : null].filter(Boolean));
     wide.hidden = !(running && job.state === "encoding");
     if (!wide.hidden) wide.replaceChildren(h("progress", { max: 1, value: job.progress, "aria-label": `Progress of ${title.name}` }));
   };

@@ -16,7 +16,12 @@ export function nameOf({ kind, hours }, of = "") {
   return of ? `${name}: all of “${of}”` : name;
 }
 
-export const termsOf = ({ kind, ends_at: end }) => (end ? `${TERMS[kind]} On offer until ${moment(end)}.` : TERMS[kind]);
+/** `until`: when the seller takes it off the shelf, if that is known; then nothing of it is for good. */
+export function termsOf({ kind, ends_at: end }, until = "") {
+  const shown = until ? `It can be watched until ${moment(until)} at the latest.` : "";
+  const terms = until && kind === "own" ? "Watch as often as you like." : TERMS[kind];
+  return [terms, shown, end ? `On offer until ${moment(end)}.` : ""].filter(Boolean).join(" ");
+}
 
 /** What a button says that takes it at `price`. */
 export const verbOf = ({ kind, price }) => (price.amount ? `${VERBS[kind]} ${format(price.amount, price.currency)}` : "Get it for free");
@@ -27,7 +32,7 @@ export function standingWords({ allow, reason, until, begun }) {
   if (!allow) return reason === "right-ended" ? "What you rented, or bought for one view, has run out." : "";
   if (reason === "owner" || reason === "admin") return "You work on this title, so you may watch it.";
   if (reason === "grant") return "The seller lets you watch this.";
-  if (reason === "purchase") return "This is yours for good.";
+  if (reason === "purchase") return end ? `This is yours. It can be watched until ${end}.` : "This is yours for good.";
   if (reason === "free") return end ? `Free to watch until ${end}.` : "Free to watch.";
   const name = reason === "rent" ? "You rented this" : "You bought one view of this";
   return begun ? `${name}: it runs until ${end}.` : `${name}. Its time begins when you first play it; begun now, it runs until ${end}.`;
