@@ -72,7 +72,7 @@ def _not_nothing(lines: dict[str, int]) -> dict[str, int]:
 
 def _told(legs: list[dict[str, Any]], seller: str, own: int) -> dict[str, int]:
     kind = legs[0]["kind"]
-    if kind == "payout":
+    if kind in ("payout", "payout-returned"):
         return {"payouts": own}
     if kind not in ("sale", "refund", "dispute", "dispute-won"):
         return {"other": own}

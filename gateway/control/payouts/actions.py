@@ -19,7 +19,7 @@ from gateway.control.payees import actions as payees
 from gateway.control.payments.providers.base import Payer, Payout
 from gateway.control.payouts.model import LATE, PAGE, RUN, FullRun, Group, Item, PayoutRows, Run, Runs, to_csv, wait_s
 from gateway.control.wallet import actions as wallet
-from gateway.control.wallet.withdrawals import Withdrawal
+from gateway.control.wallet.withdrawals import OWED, Withdrawal
 from shared import log
 from shared.clock import Clock
 from shared.errors import Conflict, KeyReused, NotFound, Refused, Retryable, Unavailable, UsherError
@@ -46,7 +46,11 @@ class Stores(wallet.Stores, Protocol):
 
 
 async def gather(payers: Mapping[str, Payer], *, begin: Begin[Stores], clock: Clock) -> int:
-    """Make runs of what is due, one a rail and currency; how many. By hand there is one a day at most."""
+    """Make runs of what is due, one a rail and currency; how many. By hand there is one a day at most.
+
+    What is due to a seller who owes something by now goes back to them before, less that.
+    """
+    await _send_back(begin=begin, clock=clock)
     async with begin() as unit:
         groups = await unit.payouts.due(clock.now())
     made = 0
@@ -121,6 +125,17 @@ async def as_csv(id: str, *, by: Principal, place: str, unit: Stores) -> bytes:
 async def late(*, payouts: PayoutRows, clock: Clock) -> int:
     """How many withdrawals should have been paid days ago."""
     return await payouts.late(clock.now() - LATE)
+
+
+async def _send_back(*, begin: Begin[Stores], clock: Clock) -> None:
+    """Each in a transaction of its own: of two sellers' accounts none waits for the other's."""
+    async with begin() as unit:
+        owing = await unit.payouts.owing(clock.now(), RUN)
+    for id in owing:
+        async with begin() as unit:
+            held = await unit.wallet.by_id(id, lock=True)
+            if held is not None and held.state == "approved" and await unit.wallet.owing([id]):
+                await wallet.send_back(held, OWED, actor=WORKER, unit=unit, clock=clock)
 
 
 async def _run(group: Group, *, by_hand: bool, unit: Stores, clock: Clock) -> bool:

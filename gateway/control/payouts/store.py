@@ -12,10 +12,18 @@ from gateway.control.payouts.model import Group, Item, Run
 from gateway.control.wallet.withdrawals import Withdrawal
 from shared.money import to_json
 
+OWING = """
+select w.id from withdrawal w
+join ledger_account r on r.code = 'receivable:' || w.seller and r.asset = w.currency
+where w.state = 'approved' and w.due_at <= $1 and r.balance < 0 order by w.due_at limit $2
+"""
 DUE = "select distinct rail, currency from withdrawal where state = 'approved' and due_at <= $1 order by rail, currency"
 LOCK_DUE = """
 select id, seller, amount, currency, rail, state, due_at, reason, rail_ref, created_at, decided_at, paid_at, run, tries
 from withdrawal where state = 'approved' and due_at <= $3 and rail = $1 and currency = $2
+    and not exists (
+        select from ledger_account r
+        where r.code = 'receivable:' || withdrawal.seller and r.asset = withdrawal.currency and r.balance < 0)
 order by due_at limit $4 for update skip locked
 """
 OPEN = """
@@ -59,8 +67,15 @@ class PayoutStore:
         """Rails and currencies in which something is due."""
         return [Group(*row) for row in await self._connection.fetch(DUE, now)]
 
+    async def owing(self, now: datetime, limit: int) -> list[str]:
+        """Withdrawals that are due, and whose sellers owe something."""
+        return [row[0] for row in await self._connection.fetch(OWING, now, limit)]
+
     async def lock_due(self, group: Group, now: datetime, *, limit: int) -> list[Withdrawal]:
-        """Withdrawals that are due, which nobody else pays or decides on until the transaction ends."""
+        """Withdrawals that are due, which nobody else pays or decides on until the transaction ends.
+
+        Those of sellers who owe something are none of them.
+        """
         rows = await self._connection.fetch(LOCK_DUE, group.rail, group.currency, now, limit)
         return [Withdrawal(**row) for row in rows]
 

@@ -39,7 +39,7 @@ SOLD: dict[str, LineName] = {
     "dispute-won": "chargebacks_won",
 }
 #: Kinds that move what a seller has in another way, and their lines. What a rail cannot take back stays there.
-MOVED: dict[str, LineName] = {"payout": "payouts", "refund-owed": "external"}
+MOVED: dict[str, LineName] = {"payout": "payouts", "payout-returned": "payouts", "refund-owed": "external"}
 LINES: tuple[LineName, ...] = (
     *SOLD.values(), "fees", "partner_shares", "shares", "external", "payouts", "other"
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.control.statements.model import STANDING, Period
+from gateway.control.statements.model import MOVED, STANDING, Period
 from shared.money import to_json
 
 #: Accounts on which money comes in and goes back, besides the payer's wallet.
@@ -145,7 +145,7 @@ def _line(key: tuple[str, str], moved: Sequence[Turnover], trial: Sequence[Trial
         fees=to_json(_on(moved, "platform_fee")),
         rail_fees=to_json(-_on(moved, "rail_fee")),
         external=to_json(_on(moved, "external")),
-        payouts=to_json(-_on([one for one in moved if one.kind == "payout"], "payout_in_transit")),
+        payouts=to_json(-_on([one for one in moved if MOVED.get(one.kind) == "payouts"], "payout_in_transit")),
         held=to_json(sum(closing.get(name, 0) for name in STANDING if name != "receivable")),
         owed=to_json(-closing.get("receivable", 0)),
         wallets=to_json(closing.get("wallet", 0)),

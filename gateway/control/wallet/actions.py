@@ -37,11 +37,15 @@ from gateway.control.wallet.model import (
 from gateway.control.wallet.withdrawals import (
     BY_HAND,
     DAY,
+    OWED,
     Policy,
+    Rejection,
     Withdrawal,
     WithdrawalOrder,
+    Withdrawals,
     WithdrawalState,
     arriving,
+    bouncing,
     decide,
     default_policy,
     leaving,
@@ -51,11 +55,12 @@ from gateway.control.wallet.withdrawals import (
 from shared.clock import Clock
 from shared.errors import Conflict, Invalid, NotFound
 from shared.ids import new_id
+from shared.money import to_json
 from shared.rates import PER_DOLLAR, RATES_OF
 
 NO_WITHDRAWAL = "There is no such withdrawal."
-#: The kind of the movement by which a withdrawal begins.
-LEAVING = "withdrawal"
+#: The kinds of the movements by which a withdrawal begins, is paid, and comes back from the bank after that.
+LEAVING, PAYOUT, BOUNCED = "withdrawal", "payout", "payout-returned"
 
 
 class People(Protocol):
@@ -150,6 +155,7 @@ async def transfer(
     if not posted.replayed:  # answers are kept for some days, movements for good: it moved and was told of long ago
         await unit.wallet.tell(sent)
         await unit.wallet.tell(replace(sent, principal=to, kind="received", amount=order.amount, other=by.id))
+    await unit.outbox.audit(by.id, "value:send_transfer", to, after={"txn": posted.txn, **_sum(order)}, place=by.place)
     return Transfer(txn=posted.txn, to=order.to, amount=order.amount, currency=order.currency)
 
 
@@ -191,28 +197,38 @@ async def withdraw(
 
 
 async def approve(id: str, *, by: Principal, unit: Stores, clock: Clock) -> Withdrawal:
-    """Let a withdrawal be paid, once its days have passed. Raises Forbidden, NotFound, Conflict."""
+    """Let a withdrawal be paid, once its days have passed. One whose seller owes something by now is sent back instead.
+
+    Raises Forbidden, NotFound, Conflict.
+    """
     before = await _held(id, by=by, unit=unit)
     after = moved(before, "approved", now=clock.now())
+    if await unit.wallet.owing([id]):
+        return await send_back(before, OWED, actor=by.id, place=by.place, unit=unit, clock=clock)
     await unit.outbox.emit("payout.changed", after.id, **_told(after), txn=None)
     return await _decided(before, after, actor=by.id, place=by.place, unit=unit)
 
 
 async def reject(
-    id: str, reason: str, *, by: Principal, unit: Stores, clock: Clock, payers: Collection[str] = ()
+    id: str, why: Rejection, *, by: Principal, unit: Stores, clock: Clock, payers: Collection[str] = ()
 ) -> Withdrawal:
     """Return a withdrawal: it is available again, after what is owed by now.
 
-    Raises Forbidden, NotFound, Conflict, also for one that its rail may be paying by itself now.
+    Raises Forbidden, NotFound, Conflict, also for one that its rail may be paying by itself now, or paid so.
     """
     before = _by_hand(await _held(id, by=by, unit=unit), payers)
-    return await send_back(before, reason, actor=by.id, place=by.place, unit=unit, clock=clock)
+    if before.state == "paid" and not why.came_back:
+        raise Conflict("This withdrawal is paid already.", code="withdrawal-paid")
+    return await send_back(before, why.reason, actor=by.id, place=by.place, unit=unit, clock=clock)
 
 
 async def complete(
     id: str, rail_ref: str, *, by: Principal, unit: Stores, clock: Clock, payers: Collection[str] = ()
 ) -> Withdrawal:
-    """Say that an approved withdrawal was paid. Raises as `reject`, and Conflict before it is due."""
+    """Say that an approved withdrawal was paid, whatever its seller owes by now: it left.
+
+    Raises as `reject`, and Conflict before it is due.
+    """
     before = _by_hand(await _held(id, by=by, unit=unit), payers)
     return await settle(before, rail_ref, actor=by.id, place=by.place, unit=unit, clock=clock)
 
@@ -220,11 +236,16 @@ async def complete(
 async def send_back(
     before: Withdrawal, reason: str, *, actor: str, place: str = "", unit: Stores, clock: Clock
 ) -> Withdrawal:
-    """Book that a withdrawal, whose row is held, is not paid: rejected, or returned where it was being paid."""
-    state: WithdrawalState = "returned" if before.state == "paying" else "rejected"
+    """Book that a withdrawal, whose row is held, is not paid: rejected, or returned where it was paid or was to be."""
+    state: WithdrawalState = "returned" if before.state in ("paying", "paid") else "rejected"
     after = replace(moved(before, state, now=clock.now()), reason=reason)
-    owed = await ledger_actions.balance(account("receivable", before.seller), before.currency, ledger=unit.ledger)
     entity = await _legal_entity(before, unit=unit)
+    codes = [account(kind, before.seller) for kind in ("payout_in_transit", "earnings", "receivable")]
+    # Whoever makes a seller owe something holds their earnings, so no debt comes between reading it and paying it.
+    await unit.wallet.hold(codes, before.currency)
+    if paid := await unit.ledger.txn_named(f"{before.id}:{PAYOUT}") if before.state == "paid" else None:
+        await _post(after, BOUNCED, bouncing(after), unit=unit, legal_entity=entity, reverses=paid.id)
+    owed = await ledger_actions.balance(account("receivable", before.seller), before.currency, ledger=unit.ledger)
     await _post(after, "withdrawal-returned", returning(after, -owed.balance), unit=unit, legal_entity=entity)
     return await _decided(before, after, actor=actor, place=place, unit=unit)
 
@@ -235,7 +256,7 @@ async def settle(
     """Book that a withdrawal, whose row is held, was paid."""
     after = replace(moved(before, "paid", now=clock.now()), rail_ref=rail_ref, reason="")
     entity = await _legal_entity(before, unit=unit)
-    await _post(after, "payout", arriving(after), unit=unit, legal_entity=entity)
+    await _post(after, PAYOUT, arriving(after), unit=unit, legal_entity=entity)
     return await _decided(before, after, actor=actor, place=place, unit=unit)
 
 
@@ -245,10 +266,16 @@ async def of_seller(handle: str, *, by: Principal, unit: Stores) -> list[Withdra
     return await unit.wallet.of_seller(seller.id, PAGE)
 
 
-async def waiting(*, by: Principal, wallet: Wallets) -> list[Withdrawal]:
-    """What is to be decided or paid, the oldest first. Raises Forbidden."""
+async def waiting(*, by: Principal, unit: Stores) -> Withdrawals:
+    """What is to be decided or paid, the oldest first, and what its sellers owe by now. Raises Forbidden."""
     require(by, "payout:approve")
-    return await wallet.waiting(PAGE)
+    items = await unit.wallet.waiting(PAGE)
+    owing = await unit.wallet.owing([one.id for one in items])
+    return Withdrawals(
+        items=items,
+        handles=await unit.sellers.handles({one.seller for one in items}),
+        owing={id: to_json(amount) for id, amount in owing.items()},
+    )
 
 
 async def terms(handle: str, *, by: Principal, unit: Stores, hold_days: int) -> list[Policy]:
@@ -296,8 +323,8 @@ async def _held(id: str, *, by: Principal, unit: Stores) -> Withdrawal:
 
 
 def _by_hand(withdrawal: Withdrawal, payers: Collection[str]) -> Withdrawal:
-    if withdrawal.state == "paying" and withdrawal.rail in payers:
-        raise Conflict(f"{withdrawal.rail} pays this by itself.", code="withdrawal-paying")
+    if withdrawal.state in ("paying", "paid") and withdrawal.rail in payers:
+        raise Conflict(f"{withdrawal.rail} pays this by itself.", code=f"withdrawal-{withdrawal.state}")
     return withdrawal
 
 
@@ -315,13 +342,22 @@ async def _legal_entity(withdrawal: Withdrawal, *, unit: Stores) -> str | None:
     return left.postings[0].stamps.legal_entity if left else None
 
 
-async def _post(withdrawal: Withdrawal, kind: str, legs: list[Leg], *, unit: Stores, legal_entity: str | None) -> None:
+async def _post(
+    withdrawal: Withdrawal,
+    kind: str,
+    legs: list[Leg],
+    *,
+    unit: Stores,
+    legal_entity: str | None,
+    reverses: int | None = None,
+) -> None:
     movement = Movement(
         key=f"{withdrawal.id}:{kind}",
         kind=kind,
         legs=legs,
         stamps=Stamps(seller=withdrawal.seller, legal_entity=legal_entity, provider_ref=withdrawal.rail_ref or None),
-        events=[Event("payout.changed", withdrawal.id, _told(withdrawal))],
+        reverses=reverses,
+        events=[Event("payout.changed", withdrawal.id, _told(withdrawal))] if reverses is None else [],
     )
     await ledger_actions.post(movement, ledger=unit.ledger)
 

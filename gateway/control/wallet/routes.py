@@ -117,8 +117,7 @@ async def list_terms(call: Call[None]) -> Policies:
 async def list_waiting_withdrawals(call: Call[None]) -> Withdrawals:
     """Withdrawals that are to be decided or paid, the oldest first."""
     async with call.wiring["begin"]() as unit:
-        items = await actions.waiting(by=call.principal, wallet=unit.wallet)
-        return Withdrawals(items=items, handles=await unit.sellers.handles({one.seller for one in items}))
+        return await actions.waiting(by=call.principal, unit=unit)
 
 
 async def approve_withdrawal(call: Call[None]) -> Withdrawal:
@@ -132,7 +131,7 @@ async def reject_withdrawal(call: Call[Rejection]) -> Withdrawal:
     unit = await call.unit()
     return await actions.reject(
         call.path("withdrawal"),
-        call.body.reason,
+        call.body,
         by=call.principal,
         unit=unit,
         clock=call.wiring["clock"],

@@ -68,6 +68,16 @@ update withdrawal set state = $2, reason = $3, rail_ref = $4, decided_at = $5, p
 where id = $1
 """
 OF_SELLER = _WITHDRAWAL + "where seller = $1 order by created_at desc, id desc limit $2"
+#: What sellers of withdrawals owe in their currencies.
+OWING = """
+select w.id, -r.balance from withdrawal w
+join ledger_account r on r.code = 'receivable:' || w.seller and r.asset = w.currency
+where w.id = any($1::text[]) and r.balance < 0
+"""
+#: In the order in which a movement holds them, so that no two wait for each other.
+HOLD = """
+select id from ledger_account where code = any($1::text[]) and asset = $2 and cached order by id for no key update
+"""
 WAITING = _WITHDRAWAL + "where state in ('requested', 'approved', 'paying') order by created_at, id limit $1"
 
 
@@ -154,3 +164,11 @@ class WalletStore:
     async def waiting(self, limit: int) -> list[Withdrawal]:
         """What is to be decided or paid, the oldest first."""
         return [Withdrawal(**row) for row in await self._connection.fetch(WAITING, limit)]
+
+    async def owing(self, withdrawals: Sequence[str]) -> dict[str, int]:
+        """What their sellers owe, by withdrawal, where they do."""
+        return {row[0]: int(row[1]) for row in await self._connection.fetch(OWING, list(withdrawals))}
+
+    async def hold(self, codes: Sequence[str], currency: str) -> None:
+        """Hold accounts until the transaction ends: what is read of them after this stays so."""
+        await self._connection.execute(HOLD, list(codes), currency)

@@ -23,10 +23,12 @@ MOVES: Mapping[WithdrawalState, frozenset[WithdrawalState]] = {
     "requested": frozenset({"approved", "rejected"}),
     "approved": frozenset({"paying", "paid", "rejected"}),
     "paying": frozenset({"paid", "returned"}),
-    "paid": frozenset(),
+    "paid": frozenset({"returned"}),
     "rejected": frozenset(),
     "returned": frozenset(),
 }
+#: What its seller is told of one that is sent back as they owe something by then.
+OWED = "Sales were given back since you asked for it, and that is taken off first. Ask again for what is left."
 #: What a rail's ceiling is counted over.
 DAY = timedelta(days=1)
 
@@ -46,7 +48,8 @@ class WithdrawalOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     """Earnings on their way out. Approved ones are paid from `due_at` on, by a `run` of the worker; one that is
-    rejected, or returned by its rail, is available again. `tries`: how often its rail could not pay it yet.
+    rejected, or returned by its rail, also after it was paid, is available again. `tries`: how often its rail could
+    not pay it yet.
     """
 
     id: str
@@ -66,16 +69,21 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawals(msgspec.Struct, frozen=True, kw_only=True):
-    """Withdrawals, the newest first for a seller, the oldest first for who decides. `handles`: of sellers, by id."""
+    """Withdrawals, the newest first for a seller, the oldest first for who decides.
+
+    For who decides, too: `handles` of sellers, by id, and what of each withdrawal's currency its seller is `owing`.
+    """
 
     items: list[Withdrawal]
     handles: dict[str, str] = {}
+    owing: dict[str, int | str] = {}
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a withdrawal is returned."""
+    """Why a withdrawal is returned. `came_back`: the bank sent it back, without which one that was paid stays so."""
 
     reason: Reason
+    came_back: bool = False
 
 
 class PaidOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +166,11 @@ def returning(withdrawal: Withdrawal, owed: int) -> list[Leg]:
 def arriving(withdrawal: Withdrawal) -> list[Leg]:
     """Legs of one that was paid."""
     return _legs("payout_in_transit", withdrawal, account("cash", withdrawal.rail))
+
+
+def bouncing(withdrawal: Withdrawal) -> list[Leg]:
+    """Legs of one that was paid and came back: it is on its way again."""
+    return [msgspec.structs.replace(leg, amount=-leg.amount) for leg in arriving(withdrawal)]
 
 
 def _legs(kind: Literal["earnings", "payout_in_transit"], withdrawal: Withdrawal, to: str) -> list[Leg]:

@@ -14,12 +14,14 @@ import pytest
 from gateway.control.db import Begin
 from gateway.control.payments.providers.base import PaidOut
 from gateway.control.payouts import actions
+from gateway.control.wallet.withdrawals import OWED
 from gateway.control.wiring import Unit
 from gateway.control.worker import money
 from shared.clock import ManualClock
 from shared.metrics import PAYOUTS_LATE
 from shared.settings import ControlSettings
 from tests.support.control import code_of
+from tests.support.ledger import movement
 from tests.support.postgres import WAITING
 from tests.support.shop import Shop, Viewer, open_shop
 from tests.support.till import Till, open_till
@@ -281,6 +283,11 @@ async def test_what_a_provider_may_be_paying_is_decided_by_nobody(office: Office
     run = (await office.admin.ask("GET", "payouts"))["items"][0]["id"]
     answer = await office.admin.send("POST", f"payouts/{run}/complete", {"rail_ref": "T1"})
     assert code_of(answer) == (409, "run-not-by-hand")
+    office.stripe.funds = 5000
+    office.control.clock.advance(DAY_S)
+    await office.work()
+    answer = await office.admin.send("POST", f"withdrawals/{id}/reject", {"reason": "no", "came_back": True})
+    assert (code_of(answer), await office.states()) == ((409, "withdrawal-paid"), [("paid", "")])
 
 
 async def test_run_by_hand_is_one_a_day_with_a_list_and_is_told_as_paid(office: Office) -> None:
@@ -312,6 +319,43 @@ async def test_run_by_hand_is_one_a_day_with_a_list_and_is_told_as_paid(office: 
     items = (await office.admin.ask("GET", f"payouts/{newest['id']}"))["items"]
     assert [item["id"] for item in items] == [late]
     assert await office.amounts() == [17_000, 7000, 0, -24_000]
+    await office.shop.audit()
+
+
+@pytest.mark.parametrize("by", ["bank", "stripe"])
+async def test_what_is_due_to_a_seller_who_owes_goes_back_to_them_less_that_before_a_run_is_made(
+    office: Office, by: str
+) -> None:
+    await office.terms(by, hold_days=1)
+    for amount in (5000, 6000):
+        await office.withdraw(amount, by)
+    owed: dict[str, Any] = {f"receivable__{office.seller}": -700, "cash__bank": 700}
+    await office.shop.books.post(movement("owes", **owed))
+    await office.work()
+    assert await office.states() == [("approved", "")] * 2
+    office.control.clock.advance(DAY_S)
+    await office.work()
+    # The first pays what is owed, and the second is none of it.
+    after = "paying" if by == "bank" else "paid"
+    assert await office.states() == [("rejected", OWED), (after, "")]
+    assert (await office.amounts())[:2] == [23_300, 6000 if by == "bank" else 0]
+    assert await office.shop.amounts(f"receivable:{office.seller}") == [0]
+    actor = "select actor from audit where action = 'payout:decide' and after ->> 'state' = 'rejected'"
+    assert [row["actor"] for row in await office.control.rows(actor)] == ["worker"]
+    await office.shop.audit()
+
+
+async def test_item_of_a_run_that_the_bank_sends_back_days_later_is_available_again(office: Office) -> None:
+    id = await office.withdraw(5000, "bank")
+    await office.work()
+    [run] = (await office.admin.ask("GET", "payouts"))["items"]
+    await office.admin.ask("POST", f"payouts/{run['id']}/complete", body={"rail_ref": "T1"})
+    assert await office.amounts() == [25_000, 0, 0, -25_000]
+    office.control.clock.advance(4 * DAY_S)
+    await office.admin.ask("POST", f"withdrawals/{id}/reject", body={"reason": "account closed", "came_back": True})
+    assert await office.amounts() == [30_000, 0, 0, -30_000]
+    [item] = (await office.admin.ask("GET", f"payouts/{run['id']}"))["items"]
+    assert (item["state"], item["reason"]) == ("returned", "account closed")
     await office.shop.audit()
 
 

@@ -42,7 +42,9 @@ ADMIN = Principal("usr_admin", "registered", "sub", (Assignment("admin"),))
 #: Which month each step is in, from the first on: a step never goes back.
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["sell", "sell", "refund", "dispute", "win", "settle", "settle", "withdraw", "pay", "spend"]),
+        st.sampled_from(
+            ["sell", "sell", "refund", "dispute", "win", "settle", "settle", "withdraw", "pay", "bounce", "spend"]
+        ),
         st.integers(0, 10**6),
         st.booleans(),
         st.integers(0, 3).map(lambda n: n == 0),
@@ -53,6 +55,15 @@ STEPS = st.lists(
 
 #: Who brought the buyer has spent what they got by the time it is taken back.
 OWING = [("sell", 1998, False, False), ("spend", 0, False, False), ("refund", 10**6, False, True)]
+#: What was paid out in one month comes back from the bank in the next.
+BOUNCED = [
+    ("sell", 998, False, False),
+    ("settle", 0, False, False),
+    ("withdraw", 0, False, False),
+    ("pay", 0, False, False),
+    ("bounce", 0, False, True),
+    ("withdraw", 0, False, False),
+]
 #: A seller's own title sold in the books of one company, a partner's in another's, and both paid out by the own one.
 THREE_COMPANIES = [
     ("sell", 998, False, False),
@@ -83,6 +94,7 @@ class Story:
         self.books, self.sellers = books, (f"slr_a{n}", f"slr_b{n}")
         self.keys, self.name, self.month = itertools.count(), f"story{n}", 0
         self.sold: list[Sold] = []
+        self.paid: list[tuple[str, int]] = []
         self.moments: dict[int, datetime] = {}
 
     async def open(self) -> None:
@@ -114,6 +126,10 @@ class Story:
                 )
             case "withdraw" | "pay":
                 await self.move_out(self.sellers[odd], what)
+            case "bounce" if self.paid:
+                seller, amount = self.paid.pop()
+                legs = [Leg("cash:bank", "USD", -amount), Leg(account("payout_in_transit", seller), "USD", amount)]
+                await self.post("payout-returned", legs, None, seller=seller)
 
     async def sell(self, amount: int, odd: bool) -> None:
         """A title of one of them, for which the rail may have paid its seller at once."""
@@ -158,6 +174,8 @@ class Story:
         amount = (await self.books.balance(home)).balance
         to = "cash:bank" if what == "pay" else account("payout_in_transit", seller)
         kind = "payout" if what == "pay" else "withdrawal"
+        if what == "pay":
+            self.paid.append((seller, amount))
         await self.post(kind, [Leg(home, "USD", -amount), Leg(to, "USD", amount)], None, seller=seller)
 
     def till(self, sold: Sold, amount: int) -> Leg:
@@ -297,6 +315,7 @@ def test_statements_say_what_the_postings_do(postgres_cluster: Cluster) -> None:
         @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(steps=STEPS)
         @example(steps=OWING)
+        @example(steps=BOUNCED)
         @example(steps=THREE_COMPANIES)
         def run(steps: list[tuple[str, int, bool, bool]]) -> None:
             runner.run(whole(steps, books))

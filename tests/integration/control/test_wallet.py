@@ -12,11 +12,15 @@ import msgspec
 import pytest
 
 from gateway.control import live
+from gateway.control.ledger import actions as ledger
+from gateway.control.ledger.model import Movement
+from gateway.control.wallet.withdrawals import OWED
 from shared.clock import ManualClock
 from shared.settings import ControlSettings
 from tests.support.control import code_of
 from tests.support.ledger import Books, movement
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, until
+from tests.support.postgres import WAITING
 from tests.support.served import served
 from tests.support.shop import Shop, Viewer, open_shop
 
@@ -193,12 +197,95 @@ async def test_withdrawal_is_asked_for_approved_and_paid_when_due(till: Till, ad
 
 async def test_withdrawal_that_is_rejected_returns_after_what_is_owed_by_then(till: Till, admin: Viewer) -> None:
     made = (await till.withdraw(20_000)).json()
-    await till.shop.books.post(movement("owes", **{f"receivable__{till.id}": -700, "cash__bank": 700}))
+    await owes(till)
     path = f"withdrawals/{made['id']}/reject"
     rejected = await admin.ask("POST", path, body={"reason": "unknown account"})
     assert (rejected["state"], rejected["reason"]) == ("rejected", "unknown account")
     assert (await till.amounts())[:3] == [19_300, 0, 0]
     assert code_of(await admin.send("POST", path, {"reason": "again"})) == (409, "withdrawal-rejected")
+    await till.shop.audit()
+
+
+def debt(till: Till, amount: int = 700) -> Movement:
+    """By which the seller owes something."""
+    legs: dict[str, Any] = {f"receivable__{till.id}": -amount, "cash__bank": amount}
+    return movement("owes", **legs)
+
+
+async def owes(till: Till, amount: int = 700) -> None:
+    """They do from now on."""
+    await till.shop.books.post(debt(till, amount))
+
+
+async def test_withdrawal_whose_seller_owes_goes_back_instead_of_being_approved_and_who_decides_sees_it(
+    till: Till, admin: Viewer
+) -> None:
+    made, rest = [(await till.withdraw(amount)).json() for amount in (14_000, 6000)]
+    assert (await admin.ask("GET", "withdrawals"))["owing"] == {}
+    await owes(till)
+    assert (await admin.ask("GET", "withdrawals"))["owing"] == {made["id"]: 700, rest["id"]: 700}
+    path = f"withdrawals/{made['id']}/approve"
+    back = await admin.ask("POST", path)
+    assert (back["state"], back["reason"], await till.amounts()) == ("rejected", OWED, [13_300, 6000, 0, -19_300])
+    assert code_of(await admin.send("POST", path)) == (409, "withdrawal-rejected")
+    mine = (await till.shop.owner.ask("GET", f"sellers/{till.handle}/withdrawals"))["items"]
+    assert [(one["state"], one["reason"]) for one in mine] == [("requested", ""), ("rejected", OWED)]
+    # What was owed is paid, so the other one goes out.
+    assert (await admin.ask("GET", "withdrawals"))["owing"] == {}
+    assert (await admin.ask("POST", f"withdrawals/{rest['id']}/approve"))["state"] == "approved"
+    told = await till.shop.control.events("payout.changed")
+    assert [(row["data"]["state"], row["data"]["withdrawal"]) for row in told][2:] == [
+        ("rejected", made["id"]), ("approved", rest["id"]),
+    ]  # fmt: skip
+    await till.shop.audit()
+
+
+async def test_what_was_paid_by_hand_and_came_back_is_available_again_after_what_is_owed(
+    till: Till, admin: Viewer
+) -> None:
+    made = (await till.withdraw(5000)).json()
+    path = f"withdrawals/{made['id']}"
+    await admin.ask("POST", f"{path}/approve")
+    till.shop.control.clock.advance(3 * DAY_S)
+    await admin.ask("POST", f"{path}/complete", body={"rail_ref": "T1"})
+    await owes(till)
+    assert await till.amounts() == [15_000, 0, -700, -14_300]
+    came_back = {"reason": "no such account", "came_back": True}
+    back = await admin.ask("POST", f"{path}/reject", body=came_back)
+    assert (back["state"], back["reason"], back["rail_ref"]) == ("returned", "no such account", "T1")
+    assert await till.amounts() == [19_300, 0, 0, -19_300]
+    assert code_of(await admin.send("POST", f"{path}/reject", came_back)) == (409, "withdrawal-returned")
+    rows = await till.shop.control.rows(
+        "select t.kind, t.reverses = paid.id as of_payout from txn t join txn paid on paid.key = $1"
+        " where t.key in ($2, $3) order by t.id",
+        f"{made['id']}:payout", f"{made['id']}:payout-returned", f"{made['id']}:withdrawal-returned",
+    )  # fmt: skip
+    assert [(row["kind"], row["of_payout"]) for row in rows] == [
+        ("payout-returned", True), ("withdrawal-returned", None),
+    ]  # fmt: skip
+    told = await till.shop.control.events("payout.changed")
+    assert [row["data"]["state"] for row in told] == ["requested", "approved", "paid", "returned"]
+    decided = "select after ->> 'state' as state from audit where action = 'payout:decide' order by seq"
+    assert [row["state"] for row in await till.shop.control.rows(decided)] == ["approved", "paid", "returned"]
+    await till.shop.audit()
+
+
+async def test_withdrawal_that_is_rejected_pays_the_debt_that_grows_meanwhile(till: Till, admin: Viewer) -> None:
+    made = (await till.withdraw(20_000)).json()
+    begin, control = till.shop.control.wiring["begin"], till.shop.control
+    async with begin() as unit:
+        # As a refund does: it holds what the seller has, and finds that it is not there any more.
+        await unit.purchases.funds([f"earnings:{till.id}", f"receivable:{till.id}"], "USD")
+        path = f"withdrawals/{made['id']}/reject"
+        rejecting = asyncio.create_task(admin.send("POST", path, {"reason": "no such account"}))
+
+        async def waits() -> bool:
+            return bool(await control.rows(WAITING))
+
+        await until(waits, within_s=60, what="the rejection waiting for the refund")
+        await ledger.post(debt(till), ledger=unit.ledger)
+    assert (await rejecting).json()["state"] == "rejected"
+    assert (await till.amounts())[:3] == [19_300, 0, 0]
     await till.shop.audit()
 
 

@@ -25,6 +25,7 @@ from gateway.control.wallet.withdrawals import (
     Withdrawal,
     WithdrawalOrder,
     arriving,
+    bouncing,
     decide,
     default_policy,
     leaving,
@@ -88,8 +89,10 @@ def test_withdrawal_makes_the_legal_moves_alone() -> None:
 @given(st.integers(5000, 10**12), st.integers(0, 10**12))
 def test_whatever_becomes_of_a_withdrawal_its_legs_add_up(amount: int, owed: int) -> None:
     one = asked(amount)
-    for legs in (leaving(one), returning(one, owed), arriving(one)):
+    for legs in (leaving(one), returning(one, owed), arriving(one), bouncing(one)):
         assert sum(leg.amount for leg in legs) == 0
+    moved_on = {leg.account: leg.amount for leg in arriving(one)}
+    assert {leg.account: -leg.amount for leg in bouncing(one)} == moved_on
     back = {leg.account: leg.amount for leg in returning(one, owed)}
     assert back.get("receivable:slr_1", 0) == min(owed, amount)
     assert back["earnings:slr_1"] == amount - min(owed, amount)

@@ -28,10 +28,11 @@ async function waiting(list, begin = turns()) {
   const signal = begin();
   const load = () => waiting(list, begin);
   try {
-    const { items, handles } = await api("GET", "withdrawals");
+    const { items, handles, owing } = await api("GET", "withdrawals");
     if (signal.aborted) return;
-    const columns = [["Asked on"], ["Seller"], ["Amount", "amount"], ["By"], ["State"], ["Due"], ["", "ways"]];
-    const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, load))]);
+    const columns = [["Asked on"], ["Seller"], ["Amount", "amount"], ["Owed by the seller", "amount"], ["By"], ["State"], ["Due"], ["", "ways"]];
+    const owed = (one) => (owing[one.id] ? format(owing[one.id], one.currency) : "");
+    const rows = items.map((one) => [day(one.created_at), handles[one.seller], format(one.amount, one.currency), owed(one), railName(one.rail), withdrawalBadge(one), day(one.due_at), h("span", { class: "row" }, ways(one, { load, owed: owed(one) }))]);
     list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Withdrawals that wait", columns, rows)) : nothing("check", "Nothing waits", "What sellers ask for stands here until it is paid or rejected."));
   } catch (problem) {
     if (!signal.aborted) list.replaceChildren(notice("bad", problem.message));
@@ -39,23 +40,24 @@ async function waiting(list, begin = turns()) {
   }
 }
 
-/** What may be done with a withdrawal as it stands. */
-function ways(one, load) {
+/** What may be done with a withdrawal as it stands, and with what its seller owes. */
+function ways(one, { load, owed }) {
   const sum = format(one.amount, one.currency);
   const found = [];
   if (one.state === "requested") {
     const approve = h("button", { class: "button button-small", type: "button", "aria-label": `Approve ${sum}` }, "Approve");
     approve.addEventListener("click", () => busy(approve, async () => {
       await toasted(async () => {
-        await once("POST", `withdrawals/${one.id}/approve`);
-        toast(`${sum} is approved.`);
+        const { state } = await once("POST", `withdrawals/${one.id}/approve`);
+        toast(state === "approved" ? `${sum} is approved.` : `The seller owes something: ${sum} went back to them, less that.`);
       });
       await load();
     }));
     found.push(approve);
   }
-  if (one.state === "approved" || one.state === "paying") {
-    const words = "Say so once the money left. It is taken off the books as paid.";
+  const isDue = one.state === "approved" && Date.parse(one.due_at) <= Date.now();
+  if (isDue || one.state === "paying") {
+    const words = ["Say so once the money left. It is taken off the books as paid.", owed && one.state === "approved" ? `The seller owes ${owed}: if nothing left yet, wait, and it goes back to them by itself.` : ""].filter(Boolean).join(" ");
     const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank or the provider calls this payment.")];
     found.push(asking(`Mark ${sum} as paid`, "Mark as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load, act: ({ ref }) => once("POST", `withdrawals/${one.id}/complete`, { rail_ref: ref.trim() }) }));
   }
@@ -94,7 +96,7 @@ async function runs(list) {
 export async function runPart(id, { again }) {
   const run = await api("GET", `payouts/${encodeURIComponent(id)}`);
   const sum = format(run.amount, run.currency);
-  const rows = run.items.map((one) => [one.handle, format(one.amount, one.currency), withdrawalBadge(one), one.rail_ref || one.reason, one.id]);
+  const rows = run.items.map((one) => [one.handle, format(one.amount, one.currency), withdrawalBadge(one), one.state === "paid" ? one.rail_ref : one.reason, one.id, run.by_hand && one.state === "paid" ? cameBack(one, again) : ""]);
   const open = run.by_hand && !run.closed_at;
   const fields = () => [field("Reference", h("input", { name: "ref", required: true, maxlength: "200", autocomplete: "off" }), "How the bank calls this payment.")];
   const act = ({ ref }) => once("POST", `payouts/${run.id}/complete`, { rail_ref: ref.trim() });
@@ -110,12 +112,21 @@ export async function runPart(id, { again }) {
         h("a", { class: "button button-small", href: `/v1/payouts/${run.id}/items.csv`, download: "" }, "List as CSV"),
         open ? asking("Mark the run as paid", "Mark all as paid …", { heading: `Is ${sum} paid?`, words, fields, yes: "It is paid", load: again, act }) : null,
       ),
-      h("div", { class: "panel" }, table("Withdrawals", [["Seller"], ["Amount", "amount"], ["State"], ["Reference"], ["Id"]], rows)),
+      h("div", { class: "panel" }, table("Withdrawals", [["Seller"], ["Amount", "amount"], ["State"], ["Reference"], ["Id"], ["", "ways"]], rows)),
     ],
   };
 }
 
-async function terms(room, currency) {
+/** Says that the bank sent back what was paid by hand. */
+function cameBack(one, load) {
+  const sum = format(one.amount, one.currency);
+  const fields = () => [field("Reason", h("textarea", { name: "reason", required: true, maxlength: "500", rows: "3" }), "The seller sees it.")];
+  const words = "Say so once the bank sent the money back. It is available to the seller again, after what they owe.";
+  const act = ({ reason }) => once("POST", `withdrawals/${one.id}/reject`, { reason: reason.trim(), came_back: true });
+  return asking(`${sum} for ${one.handle} came back`, "Came back …", { heading: `Did ${sum} come back?`, words, fields, yes: "It came back", danger: true, load, act });
+}
+
+async function terms(room, { currency, rails }) {
   try {
     const { items } = await api("GET", "policies");
     const columns = [["By"], ["At least", "amount"], ["Days it waits", "amount"], ["Nobody is asked up to", "amount"], ["", "ways"]];
