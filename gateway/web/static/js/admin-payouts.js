@@ -126,7 +126,7 @@ function cameBack(one, load) {
   return asking(`${sum} for ${one.handle} came back`, "Came back …", { heading: `Did ${sum} come back?`, words, fields, yes: "It came back", danger: true, load, act });
 }
 
-async function terms(room, { currency, rails }) {
+async function terms(room, currency) {
   try {
     const { items } = await api("GET", "policies");
     const columns = [["By"], ["At least", "amount"], ["Days it waits", "amount"], ["Nobody is asked up to", "amount"], ["", "ways"]];
