@@ -218,15 +218,15 @@ class ModelBooks(msgspec.Struct):
         return [(code, -there), (f"receivable:{part.owner}", there - amount)]
 
     def take(self, sale: Sale, amount: int, to: str) -> None:
-        """Take so much back of all who have a part; what they never got is the platform's loss."""
+        """Take so much back of all who have a part; what they never got is the platform's loss. Debts come first."""
         left = [part.amount - part.back for part in sale.parts]
         shared = min(amount, sum(left))
         taken = in_proportion(shared, left)
         pending = sale.settle_at is not None
-        legs = [
-            leg for part, one in zip(sale.parts, taken, strict=True) for leg in self.taking(part, one, pending=pending)
-        ]
-        self.move(*legs, ("platform_fee", shared - amount), (to, amount))
+        legs = [leg for part, n in zip(sale.parts, taken, strict=True) for leg in self.taking(part, n, pending=pending)]
+        purse = Part("wallet", sale.payer, amount)
+        given = self.giving(purse, amount, pending=False) if to == home(purse, pending=False) else [(to, amount)]
+        self.move(*legs, ("platform_fee", shared - amount), *given)
         for part, one in zip(sale.parts, taken, strict=True):
             part.back += one
 
@@ -275,9 +275,7 @@ class ModelBooks(msgspec.Struct):
         shared = min(amount, sum(back))
         given = in_proportion(shared, back)
         pending = sale.settle_at is not None
-        legs = [
-            leg for part, one in zip(sale.parts, given, strict=True) for leg in self.giving(part, one, pending=pending)
-        ]
+        legs = [leg for part, n in zip(sale.parts, given, strict=True) for leg in self.giving(part, n, pending=pending)]
         self.move(("cash:sandbox", -amount), ("platform_fee", amount - shared), *legs)
         for part, one in zip(sale.parts, given, strict=True):
             part.back -= one
@@ -323,19 +321,23 @@ class ModelBooks(msgspec.Struct):
         self.leaving[name] = Leaving(seller, amount, state, now + HELD_FOR)
         return state
 
-    def decide(self, name: str, what: str, now: datetime) -> None:
-        """Approve, reject or pay what leaves."""
+    def decide(self, name: str, what: str, now: datetime) -> str:
+        """Approve, reject or pay what leaves, or take what came back; its state. Who owes something gets it back."""
         one = self.leaving[name]
-        allowed = {"approved": ("requested",), "rejected": ("requested", "approved"), "paid": ("approved",)}
-        if one.state not in allowed[what]:
+        allowed = {"approved": ["requested"], "paid": ["approved"], "returned": ["requested", "approved", "paid"]}
+        if one.state not in allowed.get(what, ["requested", "approved"]):
             raise Refusal(f"withdrawal-{one.state}")
         if what == "paid" and now < one.due_at:
             raise Refusal("withdrawal-not-due")
-        away, one.state = (f"payout_in_transit:{one.seller}", -one.amount), what
+        owes = what == "approved" and self.has(f"receivable:{one.seller}") < 0
+        what = "rejected" if owes or (what == "returned" and one.state != "paid") else what
+        away = ("cash:bank" if what == "returned" else f"payout_in_transit:{one.seller}", -one.amount)
+        one.state = what
         if what == "paid":
             self.move(away, ("cash:bank", one.amount))
-        elif what == "rejected":
+        elif what != "approved":
             self.move(away, *self.giving(Part("earnings", one.seller, one.amount), one.amount, pending=False))
+        return what
 
     def buy_card(self, name: str, payer: str, amount: int) -> None:
         """Money from a wallet onto a gift card."""

@@ -56,14 +56,18 @@ async def buy(new: NewGiftCard, *, by: Principal, key: str, unit: Stores, clock:
     return Bought(id=card.id, code=code, amount=card.amount, currency=card.currency)
 
 
-async def redeem(code: str, *, by: Principal, unit: Stores, clock: Clock, legal_entity: str) -> Redeemed:
-    """What a card holds goes to one's wallet, once. Raises NotFound, Conflict with code `gift-card-used`."""
+async def redeem(code: str, *, by: Principal, unit: Stores, clock: Clock) -> Redeemed:
+    """What a card holds goes to one's wallet, once, in the books of the company that sold it.
+
+    Raises NotFound, Conflict with code `gift-card-used`.
+    """
     card = await unit.gift_cards.by_code(hash_of(code))
     if card is None:
         raise NotFound("There is no gift card with this code; look whether it was typed as it stands there.")
     if card.redeemed_at is not None:
         raise Conflict("This gift card was used before.", code="gift-card-used")
-    posted = await ledger_actions.post(redemption(card, by.id, legal_entity=legal_entity), ledger=unit.ledger)
+    entity = await unit.gift_cards.sold_by(card.id)
+    posted = await ledger_actions.post(redemption(card, by.id, legal_entity=entity), ledger=unit.ledger)
     await unit.gift_cards.redeem(card.id, by=by.id, txn=posted.txn, at=clock.now())
     await unit.wallet.tell(payment(card, "redeemed", principal=by.id, txn=posted.txn, at=clock.now()))
     return Redeemed(amount=card.amount, currency=card.currency)

@@ -15,10 +15,11 @@ from gateway.control.wallet.model import Payment
 from shared.errors import Invalid
 from shared.ids import SHORT_ALPHABET
 from shared.money import Money, decimals
+from shared.rates import PER_DOLLAR
 
 #: 79 bits in groups of four, from letters that nobody mistakes for others.
 GROUPS, GROUP = 4, 4
-#: What a card may hold, in whole units of its currency.
+#: What a card may hold: so many times about a dollar, in its currency.
 LEAST, MOST = 1, 1000
 #: Cards of one buyer that a page shows.
 PAGE = 200
@@ -75,6 +76,7 @@ class GiftCardRows(Protocol):
 
     async def add(self, card: GiftCard, code_hash: bytes, *, bought_by: str, txn: int) -> None: ...
     async def by_code(self, code_hash: bytes) -> GiftCard | None: ...
+    async def sold_by(self, card: str) -> str | None: ...
     async def redeem(self, card: str, *, by: str, txn: int, at: datetime) -> None: ...
     async def of_buyer(self, principal: str, limit: int) -> list[GiftCard]: ...
 
@@ -91,10 +93,18 @@ def hash_of(code: str) -> bytes:
 
 def check_amount(amount: int, currency: str) -> None:
     """Raises Invalid for less or more than a card holds."""
-    unit = 10 ** decimals(currency)
+    unit = _round_dollar(currency) * 10 ** decimals(currency)
     if not LEAST * unit <= amount <= MOST * unit:
         least, most = Money(LEAST * unit, currency), Money(MOST * unit, currency)
         raise Invalid(f"amount: a gift card holds from {least} to {most}.")
+
+
+def _round_dollar(currency: str) -> int:
+    """About a dollar in whole units of a currency: 1, 10, 100 …, whichever is nearest; 1 without a rate."""
+    rate, found = PER_DOLLAR.get(currency, PER_DOLLAR["USD"]), 1
+    while rate**2 > 10 * (found * PER_DOLLAR["USD"]) ** 2:
+        found *= 10
+    return found
 
 
 def purchase(card: GiftCard, buyer: str, *, key: str, legal_entity: str) -> Movement:
@@ -108,8 +118,8 @@ def purchase(card: GiftCard, buyer: str, *, key: str, legal_entity: str) -> Move
     return Movement(key=f"giftcard.buy:{key}", kind="giftcard.buy", legs=legs, stamps=stamps, events=[event])
 
 
-def redemption(card: GiftCard, by: str, *, legal_entity: str) -> Movement:
-    """From there to the wallet of whoever brought the code; once a card."""
+def redemption(card: GiftCard, by: str, *, legal_entity: str | None) -> Movement:
+    """From there to the wallet of whoever brought the code; once a card. `legal_entity`: the company that sold it."""
     legs = [
         Leg(account("giftcards"), card.currency, -card.amount),
         Leg(account("wallet", by), card.currency, card.amount),

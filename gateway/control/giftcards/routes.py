@@ -29,7 +29,6 @@ async def redeem_gift_card(call: Call[Redemption]) -> Redeemed:
         by=call.principal,
         unit=unit,
         clock=call.wiring["clock"],
-        legal_entity=call.wiring["settings"].legal_entity,
     )
 
 

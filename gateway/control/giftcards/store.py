@@ -15,6 +15,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 BY_CODE = """
 select id, hint, amount, currency, created_at, redeemed_at from gift_card where code_hash = $1 for update
 """
+SOLD_BY = """
+select p.legal_entity from gift_card g join posting p on p.txn = g.bought_txn where g.id = $1 order by p.id limit 1
+"""
 REDEEM = "update gift_card set redeemed_by = $2, redeem_txn = $3, redeemed_at = $4 where id = $1"
 OF_BUYER = """
 select id, hint, amount, currency, created_at, redeemed_at from gift_card where bought_by = $1
@@ -37,6 +40,11 @@ class GiftCardStore:
         """The card of a code, which nobody else redeems until the transaction ends."""
         row = await self._connection.fetchrow(BY_CODE, code_hash)
         return GiftCard(**row) if row else None
+
+    async def sold_by(self, card: str) -> str | None:
+        """The company in whose books a card was sold."""
+        found = await self._connection.fetchval(SOLD_BY, card)
+        return str(found) if found else None
 
     async def redeem(self, card: str, *, by: str, txn: int, at: datetime) -> None:
         """It is used up."""

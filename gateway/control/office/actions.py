@@ -10,7 +10,6 @@ from gateway.control import paging
 from gateway.control.accounts.model import AccountRows, fold
 from gateway.control.auth import ADMIN, GLOBAL, Principal, can, require
 from gateway.control.checkout.model import RefundState
-from gateway.control.ledger.model import account
 from gateway.control.office.model import (
     BookedPayment,
     OfficeRows,
@@ -25,7 +24,7 @@ from gateway.control.office.model import (
 from gateway.control.outbox import Outbox
 from gateway.control.paging import EVER, Cursor, before
 from gateway.control.sellers.model import SellerRows
-from gateway.control.wallet.model import Pocket, Wallets, wallet_of
+from gateway.control.wallet.model import Pocket, Wallets, accounts_of, wallet_of
 from shared.clock import Clock
 from shared.errors import Conflict, NotFound
 from shared.events import Push
@@ -161,7 +160,7 @@ async def _show(found: UserRow, *, by: Principal, unit: Stores, display: str) ->
 async def _wallet(found: UserRow, *, by: Principal, wallet: Wallets, display: str) -> list[Pocket] | None:
     if not can(by, PAYMENTS):
         return None
-    return wallet_of(await wallet.balances([account("wallet", found.id)]), display).pockets
+    return wallet_of(await wallet.balances(accounts_of(found.id)), display).pockets
 
 
 def _said(found: UserRow) -> dict[str, object] | None:

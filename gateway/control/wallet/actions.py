@@ -27,6 +27,7 @@ from gateway.control.wallet.model import (
     TransferOrder,
     Wallet,
     Wallets,
+    accounts_of,
     check_transfer,
     decode_cursor,
     earnings_of,
@@ -90,7 +91,7 @@ class Stores(Protocol):
 async def read_wallet(by: Principal, *, wallet: Wallets, default: str) -> Wallet:
     """All one has, by currency. `default`: the currency amounts are told in for who chose none."""
     display = await wallet.display(by.id) or default
-    return wallet_of(await wallet.balances([account("wallet", by.id)]), display)
+    return wallet_of(await wallet.balances(accounts_of(by.id)), display)
 
 
 async def read_earnings(handle: str, *, by: Principal, unit: Stores, default: str) -> Earnings:

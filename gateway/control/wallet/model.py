@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.control import paging
-from gateway.control.ledger.model import Balance
+from gateway.control.ledger.model import Balance, account
 from gateway.control.wallet.withdrawals import Amount, Currency, Policy, Withdrawal
 from shared.errors import Invalid
 from shared.money import Money, decimals, to_json
@@ -87,11 +87,12 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pocket(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet in one currency. `free` may be spent, the rest is held."""
+    """A wallet in one currency. `free` may be spent, the rest is held; `owed` is paid of what comes first."""
 
     currency: str
     balance: int | str
     free: int | str
+    owed: int | str = 0
     shown: Shown | None
 
 
@@ -178,20 +179,28 @@ def check_transfer(amount: int, currency: str) -> None:
         raise Invalid(f"A transfer moves {Money(least, currency)} at least.", code="transfer-too-small")
 
 
+def accounts_of(principal: str) -> list[str]:
+    """The accounts that make a wallet."""
+    return [account("wallet", principal), account("receivable", principal)]
+
+
 def wallet_of(balances: Sequence[Balance], display: str) -> Wallet:
     """A wallet as its owner sees it."""
-    return Wallet(
-        pockets=[
+    kept = {one.asset: one for one in balances if one.account.startswith("wallet:")}
+    owed = {one.asset: -one.balance for one in balances if one.account.startswith("receivable:")}
+    pockets = list[Pocket]()
+    for currency in sorted({*kept, *(asset for asset, amount in owed.items() if amount)}):
+        one = kept.get(currency)
+        pockets.append(
             Pocket(
-                currency=one.asset,
-                balance=to_json(one.balance),
-                free=to_json(one.free),
-                shown=told(one.balance, one.asset, display),
+                currency=currency,
+                balance=to_json(one.balance if one else 0),
+                free=to_json(one.free if one else 0),
+                owed=to_json(owed.get(currency, 0)),
+                shown=told(one.balance if one else 0, currency, display),
             )
-            for one in balances
-        ],
-        display=display,
-    )
+        )
+    return Wallet(pockets=pockets, display=display)
 
 
 def earnings_of(balances: Sequence[Balance], display: str) -> Earnings:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from gateway.control.idempotency.model import KEPT_S
@@ -59,6 +60,18 @@ async def test_card_moves_money_to_the_liability_and_from_there_to_who_brings_it
     assert sorted((one["kind"], one["legal_entity"]) for one in stamps) == [
         ("giftcard.buy", "usher"), ("giftcard.redeem", "usher"),
     ]  # fmt: skip
+
+
+async def test_card_is_redeemed_in_the_books_of_the_company_that_sold_it(
+    control: Control, buyer: tuple[httpx2.AsyncClient, str]
+) -> None:
+    http, _ = buyer
+    card = await ask(http, "POST", "gift-cards", 201, amount=2000, currency="USD")
+    settings = control.wiring["settings"]
+    control.wiring["settings"] = msgspec.structs.replace(settings, legal_entity="other")
+    await ask(http, "POST", "gift-cards/redeem", code=card["code"])
+    stamps = "select distinct p.legal_entity from posting p join txn t on t.id = p.txn where t.kind like 'giftcard.%'"
+    assert [row["legal_entity"] for row in await control.rows(stamps)] == ["usher"]
 
 
 async def test_same_request_long_after_gives_no_second_card(

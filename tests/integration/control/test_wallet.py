@@ -372,6 +372,23 @@ async def test_only_owners_take_earnings_out_and_only_who_may_decides(till: Till
     assert (await till.amounts())[:2] == [15_000, 5000]
 
 
+async def test_refund_onto_a_wallet_pays_what_its_owner_owes_first_and_the_wallet_says_what_that_is(
+    shop: Shop, admin: Viewer
+) -> None:
+    vera = await shop.viewer(funds=500)
+    bought = await shop.bought(vera)
+    legs: dict[str, Any] = {f"receivable__{vera.id}": -300, "cash__bank": 300}
+    await shop.books.post(movement("owes", **legs))
+    pocket = {"currency": "USD", "balance": 0, "free": 0, "owed": 300, "shown": None}
+    assert (await vera.ask("GET", "wallet"))["pockets"] == [pocket]
+    for amount, owed, free in ((100, 200, 0), (250, 0, 50), (150, 0, 200)):
+        await admin.ask("POST", f"payments/{bought['id']}/refunds", 201, {"reason": "asked for", "amount": amount})
+        found = (await vera.ask("GET", "wallet"))["pockets"][0]
+        assert (found["owed"], found["balance"], found["free"]) == (owed, free, free)
+    assert await shop.rights(vera) == []
+    await shop.audit()
+
+
 async def test_earnings_say_pending_available_on_the_way_and_owed(till: Till, shop: Shop) -> None:
     await shop.bought(await shop.viewer(funds=500))
     await till.withdraw(5000)

@@ -139,6 +139,12 @@ def test_large_balance_is_told_as_text_and_what_is_held_is_not_free() -> None:
     assert told(100, "USD", "USD") is None
 
 
+def test_wallet_says_what_is_owed_in_each_currency() -> None:
+    usd, eur, chf = balance("wallet:usr_1", 5), balance("receivable:usr_1", -7, asset="EUR"), {"asset": "CHF"}
+    found = wallet_of([usd, balance("receivable:usr_1", 0), eur, balance("receivable:usr_1", 0, **chf)], "USD").pockets
+    assert [(one.currency, one.balance, one.owed) for one in found] == [("EUR", 0, 7), ("USD", 5, 0)]
+
+
 def test_earnings_are_one_line_a_currency() -> None:
     lines = earnings_of(
         [

@@ -55,15 +55,17 @@ async def take(
 ) -> tuple[Purchase, int | None]:
     """Take an amount back from all who have a part, in proportion, onto the account `to`; also the movement's id.
 
-    What they have not got any more they owe. More than they got is the platform's loss. Nothing is taken back without a
-    movement, and told all the same.
+    What they have not got any more they owe; onto a wallet, what its owner owes is paid first. More than they got is
+    the platform's loss. Nothing is taken back without a movement, and told all the same.
     """
     parts = await unit.purchases.parts(purchase.id)
     shared = min(amount, sum(part.left for part in parts))
     taken = shares.take_back(parts, shared)
-    book = await _book(purchase, parts, unit=unit, pending=purchase.is_pending, beside=[to])
+    back = shares.top_up(amount, purchase.principal) if to == account("wallet", purchase.principal) else []
+    book = await _book(purchase, [*parts, *back], unit=unit, pending=purchase.is_pending, beside=[to])
     lost = Leg(account("platform_fee"), purchase.currency, shared - amount)
-    legs = [*shares.taking(parts, taken, book), lost, Leg(to, purchase.currency, amount)]
+    given = shares.giving(back, [amount], book) if back else [Leg(to, purchase.currency, amount)]
+    legs = [*shares.taking(parts, taken, book), lost, *given]
     told = _event(purchase, "payment.refunded" if why == "refund" else "payment.disputed", amount)
     purchase, txn = await _post(purchase, why, legs, unit=unit, events=[told], reverses=purchase.txn)
     if txn is None:

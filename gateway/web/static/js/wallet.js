@@ -16,7 +16,7 @@ let shownIn = "";
 
 /** Show what came by the stream, or was asked for. */
 function show(wallet) {
-  const pockets = wallet.pockets.length ? wallet.pockets : [{ currency: room.dataset.currency, balance: 0, free: 0, shown: null }];
+  const pockets = wallet.pockets.length ? wallet.pockets : [{ currency: room.dataset.currency, balance: 0, free: 0, owed: 0, shown: null }];
   const estimated = pockets.some((one) => one.shown);
   part("pockets").replaceChildren(
     h("dl", { class: "pockets" }, pockets.map(pocket)),
@@ -26,7 +26,7 @@ function show(wallet) {
   shownIn = wallet.display;
 }
 
-function pocket({ currency, balance, free, shown }) {
+function pocket({ currency, balance, free, owed, shown }) {
   const held = BigInt(balance) - BigInt(free);
   return h(
     "div",
@@ -35,6 +35,7 @@ function pocket({ currency, balance, free, shown }) {
     h("dd", { class: "balance figures" }, format(balance, currency)),
     shown ? h("dd", { class: "muted figures" }, `about ${format(shown.amount, shown.currency)}`) : null,
     held ? h("dd", { class: "small muted" }, `${format(held, currency)} of it is set aside.`) : null,
+    BigInt(owed) ? h("dd", { class: "small" }, `You owe ${format(owed, currency)}: it was given back after you had spent it, and is paid of what you top up or get back next.`) : null,
   );
 }
 
