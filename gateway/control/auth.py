@@ -97,7 +97,7 @@ def require(principal: Principal | None, permission: str, obj: Owned | None = No
     if principal is None or (principal.kind == "guest" and not can(principal, permission, obj)):
         raise Unauthenticated("Log in first.")
     if not can(principal, permission, obj):
-        raise Forbidden(f"This account may not do that ({permission}).", permission=permission)
+        raise Forbidden("This account may not do that.", permission=permission)
     return principal
 
 

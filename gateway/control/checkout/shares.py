@@ -92,8 +92,12 @@ def share_out(amount: int, fee_bp: int, seller: str, *, partners: Sequence[Partn
     """
     given = sum(partner.share_bp for partner in partners)
     names = [seller, *(partner.seller for partner in partners)]
-    if given > WHOLE_BP or any(partner.share_bp <= 0 for partner in partners) or len(set(names)) < len(names):
-        raise Invalid(f"Shares of partners are above 0 and {WHOLE_BP} basis points together at most, one each.")
+    if given > WHOLE_BP or any(partner.share_bp <= 0 for partner in partners):
+        raise Invalid("Each partner's share is above 0, and together they are 100 % at most.")
+    if seller in names[1:]:
+        raise Invalid("The seller of a title cannot be its partner as well: what partners leave is the seller's.")
+    if len(set(names)) < len(names):
+        raise Invalid("A partner is named twice. Name each once, with one share.")
     shares = [Share(to="", bp=fee_bp), Share(to=seller, weight=WHOLE_BP - given)]
     shares += [Share(to=partner.seller, weight=partner.share_bp) for partner in partners]
     shares = [share for share in shares if share.bp or share.weight]

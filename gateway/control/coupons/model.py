@@ -112,7 +112,7 @@ def check_new(new: NewCoupon) -> None:
     if (new.amount is None) != (new.currency is None):
         raise Invalid("currency goes with amount: send both or neither.")
     if new.starts_at is not None and new.ends_at is not None and new.ends_at <= new.starts_at:
-        raise Invalid("ends_at must be later than starts_at.")
+        raise Invalid("The end has to be later than the start.")
 
 
 def check(coupon: Coupon, priced: Priced, clock: Clock) -> None:

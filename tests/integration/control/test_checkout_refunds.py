@@ -151,6 +151,7 @@ async def test_refunds_in_parts_take_in_proportion_and_the_right_stays_until_all
     assert await shop.rights(vera) == ["own"] and await shop.pushes() == []
     refused = await admin.send("POST", f"payments/{purchase}/refunds", {"reason": "x", "amount": 400})
     assert code_of(refused) == (422, "refund-too-large")
+    assert "3.99" in refused.json()["detail"]
     await give_back(admin, purchase)
     assert await shop.amounts(f"wallet:{vera.id}", "platform_fee") == [500, 0]
     assert await shop.rights(vera) == []

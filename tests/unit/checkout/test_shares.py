@@ -63,17 +63,17 @@ def test_seller_gets_what_fee_and_partners_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    "others",
+    ("others", "words"),
     [
-        [Partner("slr_a", 6000), Partner("slr_b", 4001)],
-        [Partner("slr_a", 1), Partner("slr_a", 1)],
-        [Partner("slr_x", 1)],
-        [Partner("slr_a", 0)],
-        [Partner("slr_a", -5)],
+        ([Partner("slr_a", 6000), Partner("slr_b", 4001)], "together they are 100 % at most"),
+        ([Partner("slr_a", 1), Partner("slr_a", 1)], "named twice"),
+        ([Partner("slr_x", 1)], "cannot be its partner"),
+        ([Partner("slr_a", 0)], "above 0"),
+        ([Partner("slr_a", -5)], "above 0"),
     ],
 )
-def test_shares_that_do_not_fit_are_refused(others: list[Partner]) -> None:
-    with pytest.raises(Invalid):
+def test_shares_that_do_not_fit_are_refused_in_words_of_what_is_wrong(others: list[Partner], words: str) -> None:
+    with pytest.raises(Invalid, match=words):
         share_out(100, 1000, "slr_x", partners=others)
 
 

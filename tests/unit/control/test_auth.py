@@ -85,8 +85,9 @@ def test_require_agrees_with_can(some: list[Assignment], verb: str, thing: Thing
     if can(principal, verb, thing):
         assert require(principal, verb, thing) is principal
     else:
-        with pytest.raises(Forbidden):
+        with pytest.raises(Forbidden) as refused:
             require(principal, verb, thing)
+        assert f"({verb})" not in str(refused.value) and refused.value.details == {"permission": verb}
 
 
 def test_require_asks_to_log_in_when_nobody_or_a_guest_acts() -> None:

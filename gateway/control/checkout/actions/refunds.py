@@ -15,6 +15,7 @@ from shared import log
 from shared.errors import Conflict, Invalid, NotFound, Retryable, UsherError
 from shared.ids import new_id
 from shared.metrics import ERRORS, REFUNDS_FAILED
+from shared.money import Money
 
 #: Seconds until a provider that did not answer is asked again: doubled each time, up to an hour.
 FIRST_S, LAST_S = 30, 3600
@@ -40,13 +41,14 @@ async def refund(
         raise Conflict("Nothing of this purchase can be given back.", code="nothing-to-refund")
     if purchase.rail == WALLET and purchase.amount and await unit.accounts.keep(purchase.principal) is None:
         raise Conflict(
-            "Who bought this deleted their account, and it was paid from its wallet: nothing can be given back to that. "
-            "If they ask for it, pay them outside of Usher.",
+            "Who bought this deleted their account, and it was paid from its wallet: nothing can be given back to "
+            "that. If they ask for it, pay them outside of Usher.",
             code="buyer-left",
         )
     amount = order.amount or purchase.left
     if amount > purchase.left:
-        raise Invalid(f"Of this purchase {purchase.left} are left to be given back.", code="refund-too-large")
+        left = Money(purchase.left, purchase.currency)
+        raise Invalid(f"Of this purchase {left} is left to be given back.", code="refund-too-large")
     now = shop.clock.now()
     state = given_back(purchase, amount)
     purchase, txn = await books.take(purchase, amount, why="refund", to=books.purse(purchase), unit=unit, now=now)
