@@ -140,7 +140,8 @@ async def publish(ref: str, *, by: Principal, titles: Titles, outbox: Outbox, cl
     check_move(title, "published")
     await titles.update(title.id, {"state": "published", "published_at": title.published_at or clock.now()})
     await outbox.emit("title.published", title.id, title=title.id)
-    await outbox.audit(by.id, "title:publish", title.id, before={"state": title.state}, place=by.place)
+    was, now = {"state": title.state}, {"state": "published"}
+    await outbox.audit(by.id, "title:publish", title.id, before=was, after=now, place=by.place)
     return await _again(title, titles)
 
 
@@ -150,7 +151,8 @@ async def archive(ref: str, *, by: Principal, titles: Titles, outbox: Outbox) ->
     check_move(title, "archived")
     await titles.update(title.id, {"state": "archived"})
     await outbox.emit("title.archived", title.id, title=title.id)
-    await outbox.audit(by.id, "title:archive", title.id, before={"state": title.state}, place=by.place)
+    was, now = {"state": title.state}, {"state": "archived"}
+    await outbox.audit(by.id, "title:archive", title.id, before=was, after=now, place=by.place)
     return await _again(title, titles)
 
 

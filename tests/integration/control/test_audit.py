@@ -150,7 +150,8 @@ async def test_value_that_moves_is_on_record_in_the_transaction_that_moved_it(co
     said = {"kind": "title", "state": "paid", "title": shop.title, "amount": 500, "currency": "USD", "rail": "wallet"}
     assert entry["after"] == said
     sent = await vera.ask("POST", "wallet/transfers", 201, {"to": "rosa", "amount": 200, "currency": "USD"})
-    assert (await last(shop, "value:send_transfer"))["object"] == str(sent["txn"])
+    transfer = await last(shop, "value:send_transfer")
+    assert (transfer["object"], transfer["after"]["txn"]) == (rosa.id, sent["txn"])
     card = await vera.ask("POST", "gift-cards", 201, {"amount": 300, "currency": "USD"})
     bought = await last(shop, "value:buy_gift_card")
     assert bought["object"] == card["id"] and card["code"] not in str(bought)

@@ -245,6 +245,7 @@ async def test_takedown_is_told_recorded_and_undone(control: Control, seller: De
     audit = await control.rows("select action, object, after from audit where object = $1 order by seq", title["id"])
     said = [row["action"] for row in audit]
     assert said == ["title:create", "title:publish", "title:takedown", "title:restore"]
+    assert audit[1]["after"] == {"state": "published"}
 
 
 ROUTES = [

@@ -59,7 +59,8 @@ async def cancel(id: str, *, by: Principal, jobs: Jobs, titles: Titles, outbox: 
     if job.state not in OPEN:
         raise Conflict(f"This job is {job.state} already.", state=job.state)
     await jobs.update(job.id, state="cancelled", finished_at=clock.now())
-    await outbox.audit(by.id, "job:cancel", job.id, before={"state": job.state}, place=by.place)
+    was, now = {"state": job.state}, {"state": "cancelled"}
+    await outbox.audit(by.id, "job:cancel", job.id, before=was, after=now, place=by.place)
     if job.kind != EDITION:
         await catalogue.end_processing(job.title, titles=titles)
     await withdraw(job, outbox=outbox, is_over=True)
