@@ -6,7 +6,9 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from gateway.control.offers.model import Offer
 from gateway.control.worker import money
+from shared.ids import new_id
 from tests.support.control import Control, code_of
 from tests.support.market import ask, tell
 from tests.support.titles import Desk
@@ -118,21 +120,23 @@ async def test_card_shows_what_is_to_come_only_while_nothing_else_is_sold(contro
     assert await price_of(seller, title) == (300, "USD")
 
 
-async def test_title_whose_price_follows_a_window_is_not_looked_at_while_somebody_changes_its_offers(
-    control: Control, seller: Desk
-) -> None:
+async def test_price_that_is_set_while_a_worker_looks_at_a_window_stays(control: Control, seller: Desk) -> None:
     title = (await seller.published())["id"]
-    ends = (control.clock.now() + timedelta(days=1)).isoformat()
-    await add(seller, title, "own", 300, ends_at=ends)
-    await add(seller, title, "own", 900, starts_at=ends)
+    now = control.clock.now() + timedelta(days=1)
+    await add(seller, title, "own", 300, ends_at=now.isoformat())
+    await add(seller, title, "own", 900, starts_at=now.isoformat())
     control.clock.advance(DAY)
     async with control.wiring["begin"]() as unit:
-        await unit.catalogue.by_id(title, lock=True)
+        held = await unit.catalogue.by_id(title, lock=True)
+        assert held is not None
         looking = asyncio.create_task(money.turn_windows(control.wiring))
         done, _ = await asyncio.wait({looking}, timeout=0.3)
         assert not done
+        about: dict[str, Any] = {"kind": "own", "amount": 500, "currency": "USD", "created_at": now}
+        await unit.offers.add(Offer(id=new_id("off"), scope=title, seller=held.seller, **about), actor="usr_1")
+        await unit.catalogue.update(title, {"price_minor": 500})
     await looking
-    assert await price_of(seller, title) == (900, "USD")
+    assert await price_of(seller, title) == (500, "USD")
 
 
 async def test_title_that_was_sold_is_not_free_once_its_free_offer_is_taken_back_or_over(
