@@ -135,6 +135,8 @@ async def test_episode_that_was_bought_with_its_series_stays_in_it(shop: Shop, v
         to = {"parent_id": other.id} if path != series.page else away
         refused = await shop.owner.ask("PATCH", path, 409, to)
         assert (refused["code"], "stays" in refused["detail"]) == ("sold-with-its-series", True)
+    unshown = await shop.seller.title(kind="season", name="Two", parent_id=series.id)
+    await shop.owner.ask("PATCH", f"titles/{unshown['id']}", 409, {"parent_id": other.id})
     assert (await vera.send("POST", f"{series.page}/play", {})).status_code == 200
     # What nobody could watch yet, and what stays in the series, may move.
     await shop.owner.ask("PATCH", f"titles/{draft['id']}", 200, away)
