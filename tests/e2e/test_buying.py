@@ -160,10 +160,15 @@ async def test_guest_logs_in_at_the_price_box_and_rents_by_a_card_that_the_bank_
     await page.get_by_role("heading", name="is it you").wait_for()
     await page.goto(film["watch_url"] + f"?purchase={await purchase_at(page)}")
     await expect(box(page).get_by_role("status")).to_contain_text("not complete yet")
+    await page.reload()
+    await expect(box(page).get_by_role("status")).to_contain_text("not complete yet")
     await box(page).get_by_role("link", name="Go on paying").click()
     await page.get_by_role("button", name="It is me").click()
     await expect(box(page).get_by_role("status")).to_contain_text("it is paid")
-    await expect(box(page)).to_contain_text("You rented this")
+    await expect(box(page)).to_contain_text("Press play when you want to begin")
+    await expect(box(page)).to_contain_text("Its time begins when you first play it")
+    await expect(box(page).get_by_role("status")).to_be_in_viewport()
+    await page.get_by_role("button", name=f"Play {FILM}").click()
     await plays(page)
     await expect(box(page).get_by_role("button", name="Buy for $9.99")).to_be_visible()
 
@@ -219,8 +224,11 @@ async def test_price_that_changed_is_told_and_asked_for_again(
         await seller.ask("PUT", path, version=rent["version"], amount=450, currency="USD")
         await box(page).get_by_role("button", name="Rent for $3.99").click()
         await expect(box(page).get_by_role("alert")).to_contain_text("it was $3.99 and is $4.50 now")
+        await expect(box(page).get_by_role("alert")).to_be_in_viewport()
         assert await balance(viewer) == 2000
         await box(page).get_by_role("button", name="Rent for $4.50").click()
+        await expect(box(page)).to_contain_text("Press play when you want to begin")
+        await page.get_by_role("button", name=f"Play {FILM}").click()
         await plays(page)
         assert await balance(viewer) == 1550
     finally:

@@ -1,7 +1,7 @@
 // The price box of the watch page: what one has, every way to get the title, and the purchase itself.
 import { api, once, Problem } from "./api.js";
 import { day } from "./dates.js";
-import { busy, h, notice, onSubmit, showProblem } from "./dom.js";
+import { bringIntoSight, busy, h, notice, onSubmit, showProblem } from "./dom.js";
 import { format } from "./money.js";
 import { failure, followPayment, isOpen, returned, waiting } from "./paying.js";
 import { balanceIn, topUpSum } from "./pocket.js";
@@ -38,10 +38,11 @@ const wholes = new Map();
 let timer = 0;
 /** The box speaks of one purchase: the last one. */
 const beginPurchase = turns();
-let onRight = () => {};
+let onRight = () => false;
 
 /**
- * Bring the box to life; `given()` is called when a right to watch was bought in it. Answers `{ready, sells, show, load}`:
+ * Bring the box to life; `given(hasClock)` is called when a right to watch was bought in it, whose time runs from the first
+ * play where it has a clock, and answers whether it plays then. Answers `{ready, sells, show, load}`:
  * once it is `ready` it knows whether it `sells` anything; `show` leads there.
  */
 export function openBox(given) {
@@ -344,6 +345,7 @@ async function comeBack(id) {
 
 async function ended(purchase, to = "") {
   const news = part("buy-news");
+  let plays = false;
   news.replaceChildren();
   await load();
   if (purchase.state !== "paid") news.replaceChildren(notice("bad", failure(purchase)));
@@ -355,8 +357,10 @@ async function ended(purchase, to = "") {
     drawOffers();
     news.replaceChildren(notice("good", to ? `It is ${to}’s now. They may watch it from here at any time.` : "Your gift has reached them. They may watch it from here at any time."));
   } else {
-    news.replaceChildren(notice("good", purchase.amount ? "Thank you, it is paid." : "It is yours."));
-    onRight();
+    const words = purchase.amount ? "Thank you, it is paid." : "It is yours.";
+    plays = onRight(known.reason in BESIDES);
+    news.replaceChildren(notice("good", plays ? words : `${words} Press play when you want to begin.`));
   }
   box.hidden = false;
+  if (!plays) bringIntoSight(news);
 }

@@ -60,12 +60,22 @@ export function showProblem(form, problem) {
   box.hidden = !problem;
   box.replaceChildren();
   if (!problem) return;
-  box.append(icon("alert"), h("div", {}, problem.message));
+  box.append(icon("alert"), h("div", {}, problem.message, problem.code === "unauthenticated" ? [" ", wayIn()] : null));
   const wrong = form.elements.namedItem(problem.details?.field ?? "");
   if (wrong instanceof HTMLElement) {
     wrong.setAttribute("aria-invalid", "true");
     wrong.focus();
   }
+  bringIntoSight(box);
+}
+
+/** Scroll to words that were told just now, where they are out of sight. */
+export const bringIntoSight = (words) => words.scrollIntoView({ block: "nearest" });
+
+/** Where somebody whose session is over goes on: back here. */
+function wayIn() {
+  const here = encodeURIComponent(location.pathname + location.search + location.hash);
+  return h("a", { href: `/login?next=${here}` }, "Log in");
 }
 
 /** What is wrong with the field `name` of a form, in words; to be thrown where showProblem shows it. */
@@ -104,7 +114,7 @@ export async function toasted(act) {
 export function onSubmit(form, send) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const wrong = [...form.elements].find((input) => input.willValidate && !input.checkValidity());
+    const wrong = [...form.elements].find((input) => input.willValidate && (isBlank(input) || !input.checkValidity()));
     showProblem(form, null);
     if (wrong) {
       const label = form.querySelector(`label[for="${wrong.id}"]`)?.textContent ?? "This field";
@@ -123,8 +133,11 @@ export function onSubmit(form, send) {
   });
 }
 
+/** Spaces alone fill no field that must be filled in. */
+const isBlank = (input) => input.required && typeof input.value === "string" && !input.value.trim();
+
 function complaint(label, input) {
-  if (input.validity.valueMissing) return `“${label}” is empty.`;
+  if (isBlank(input)) return `“${label}” is empty.`;
   if (input.validity.typeMismatch && input.type === "email") return `“${label}” is not an e-mail address.`;
   const hint = document.getElementById(input.getAttribute("aria-describedby"))?.textContent ?? "";
   if (input.validity.patternMismatch && hint) return `“${label}” does not have the right form. ${hint}`;

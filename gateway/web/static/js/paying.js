@@ -8,14 +8,37 @@ const SOON_MS = 700;
 const LATER_MS = 3000;
 const SOON_TRIES = 20;
 
-/** The payment that the address of this page names, taken out of it, so that a reload does not tell of it again. */
+/** Which payment of this page is not over yet, for as long as the tab lives. */
+const memory = `paying:${location.pathname}`;
+
+/**
+ * The payment that the address of this page names, taken out of it, so that a reload does not tell of one that is over
+ * again; without it the one that was not over when the page was left.
+ */
 export function returned() {
   const here = new URL(location.href);
   const id = here.searchParams.get("purchase");
-  if (!id) return null;
+  if (!id) return remembered();
   here.searchParams.delete("purchase");
   history.replaceState(null, "", here.pathname + here.search + here.hash);
   return id;
+}
+
+function remembered() {
+  try {
+    return sessionStorage.getItem(memory);
+  } catch {
+    return null;
+  }
+}
+
+function remember(id) {
+  try {
+    if (id) sessionStorage.setItem(memory, id);
+    else sessionStorage.removeItem(memory);
+  } catch {
+    // a browser that stores nothing tells of it once
+  }
 }
 
 /**
@@ -26,6 +49,7 @@ export async function followPayment(id, { show, signal }) {
   let told = "";
   for (let tries = 0; !signal.aborted; tries += 1) {
     const purchase = await asked(id);
+    if (purchase) remember(isOpen(purchase) ? id : "");
     if (purchase && !isOpen(purchase)) return purchase;
     if (purchase && told !== purchase.state) {
       told = purchase.state;
@@ -41,7 +65,10 @@ async function asked(id) {
   try {
     return await api("GET", `payments/${encodeURIComponent(id)}`);
   } catch (problem) {
-    if (problem.status && problem.status < 500 && problem.status !== 429) throw problem;
+    if (problem.status && problem.status < 500 && problem.status !== 429) {
+      remember("");
+      throw problem;
+    }
     return null;
   }
 }

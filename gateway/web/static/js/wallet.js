@@ -2,7 +2,7 @@
 import { api, once } from "./api.js";
 import { copyLine } from "./copy.js";
 import { day } from "./dates.js";
-import { h, notice, onSubmit, toast } from "./dom.js";
+import { bringIntoSight, h, notice, onSubmit, toast } from "./dom.js";
 import { follow } from "./live.js";
 import { format, typedAmount } from "./money.js";
 import { failure, followPayment, returned, waiting } from "./paying.js";
@@ -99,6 +99,7 @@ part("shown-in").addEventListener("change", async ({ target }) => {
 
 function tell(kind, ...words) {
   part("news").replaceChildren(notice(kind, ...words));
+  bringIntoSight(part("news").firstChild);
 }
 
 /** Back from topping up; the last time counts. */

@@ -287,8 +287,12 @@ function wish() {
   play();
 }
 
-const box = openBox(() => {
-  if (!playing) wish();
+const box = openBox((hasClock) => {
+  if (playing) return true;
+  // Whoever pressed play here waits for it; else a time that runs from the first play is not begun for them.
+  const isWished = !hasClock || document.getElementById("curtain") !== null;
+  if (isWished) wish();
+  return isWished;
 });
 
 if (start) {
