@@ -114,10 +114,14 @@ class PaymentRow(PaymentLine, frozen=True, kw_only=True):
 
 
 class PartLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What one got of a payment, and what of it was taken back. `holder`: a seller or an account, by id."""
+    """What one got of a payment, and what of it was taken back. `holder`: a seller or an account, by id.
+
+    `name`: the seller's handle or the account's user name; empty for one that is gone, and for the platform.
+    """
 
     kind: str
     holder: str
+    name: str
     amount: int
     back: int
 

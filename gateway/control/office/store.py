@@ -80,7 +80,10 @@ p.settled_at, p.booked
     + "where p.id = $1"
 )
 PARTS = """
-select a.kind, a.holder, a.amount, a.back from purchase_part a join purchase p on p.id = a.purchase
+select a.kind, a.holder, coalesce(s.handle, w.username, '') as name, a.amount, a.back
+from purchase_part a join purchase p on p.id = a.purchase
+left join seller s on s.id = a.holder
+left join account w on w.principal = a.holder
 where a.purchase = $1 and p.paid_at is not null order by a.n
 """
 POSTINGS = """

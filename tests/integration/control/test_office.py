@@ -181,9 +181,9 @@ async def test_payment_shows_each_movement_that_was_booked_for_it(control: Contr
     _, admin, paid, waits = await bought(control)
     found = await get(admin.http, f"payments/{paid['id']}")
     assert (found["payment"]["booked"], found["payment"]["fee_bp"], found["payment"]["amount"]) == (2, 1000, 500)
-    assert [(part["kind"], part["amount"], part["back"]) for part in found["parts"]] == [
-        ("fee", 50, 20),
-        ("earnings", 450, 180),
+    assert [(part["kind"], part["name"], part["amount"], part["back"]) for part in found["parts"]] == [
+        ("fee", "", 50, 20),
+        ("earnings", "studio", 450, 180),
     ]
     (refund,) = found["refunds"]
     assert (refund["amount"], refund["reason"], refund["actor"], refund["state"]) == (

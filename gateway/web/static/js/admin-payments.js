@@ -24,7 +24,15 @@ const REFUNDS = {
   done: ["Done", "badge-good"],
   failed: ["Failed", "badge-bad"],
 };
-const PARTS = { fee: "The portal", earnings: "Seller", external: "Seller, paid by the provider", wallet: "Wallet" };
+/** Who got a part, and how; a seller whose title it is not shares in it as a partner. */
+function whose({ kind, name }, seller) {
+  if (kind === "fee") return "The portal";
+  if (kind === "wallet") return "Wallet";
+  const who = name && name !== seller ? "Partner" : "Seller";
+  return kind === "external" ? `${who}, paid by the provider` : who;
+}
+
+const holderOf = ({ kind, name, holder }) => (!name ? shortId(holder) : kind === "wallet" ? userLink(name) : name);
 
 function badge(states, state) {
   const [words, kind] = states[state] ?? [state, ""];
@@ -155,9 +163,9 @@ function askAgain(one, { may, again }) {
   return h("span", { class: "row" }, button);
 }
 
-function partsOf({ currency }, parts) {
-  const rows = parts.map((part) => [PARTS[part.kind] ?? part.kind, shortId(part.holder), format(part.amount, currency), part.back ? format(part.back, currency) : ""]);
-  return section("y-parts", "Who got what", table("Parts", [["Who"], ["Id"], ["Amount", "amount"], ["Given back", "amount"]], rows));
+function partsOf({ currency, seller }, parts) {
+  const rows = parts.map((part) => [whose(part, seller), holderOf(part), format(part.amount, currency), part.back ? format(part.back, currency) : ""]);
+  return section("y-parts", "Who got what", table("Parts", [["Who"], ["Name"], ["Amount", "amount"], ["Given back", "amount"]], rows));
 }
 
 function booked(postings) {
