@@ -18,11 +18,17 @@ export function table(label, columns, rows, foot = null) {
   );
 }
 
+/** A word that is cut where a column is narrow: an id, an address. */
+const LONG = /\S{20}/;
+
 function line(columns, cells) {
   const shown = cells.map((cell, n) => {
     const [words, kind] = columns[n];
-    if (!n) return h("th", { role: "rowheader", scope: "row", class: kind }, cell);
-    return h("td", { role: "cell", class: kind, "data-label": words }, cell);
+    const made = n
+      ? h("td", { role: "cell", class: kind, "data-label": words }, cell)
+      : h("th", { role: "rowheader", scope: "row", class: kind }, cell);
+    if (kind !== "ways" && LONG.test(made.textContent)) made.classList.add("long");
+    return made;
   });
   return h("tr", { role: "row" }, shown);
 }
