@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from gateway.control.limits import Limit, Taken
+from gateway.control.payments.providers.base import parse_rails
 from gateway.control.portal.model import Portal
 from gateway.control.problems import status_of
 from gateway.web import mailbox, palette
@@ -68,6 +69,13 @@ class Pages:
         self.settings, self.front = settings, front
         self.static = StaticTree()
         self.templates: Environment = environment(self.static.url)
+
+    @functools.cached_property
+    def rails(self) -> list[str]:
+        """The payment providers in use, by name."""
+        entity, descriptor = self.settings.legal_entity, self.settings.payment_descriptor
+        rails = parse_rails(self.settings.payments, legal_entity=entity, descriptor=descriptor)
+        return list(dict.fromkeys(rail.provider for rail in rails))
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the portal's sheet and the static files."""
@@ -165,7 +173,7 @@ class Pages:
         async def handler(request: Request[Any]) -> Response:
             if not await self.front.me(request):
                 return RedirectResponse(f"/login?next={request.url.path}", 303, {"Cache-Control": "no-store"})
-            return await self.render(request, template)
+            return await self.render(request, template, rails=self.rails)
 
         return handler
 

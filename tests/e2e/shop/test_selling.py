@@ -131,6 +131,9 @@ async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
     await page.get_by_label("Amount").fill("9.99")
     await page.get_by_role("button", name="Ask for it").click()
     await expect(page.get_by_role("alert").filter(has_text="10.00 USD is paid out at least")).to_be_visible()
+    await page.get_by_label("Amount").fill("999999999999")
+    await page.get_by_role("button", name="Ask for it").click()
+    await expect(page.get_by_role("alert").filter(has_text="more than can be asked for at once")).to_be_visible()
     await page.get_by_label("Amount").fill("25")
     await page.get_by_role("button", name="Ask for it").click()
     asked = page.get_by_role("table", name="Withdrawals").get_by_role("row").filter(has_text="$25.00")
@@ -148,6 +151,28 @@ async def test_withdrawal_is_asked_for_by_its_terms_approved_and_paid(
     await expect(office.get_by_role("region", name="Waiting")).to_be_focused()
     await expect(asked).to_contain_text("Paid out")
     await expect(asked).to_contain_text("reference T-4711")
+
+
+async def test_what_cannot_be_done_yet_is_said_instead_of_offered(shop: Shop, admin: Viewer, open_page: Open) -> None:
+    seller = shop.seller.seller
+    await shop.books.fund(6000, f"earnings__{seller['id']}", asset="USD")
+    page = await enter(await open_page(phone=True), shop.owner, "/payouts")
+    await expect(page.get_by_text("To which account is agreed with the portal outside of Usher")).to_be_visible()
+    await expect(page.get_by_role("button", name="All of it")).to_be_visible()
+    body = {"amount": 5500, "currency": "USD", "rail": "bank"}
+    await shop.owner.ask("POST", f"sellers/{seller['handle']}/withdrawals", 201, body)
+    await expect(page.get_by_text("You can take it out from $50.00 on.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Ask for it")).to_have_count(0)
+
+    office = await enter(await open_page(), admin, "/admin/payouts")
+    await expect(office.get_by_text("Usher knows no bank account of a seller")).to_be_visible()
+    await office.get_by_role("button", name="Approve $55.00").click()
+    waiting = office.get_by_role("table", name="Withdrawals that wait").get_by_role("row").filter(has_text="$55.00")
+    await expect(waiting).to_contain_text("Approved")
+    await expect(waiting.get_by_role("button")).to_have_text(["Reject …"])
+    await office.get_by_role("button", name="Set terms …").click()
+    by = office.get_by_role("dialog").get_by_label("By")
+    await expect(by.get_by_role("option")).to_have_text(["Bank transfer", "Sandbox"])
 
 
 async def test_withdrawal_is_rejected_with_a_reason_and_the_run_of_another_is_paid(
@@ -172,7 +197,7 @@ async def test_withdrawal_is_rejected_with_a_reason_and_the_run_of_another_is_pa
     await dialog.get_by_role("button", name="Reject it").click()
     await expect(office.get_by_role("button", name="Reject $60.00")).to_have_count(0)
     await expect(withdrawals.filter(has_text="$60.00")).to_contain_text(
-        "The name <b>differs</b> It is available again."
+        "The name <b>differs</b>. It is available again."
     )
     await expect(tile(page, "Available")).to_contain_text("$160.00")
 

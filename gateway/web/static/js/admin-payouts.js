@@ -10,15 +10,16 @@ import { turns } from "./turns.js";
 import { withdrawalBadge } from "./withdrawals.js";
 import { amount } from "./words.js";
 
-export function payoutsPart({ currency }) {
+export function payoutsPart({ currency, rails }) {
   const list = h("div", {});
   const past = h("div", {});
   const policies = h("div", { class: "stack" });
   waiting(list);
   runs(past);
-  terms(policies, currency);
+  terms(policies, { currency, rails });
+  const where = "Usher knows no bank account of a seller: for a bank transfer, agree outside of Usher on where it goes.";
   return [
-    h("section", { class: "stack", "aria-labelledby": "o-waiting" }, h("h2", { id: "o-waiting" }, "Waiting"), list),
+    h("section", { class: "stack", "aria-labelledby": "o-waiting" }, h("h2", { id: "o-waiting" }, "Waiting"), h("p", { class: "muted prose" }, where), list),
     h("section", { class: "stack", "aria-labelledby": "o-runs" }, h("h2", { id: "o-runs" }, "Runs"), past),
     h("section", { class: "panel stack", "aria-labelledby": "o-terms" }, h("h2", { id: "o-terms" }, "Terms"), policies),
   ];
@@ -126,19 +127,19 @@ function cameBack(one, load) {
   return asking(`${sum} for ${one.handle} came back`, "Came back …", { heading: `Did ${sum} come back?`, words, fields, yes: "It came back", danger: true, load, act });
 }
 
-async function terms(room, currency) {
+async function terms(room, { currency, rails }) {
   try {
     const { items } = await api("GET", "policies");
     const columns = [["By"], ["At least", "amount"], ["Days it waits", "amount"], ["Nobody is asked up to", "amount"], ["", "ways"]];
-    const load = () => terms(room, currency);
+    const load = () => terms(room, { currency, rails });
     const change = (policy) => {
       const button = h("button", { class: "button button-small", type: "button", "aria-label": `Change the terms of ${railName(policy.rail)} in ${policy.currency}` }, "Change …");
-      button.addEventListener("click", () => edit(policy, () => busy(button, load)));
+      button.addEventListener("click", () => edit(policy, { rails, load: () => busy(button, load) }));
       return h("span", { class: "row" }, button);
     };
     const rows = items.map((one) => [`${railName(one.rail)}, ${one.currency}`, format(one.minimum, one.currency), String(one.hold_days), format(one.auto_up_to, one.currency), change(one)]);
     const add = h("button", { class: "button", type: "button" }, "Set terms …");
-    add.addEventListener("click", () => edit({ rail: "bank", currency }, () => busy(add, load)));
+    add.addEventListener("click", () => edit({ rail: "bank", currency }, { rails, load: () => busy(add, load) }));
     room.replaceChildren(
       h("p", { class: "muted" }, "On which terms sellers are paid out. A rail that is not listed has the default: 50.00 at least, and somebody is always asked."),
       items.length ? table("Terms", columns, rows) : h("p", {}, "No terms were set."),
@@ -150,23 +151,25 @@ async function terms(room, currency) {
   }
 }
 
-async function edit(policy, load) {
+async function edit(policy, { rails, load }) {
+  const known = [...new Set(["bank", ...rails, policy.rail])];
+  const rail = h("select", { name: "rail", required: true }, known.map((one) => h("option", { value: one, selected: one === policy.rail }, railName(one))));
   const shown = (minor) => (minor === undefined ? "" : amount(minor, policy.currency));
   const input = (name, value, mode) => h("input", { name, required: true, inputmode: mode, autocomplete: "off", value });
   const isDone = await ask({
     heading: "Terms of payouts",
     fields: [
-      field("By", h("input", { name: "rail", required: true, pattern: "[a-z][a-z0-9_]*", maxlength: "31", autocapitalize: "none", spellcheck: "false", value: policy.rail }), "The rail's short name, such as bank or stripe."),
+      field("By", rail),
       field("Currency", h("input", { name: "currency", required: true, minlength: "3", maxlength: "5", autocapitalize: "characters", spellcheck: "false", value: policy.currency })),
       field("At least", input("minimum", shown(policy.minimum), "decimal")),
       field("Days it waits", input("days", String(policy.hold_days ?? 3), "numeric")),
       field("Nobody is asked up to", input("auto", shown(policy.auto_up_to ?? 0), "decimal"), "All that a seller takes out in 24 hours counts. 0: somebody is always asked."),
     ],
     yes: "Save",
-    act: ({ rail, currency, minimum, days, auto }) => {
+    act: ({ rail: chosen, currency, minimum, days, auto }) => {
       const code = currency.trim().toUpperCase();
-      const body = { rail: rail.trim(), currency: code, minimum: typedAmount(minimum, code, "minimum", 0), auto_up_to: typedAmount(auto, code, "auto", 0), hold_days: Number(days) };
-      if (!/^\d{1,3}$/.test(days.trim())) throw wrong(`“${days}” is not a number of days.`, "days");
+      const body = { rail: chosen, currency: code, minimum: typedAmount(minimum, code, "minimum", 0), auto_up_to: typedAmount(auto, code, "auto", 0), hold_days: Number(days) };
+      if (!/^\d{1,3}$/.test(days.trim()) || body.hold_days > 365) throw wrong(`“${days}” is not a number of days from 0 to 365.`, "days");
       return once("PUT", "policies", body);
     },
   });

@@ -45,7 +45,7 @@ async function show() {
 async function fill(open, name, { id, may }) {
   const part = PARTS[name];
   const top = tabs("Administration", open.map((one) => [`/admin/${one}`, PARTS[one].words, { "aria-current": one === name ? "page" : null }]));
-  const context = { may, currency: room.dataset.currency };
+  const context = { may, currency: room.dataset.currency, rails: room.dataset.rails.split(" ").filter(Boolean) };
   if (!id || !part.one) {
     document.title = document.title.replace("Administration", part.words);
     const content = await part.all(context);

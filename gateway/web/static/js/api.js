@@ -30,7 +30,8 @@ const WORDS = {
 const FIELD = /\s-\sat\s`\$\.(\w+)[^`]*`/;
 
 function words(status, body) {
-  if (FIELD.test(body.detail ?? "")) return `“${FIELD.exec(body.detail)[1].replaceAll("_", " ")}” does not have the right form.`;
+  const field = FIELD.exec(body.detail ?? "")?.[1];
+  if (field) return `“${field[0].toUpperCase()}${field.slice(1).replaceAll("_", " ")}” does not have the right form.`;
   if (typeof body.detail === "string" && body.detail) return body.detail;
   if (WORDS[status]) return WORDS[status];
   return status >= 500 ? "The server has a problem right now. Try again in a moment." : "That did not work.";

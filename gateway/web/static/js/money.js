@@ -21,10 +21,14 @@ export const price = (minor, currency) => (BigInt(minor) ? format(minor, currenc
 /** The price of a title. One that has none may be sold with its series. */
 export const priceOf = ({ price_minor: minor, currency, is_free: isFree }) => (minor ? format(minor, currency) : isFree ? "Free" : "In its series");
 
+/** More than the API takes of any amount, in the smallest unit. */
+const MOST = 10 ** 12;
+
 /** What was typed into the field `name`, in the smallest unit and `least` at least. Throws words for what is no amount. */
 export function typedAmount(text, currency, name, least = 1) {
   const minor = minorOf(text, currency);
   if (minor === null || minor < least) throw wrong(`“${text}” is not an amount in ${currency}. Write it like ${amount(5 * 10 ** decimalsOf(currency), currency)}.`, name);
+  if (minor > MOST) throw wrong("That is more than can be asked for at once.", name);
   return minor;
 }
 

@@ -78,6 +78,7 @@ function requestForm(seller, { terms, reload }) {
   const currency = h("select", { name: "currency", required: true });
   const rail = h("select", { name: "rail", required: true });
   const told = h("p", { class: "small muted", role: "status" });
+  const from = h("p", { role: "status" });
   const allOfIt = h("button", { class: "button button-small", type: "button" }, "All of it");
   const form = h(
     "form",
@@ -86,13 +87,18 @@ function requestForm(seller, { terms, reload }) {
     h("div", { class: "two" }, field("Amount", sum), field("Currency", currency)),
     field("By", rail),
     told,
-    h("div", { class: "row" }, h("button", { class: "button button-main", type: "submit" }, "Ask for it"), allOfIt),
+    from,
+    h("div", { class: "row", "data-ways": "" }, h("button", { class: "button button-main", type: "submit" }, "Ask for it"), allOfIt),
   );
   const empty = h("p", { class: "muted" }, "Nothing is available yet. What you sell is pending for some days, then it can be taken out here.");
   const chosen = () => terms.find((one) => one.rail === rail.value && one.currency === currency.value);
   const say = () => {
     const term = chosen();
     told.textContent = term ? termWords(term) : "";
+    const isShort = Boolean(term) && BigInt(available.get(currency.value) ?? 0) < BigInt(term.minimum);
+    from.hidden = !isShort;
+    from.textContent = isShort ? `You can take it out from ${format(term.minimum, term.currency)} on.` : "";
+    form.querySelector("[data-ways]").hidden = isShort;
   };
   const rails = () => {
     const open = terms.filter((one) => one.currency === currency.value);
@@ -118,7 +124,10 @@ function requestForm(seller, { terms, reload }) {
     const changed = codes.join() !== [...currency.options].map((one) => one.value).join();
     form.hidden = !codes.length;
     empty.hidden = codes.length > 0;
-    if (!changed) return;
+    if (!changed) {
+      say();
+      return;
+    }
     const before = currency.value;
     currency.replaceChildren(...codes.map((code) => h("option", { value: code, selected: code === before }, code)));
     rails();
@@ -128,8 +137,9 @@ function requestForm(seller, { terms, reload }) {
   return { element, offer };
 }
 
-function termWords({ minimum, hold_days: days, auto_up_to: upTo, currency }) {
+function termWords({ rail, minimum, hold_days: days, auto_up_to: upTo, currency }) {
   const wait = days ? `It is paid after ${days} ${days === 1 ? "day" : "days"}` : "It is paid without a wait";
   const look = BigInt(upTo) ? `; above ${format(upTo, currency)} within a day somebody looks at it first` : ", once somebody looked at it";
-  return `${format(minimum, currency)} at least. ${wait}${look}.`;
+  const where = rail === "bank" ? " To which account is agreed with the portal outside of Usher: nobody asks for it here." : "";
+  return `${format(minimum, currency)} at least. ${wait}${look}.${where}`;
 }

@@ -22,5 +22,8 @@ export function withdrawalWords({ state, due_at: due, paid_at: paid, reason, rai
   if (state === "approved") return Date.parse(due) > Date.now() ? `Paid from ${day(due)} on.` : "Paid with the next run.";
   if (state === "paying") return "On its way to you.";
   if (state === "paid") return [`On ${day(paid)}`, ref ? `reference ${ref}` : ""].filter(Boolean).join(", ");
-  return [reason, "It is available again."].filter(Boolean).join(" ");
+  return [sentence(reason), "It is available again."].filter(Boolean).join(" ");
 }
+
+/** What somebody typed, ended as a sentence is, so that another may follow. */
+const sentence = (words = "") => (/[^.!?…]$/.test(words.trim()) ? `${words.trim()}.` : words.trim());
