@@ -43,6 +43,13 @@ async def test_studio_shows_what_may_be_done_and_what_can_be_watched_and_plain_w
     await expect(page.get_by_role("navigation", name="Selling").get_by_role("link")).to_have_text(["Titles", "Coupons"])
 
 
+async def test_title_of_another_seller_has_no_desk(shop: Shop, vera: Viewer, open_page: Open) -> None:
+    page = await enter(await open_page(), vera, f"/studio/{shop.title}")
+    await expect(page.get_by_role("heading", name="Not yours to see")).to_be_visible()
+    await expect(page.get_by_role("link", name="Watch page")).to_be_visible()
+    await expect(page.get_by_role("region")).to_have_count(0)
+
+
 async def test_payments_of_a_day_are_those_of_the_readers_own_day(
     shop: Shop, vera: Viewer, admin: Viewer, browser: Browser
 ) -> None:

@@ -2,7 +2,7 @@
 import { moment } from "./dates.js";
 import { h, icon } from "./dom.js";
 import { days, listing } from "./listing.js";
-import { format } from "./money.js";
+import { format, percentOf } from "./money.js";
 import { nothing, shortId, table } from "./table.js";
 
 const COLUMNS = [["When", "when"], ["Who"], ["What"], ["To what"], ["Change"], ["From where", "when"]];
@@ -34,10 +34,10 @@ export function auditPart() {
 }
 
 /** What an entry changed: each name with what it was and is. */
-function change({ before, after }) {
+function change({ action, before, after }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   const lines = names.map((name) => {
-    const [was, is] = [before, after].map((side) => said(name, side ?? {}));
+    const [was, is] = [before, after].map((side) => said(name, side ?? {}, action));
     if (was && is && was !== is) return `${name}: ${was} → ${is}`;
     if (was && !is) return `${name}: was ${was}`;
     return is ? `${name}: ${is}` : "";
@@ -46,9 +46,10 @@ function change({ before, after }) {
   return told ? h("div", { class: "changes" }, told) : null;
 }
 
-function said(name, side) {
+function said(name, side, action) {
   const value = side[name];
   if (value === undefined || value === null || value === "") return "";
   if (AMOUNTS.has(name) && side.currency && typeof value === "number") return format(value, side.currency);
+  if (action === "title:partners") return `${percentOf(value)}\u00a0%`;
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -66,7 +66,7 @@ async function mediaPanel(panel, title, { signal, may, reload, onPlayable }) {
     return;
   }
   try {
-    const [job] = (await api("GET", `titles/${title.id}/jobs`)).items;
+    const [job] = may("job:read") ? (await api("GET", `titles/${title.id}/jobs`)).items : [];
     if (signal.aborted) return;
     if (job && RUNNING.has(job.state)) showJob(content, job, { signal, may, reload, onPlayable: title.making ? null : onPlayable });
     else await showFile(content, title, job, { signal, may, reload });

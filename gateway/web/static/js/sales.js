@@ -93,11 +93,11 @@ function present(view) {
   const byDay = new Map(days.map((line) => [line.day, line]));
   const lines = daysBetween(answer.since, answer.until).map((one) => byDay.get(one) ?? { day: one, gross: 0, net: 0 });
   const names = amountsIn(titles);
-  const figures = [["Sales", "amount"], ["Given back", "amount"], ...names.map((name) => [AMOUNTS[name], "amount"])];
+  const figures = [["Sales", "amount"], ["Refunds, disputes", "amount"], ...names.map((name) => [AMOUNTS[name], "amount"])];
   const cells = (line) => [String(line.purchases), String(line.refunds), ...names.map((name) => format(line[name], currency))];
   shown.replaceChildren(
     tiles([
-      ["Sales", String(sum.purchases), sum.refunds ? `${sum.refunds} given back` : null],
+      ["Sales", String(sum.purchases), sum.refunds ? `${sum.refunds} ${sum.refunds === 1 ? "refund or dispute" : "refunds and disputes"}` : null],
       ...names.map((name) => [AMOUNTS[name], format(sum[name], currency), null, name === "net" ? "tile-good" : null]),
     ]),
     h("div", { class: "panel" }, chart(lines, { currency, signal })),

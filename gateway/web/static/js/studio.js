@@ -10,6 +10,7 @@ import { mayOf } from "./may.js";
 import { priceOf } from "./money.js";
 import { notYours, sellerHead, sellerOf, sellerTabs } from "./seller.js";
 import { stateBadge } from "./states.js";
+import { nothing } from "./table.js";
 import { drop, transferView } from "./transfer-view.js";
 import { turns } from "./turns.js";
 import { Transfer, transfers } from "./uploads.js";
@@ -165,7 +166,13 @@ function thumb(title) {
 async function showDesk(id, signal) {
   const title = await api("GET", `titles/${id}`);
   if (signal.aborted) return;
-  const content = desk(title, { settings, may: mayOf(me, title.seller.handle), reload: route });
+  const may = mayOf(me, title.seller.handle);
+  if (!may("title:read")) {
+    const look = h("a", { class: "button", href: title.watch_url }, "Watch page");
+    room.replaceChildren(h("h1", {}, title.name), nothing("lock", "Not yours to see", `This is a title of ${title.seller.name}. Only who works there sees how it is sold.`, look));
+    return;
+  }
+  const content = desk(title, { settings, may, reload: route });
   room.replaceChildren(...content.children);
   content.begin(signal);
 }
