@@ -66,7 +66,8 @@ async def redeem(code: str, *, by: Principal, unit: Stores, clock: Clock) -> Red
         raise NotFound("There is no gift card with this code; look whether it was typed as it stands there.")
     if card.redeemed_at is not None:
         raise Conflict("This gift card was used before.", code="gift-card-used")
-    entity = await unit.gift_cards.sold_by(card.id)
+    sale = await unit.ledger.txn(await unit.gift_cards.bought_in(card.id))
+    entity = sale.postings[0].stamps.legal_entity if sale else None
     posted = await ledger_actions.post(redemption(card, by.id, legal_entity=entity), ledger=unit.ledger)
     await unit.gift_cards.redeem(card.id, by=by.id, txn=posted.txn, at=clock.now())
     await unit.wallet.tell(payment(card, "redeemed", principal=by.id, txn=posted.txn, at=clock.now()))

@@ -15,9 +15,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 BY_CODE = """
 select id, hint, amount, currency, created_at, redeemed_at from gift_card where code_hash = $1 for update
 """
-SOLD_BY = """
-select p.legal_entity from gift_card g join posting p on p.txn = g.bought_txn where g.id = $1 order by p.id limit 1
-"""
+BOUGHT_IN = "select bought_txn from gift_card where id = $1"
 REDEEM = "update gift_card set redeemed_by = $2, redeem_txn = $3, redeemed_at = $4 where id = $1"
 OF_BUYER = """
 select id, hint, amount, currency, created_at, redeemed_at from gift_card where bought_by = $1
@@ -41,10 +39,9 @@ class GiftCardStore:
         row = await self._connection.fetchrow(BY_CODE, code_hash)
         return GiftCard(**row) if row else None
 
-    async def sold_by(self, card: str) -> str | None:
-        """The company in whose books a card was sold."""
-        found = await self._connection.fetchval(SOLD_BY, card)
-        return str(found) if found else None
+    async def bought_in(self, card: str) -> int:
+        """The movement by which a card was sold."""
+        return int(await self._connection.fetchval(BOUGHT_IN, card))
 
     async def redeem(self, card: str, *, by: str, txn: int, at: datetime) -> None:
         """It is used up."""
