@@ -9,6 +9,7 @@ from gateway.control.reconciliation import actions as reconciliation
 from tests.e2e.conftest import Open
 from tests.e2e.shop.conftest import enter
 from tests.support.shop import Shop, Viewer
+from tests.support.titles import desk
 
 
 async def test_admin_gives_back_with_a_reason_that_stands_in_the_audit_trail(
@@ -34,6 +35,25 @@ async def test_admin_gives_back_with_a_reason_that_stands_in_the_audit_trail(
     await expect(entry).to_contain_text("The sound <b>broke</b>")
     await expect(entry).to_contain_text("amount: $2.00")
     await expect(entry).to_contain_text("127.0.0.0/24")
+
+
+async def test_who_got_what_is_told_by_name_and_the_partner_apart(
+    shop: Shop, vera: Viewer, admin: Viewer, open_page: Open
+) -> None:
+    await desk(shop.control, "rival")
+    items = [{"seller": "rival", "share_bp": 2500}]
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", 200, {"items": items})
+    purchase = (await shop.bought(vera))["id"]
+    page = await enter(await open_page(), admin, f"/admin/payments/{purchase}")
+    parts = page.get_by_role("table", name="Parts").get_by_role("row")
+    await expect(parts.filter(has_text="Partner")).to_contain_text("rival")
+    await expect(parts.filter(has_text="Seller")).to_contain_text("studio")
+
+    await page.get_by_role("button", name="Give it back …").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("   ")
+    await dialog.get_by_role("button", name="Give it back").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("“Reason” is empty.")
 
 
 async def paid_at(admin: Viewer, purchase: str) -> str:
