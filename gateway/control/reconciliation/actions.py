@@ -156,10 +156,10 @@ async def reconcile(
     return _joined(findings, Findings(postings=audit.postings, differences=[*rights, *books]))
 
 
-async def reports(*, by: Principal, recon: ReconRows) -> Reports:
+async def reports(*, by: Principal, is_on: bool, recon: ReconRows) -> Reports:
     """The last runs. Raises Forbidden."""
     require(by, "recon:read")
-    return Reports(await recon.newest(PAGE))
+    return Reports(await recon.newest(PAGE), is_on)
 
 
 async def read(id: str, *, by: Principal, recon: ReconRows) -> FullReport:

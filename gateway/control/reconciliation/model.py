@@ -153,9 +153,10 @@ class FullReport(Report, frozen=True, kw_only=True):
 
 
 class Reports(msgspec.Struct, frozen=True):
-    """Runs, the newest first."""
+    """Runs, the newest first. `is_on`: nothing is compared, by night or on request, while it is false."""
 
     items: list[Report]
+    is_on: bool
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,8 +17,9 @@ async def ask_reconciliation(call: Call[Asking]) -> Report:
 
 async def list_reconciliations(call: Call[None]) -> Reports:
     """The last runs, the newest first."""
+    is_on = await call.wiring["flags"].flag(FLAG)
     async with call.wiring["begin"]() as unit:
-        return await actions.reports(by=call.principal, recon=unit.recon)
+        return await actions.reports(by=call.principal, is_on=is_on, recon=unit.recon)
 
 
 async def read_reconciliation(call: Call[None]) -> FullReport:

@@ -97,8 +97,12 @@ async def test_admin_compares_the_books_now_and_is_led_to_what_differs(
     purchase = (await shop.by_card(vera))["id"]
     await shop.hands.provider.refund(await paid_at(admin, purchase), 200, "by other hands")
     shop.control.clock.advance(2 * 3600)
-    await admin.ask("PUT", "flags/recon.enabled", 200, {"enabled": True})
     page = await enter(await open_page(), admin, "/admin/reconciliation")
+    await expect(page.get_by_role("main")).to_contain_text("that is switched off")
+    await expect(page.get_by_role("button", name="Compare the last three days now")).to_have_count(0)
+    await admin.ask("PUT", "flags/recon.enabled", 200, {"enabled": True})
+    shop.control.clock.advance(2)  # flags are asked for again by then
+    await page.reload()
     await page.get_by_role("button", name="Compare the last three days now").click()
     runs = page.get_by_role("table", name="Runs")
     await expect(runs).to_contain_text("Running")

@@ -299,7 +299,7 @@ async def test_each_night_one_worker_reconciles_while_the_flag_is_on(books: Book
     wiring = books.control.wiring
     await nightfall(books)
     await money.reconcile(wiring)
-    assert (await books.admin.ask("GET", "reconciliations"))["items"] == []
+    assert await books.admin.ask("GET", "reconciliations") == {"items": [], "is_on": False}
     await switch(books, on=True)
     await forget_charge(books)
     for _ in range(2):
@@ -316,7 +316,8 @@ async def test_each_night_one_worker_reconciles_while_the_flag_is_on(books: Book
     await money.set_gauges(wiring)
     assert 0 < RECON_AGE._value.get() <= DAY_S
     await asyncio.gather(*(money.reconcile(wiring) for _ in range(4)))
-    assert len((await books.admin.ask("GET", "reconciliations"))["items"]) == 2
+    listed = await books.admin.ask("GET", "reconciliations")
+    assert (len(listed["items"]), listed["is_on"]) == (2, True)
     await switch(books, on=False)
     await money.set_gauges(wiring)
     assert RECON_DIFFERENCES.labels("booked-not-charged")._value.get() == RECON_AGE._value.get() == 0

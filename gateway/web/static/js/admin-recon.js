@@ -1,6 +1,6 @@
 // Administration: the books beside what payment providers say; runs, and what differs in one.
 import { api, once } from "./api.js";
-import { day, moment } from "./dates.js";
+import { moment } from "./dates.js";
 import { busy, h, notice, toast } from "./dom.js";
 import { pause } from "./live.js";
 import { format } from "./money.js";
@@ -34,39 +34,49 @@ function badge(run) {
 }
 
 const total = ({ counts }) => Object.values(counts).reduce((sum, count) => sum + count, 0);
-const period = ({ since, until }) => `${day(since)} to ${day(until)}`;
+const period = ({ since, until }) => `${moment(since)} to ${moment(until)}`;
+
+const ABOUT = "Each night the books are compared with what payment providers say: what was paid, given back, disputed and paid out, and whether everybody has the rights they paid for.";
+const OFF = "The books are not compared with what payment providers say: that is switched off. Whoever runs this installation switches it on: usher flag set recon.enabled on.";
 
 export function reconPart({ may }) {
   const list = h("div", {});
+  const about = h("p", { class: "muted prose" });
   const run = h("button", { class: "button button-main", type: "button" }, "Compare the last three days now");
   const trouble = h("div", { role: "alert" });
+  const ways = may("recon:run") ? h("div", { class: "row", hidden: true }, run, h("span", { class: "small muted" }, "Up to an hour ago: what came after that may still be on its way.")) : null;
+  const show = () => runs(list, (isOn) => {
+    about.textContent = isOn ? ABOUT : OFF;
+    if (ways) ways.hidden = !isOn;
+  });
   run.addEventListener("click", () => busy(run, async () => {
     trouble.replaceChildren();
     try {
       await once("POST", "reconciliations", {});
       toast("The books are compared; the report comes in a moment.");
-      await runs(list);
+      await show();
     } catch (problem) {
       trouble.replaceChildren(notice("bad", problem.message));
       if (!problem.code) throw problem;
     }
   }));
-  runs(list);
+  show();
   return [
-    h("p", { class: "muted prose" }, "Each night the books are compared with what payment providers say: what was paid, given back, disputed and paid out, and whether everybody has the rights they paid for."),
-    may("recon:run") ? h("div", { class: "row" }, run) : null,
+    about,
+    ways,
     trouble,
     list,
   ].filter(Boolean);
 }
 
-async function runs(list) {
+async function runs(list, tell) {
   try {
-    const { items } = await api("GET", "reconciliations");
+    const { items, is_on: isOn } = await api("GET", "reconciliations");
+    tell(isOn);
     const row = (one) => [h("a", { href: `/admin/reconciliation/${one.id}` }, moment(one.created_at)), period(one), badge(one), String(one.charges), String(one.purchases), String(one.postings)];
     const columns = [["Run"], ["Period"], ["Outcome"], ["Payments there", "amount"], ["Purchases here", "amount"], ["Postings", "amount"]];
-    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, items.map(row))) : nothing("clock", "No run yet", "The first comes by night, or when you ask for it."));
-    if (items.some((one) => one.state === "asked")) pause(LOOK_MS).then(() => list.isConnected && runs(list));
+    list.replaceChildren(items.length ? h("div", { class: "panel" }, table("Runs", columns, items.map(row))) : nothing("clock", "No run yet", isOn ? "The first comes by night, or when you ask for it." : "There is none while this is switched off."));
+    if (items.some((one) => one.state === "asked")) pause(LOOK_MS).then(() => list.isConnected && runs(list, tell));
   } catch (problem) {
     list.replaceChildren(notice("bad", problem.message));
     if (!problem.code) throw problem;
