@@ -355,6 +355,7 @@ async def test_admin_gives_back_what_was_paid_by_card_and_what_plays_ends_with_w
     history = page.locator("#history")
     await expect(history.get_by_text("Given back", exact=True)).to_be_visible()
     await expect(history).to_contain_text("+$9.99")
+    await expect(history).to_contain_text("To keep")
     await history.get_by_role("button", name=f"Receipt: {FILM}", exact=True).click()
     await expect(page.get_by_role("dialog")).to_contain_text(office.url.rsplit("/", 1)[1])
 

@@ -178,6 +178,14 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
 
 
+class Sold(msgspec.Struct, frozen=True):
+    """What was sold by a purchase, the kind of its offer with the hours of a rental, and the name of its seller."""
+
+    term: str
+    hours: int | None
+    seller: str
+
+
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
     """What a rail is to take back of a payment from the seller's own account there; `tries` got no answer."""
 
@@ -253,6 +261,7 @@ class Purchases(Protocol):
     async def reversal(self, id: str) -> Reversal | None: ...
     async def close_reversal(self, id: str, state: ReversalState, at: datetime) -> None: ...
     async def retry_reversal(self, id: str, at: datetime) -> None: ...
+    async def sold(self, purchase: str) -> Sold | None: ...
     async def look_again(self, purchase: str, at: datetime) -> None: ...
 
 

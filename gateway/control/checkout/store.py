@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.control.checkout.model import PartnerShare, Purchase, Refund, RefundState, Reversal, ReversalState
+from gateway.control.checkout.model import PartnerShare, Purchase, Refund, RefundState, Reversal, ReversalState, Sold
 from gateway.control.checkout.shares import Part, Partner
 from gateway.control.db import Connection
 
@@ -98,6 +98,10 @@ select id, purchase, amount, tries from reversal where id = $1 and state = 'aske
 """
 CLOSE_REVERSAL = "update reversal set state = $2, done_at = $3 where id = $1"
 RETRY_REVERSAL = "update reversal set tries = tries + 1, next_try_at = $2 where id = $1"
+SOLD = """
+select o.kind as term, o.hours, s.name as seller from purchase p
+join offer o on o.id = p.offer join seller s on s.id = p.seller where p.id = $1
+"""
 LOOK_AGAIN = "update purchase set look_at = $2 where id = $1 and seller_account <> ''"
 DUE_REFUNDS = "select id from refund where state = 'asked' and next_try_at <= $1 order by next_try_at limit $2"
 CLOSE_REFUND = "update refund set state = $2, words = $3, done_at = $4 where id = $1 and state = 'asked'"
@@ -240,6 +244,11 @@ class PurchaseStore:
     async def retry_reversal(self, id: str, at: datetime) -> None:
         """Ask for it again then."""
         await self._connection.execute(RETRY_REVERSAL, id, at)
+
+    async def sold(self, purchase: str) -> Sold | None:
+        """What was sold by it; None for a top-up."""
+        row = await self._connection.fetchrow(SOLD, purchase)
+        return Sold(**row) if row else None
 
     async def look_again(self, purchase: str, at: datetime) -> None:
         """Have its provider asked about it then, where it pays a seller at once."""

@@ -39,6 +39,8 @@ from shared.metrics import ERRORS, MAIL
 from shared.money import Money
 
 NO_ACCOUNT = "The account is gone."
+#: What was bought, by the kind of its offer and the hours of a rental.
+TERMS = {"view": "One showing", "rent": "Rental for {} hours", "own": "To keep", "free": "For free"}
 
 
 class Rows(Protocol):
@@ -167,7 +169,14 @@ async def _letter(mail: Mail, desk: Desk, *, site: str) -> Letter | None:
         giver = await unit.accounts.account_of(other) if other else None
     if account is None:
         return None
-    values: dict[str, Any] = {**mail.data, "username": account.username, "site": site, "origin": desk.origin}
+    values: dict[str, Any] = {
+        "term": "",
+        "seller": "",
+        **mail.data,
+        "username": account.username,
+        "site": site,
+        "origin": desk.origin,
+    }
     values["giver"] = giver.username if giver else "Somebody"
     if mail.kind == "reset":
         values["token"] = desk.token_of(mail.id)
@@ -184,6 +193,8 @@ async def _paid(envelope: Envelope, unit: Stores) -> list[Message]:
     if purchase.kind == "top_up":
         return [Message(key=key, kind="top-up", principal=purchase.principal, data=data)]
     is_gift = purchase.viewer != purchase.principal
+    if sold := await unit.purchases.sold(purchase.id):
+        data |= {"term": TERMS[sold.term].format(sold.hours), "seller": sold.seller}
     receipt = Message(key=key, kind="receipt", principal=purchase.principal, data={**data, "is_gift": is_gift})
     if not is_gift:
         return [receipt]

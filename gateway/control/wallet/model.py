@@ -41,7 +41,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as stored, with the names people know."""
+    """A payment as stored, with the names people know; `term` and `hours` are those of the offer that was bought."""
 
     id: int
     kind: PaymentKind
@@ -51,6 +51,9 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     purchase: str | None
     title: str | None
     title_name: str | None
+    term: str | None
+    hours: int | None
+    seller: str | None
     other: str | None
     at: datetime
 
@@ -64,7 +67,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment in a history: below zero what was paid, above what came in."""
+    """A payment in a history: below zero what was paid, above what came in.
+
+    `term` is the kind of offer that was bought, with the `hours` of a rental; `seller` the name of who sells it.
+    """
 
     id: str
     kind: PaymentKind
@@ -75,6 +81,9 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     purchase: str | None
     title: str | None
     title_name: str | None
+    term: str | None
+    hours: int | None
+    seller: str | None
     other: str | None
     at: datetime
 
@@ -238,6 +247,9 @@ def payment_view(row: PaymentRow, display: str) -> PaymentView:
         purchase=row.purchase,
         title=row.title,
         title_name=row.title_name,
+        term=row.term,
+        hours=row.hours,
+        seller=row.seller,
         other=row.other,
         at=row.at,
     )

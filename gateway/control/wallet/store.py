@@ -15,8 +15,10 @@ insert into payment (principal, kind, amount, currency, rail, purchase, title, o
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 PAYMENTS = """
-select p.id, p.kind, p.amount, p.currency, p.rail, p.purchase, p.title, t.name as title_name, a.username as other, p.at
+select p.id, p.kind, p.amount, p.currency, p.rail, p.purchase, p.title, t.name as title_name, o.kind as term, o.hours,
+    s.name as seller, a.username as other, p.at
 from payment p left join title t on t.id = p.title left join account a on a.principal = p.other
+left join purchase b on b.id = p.purchase left join offer o on o.id = b.offer left join seller s on s.id = b.seller
 where p.principal = $1 and p.id < $2 order by p.id desc limit $3
 """
 #: Of accounts whose balance is kept in their row.

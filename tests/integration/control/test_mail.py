@@ -23,6 +23,7 @@ async def test_buyer_gets_a_receipt_with_what_was_paid(shop: Shop) -> None:
     (mail,) = await received(shop.control)
     for part in (mail.text, mail.html):
         assert all(word in part for word in ("5.00 USD", "The Long Way", purchase["id"], "/watch/", "vera", "Wallet"))
+        assert "To keep" in part and shop.seller.seller["name"] in part
     export = (await viewer.http.get("/v1/me/export")).json()
     assert [(mail["kind"], mail["state"]) for mail in export["mail"]] == [("receipt", "sent")]
 

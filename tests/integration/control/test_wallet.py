@@ -105,6 +105,7 @@ async def test_history_is_read_page_by_page_and_is_ones_own(shop: Shop) -> None:
     assert amounts == [-500, *(-amount for amount in reversed(range(100, 107)))]
     first = (await vera.ask("GET", "payments/history?limit=1"))["items"][0]
     assert (first["kind"], first["title"], first["title_name"]) == ("purchase", shop.title, "The Long Way")
+    assert (first["term"], first["hours"], first["seller"]) == ("own", None, shop.seller.seller["name"])
     assert {item["kind"] for item in (await otto.ask("GET", "payments/history"))["items"]} == {"received"}
     for wrong in ("limit=0", "limit=101", "cursor=x", "cursor=AAAAAAAAAAAAAAAA", "cursor=%00"):
         await vera.ask("GET", f"payments/history?{wrong}", 422)

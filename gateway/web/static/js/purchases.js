@@ -7,7 +7,7 @@ import { format, percentOf } from "./money.js";
 import { railName } from "./rails.js";
 import { showReceipt } from "./receipt.js";
 import { nothing } from "./table.js";
-import { standingWords } from "./ways.js";
+import { standingWords, tookWords } from "./ways.js";
 
 const room = document.getElementById("purchases");
 const part = (name) => document.getElementById(name);
@@ -59,7 +59,7 @@ function row(payment) {
   const until = h("span", { class: "small muted" });
   const name = title ? h("a", { href: `/watch/${title}` }, words) : words;
   const came = BigInt(amount) > 0n;
-  const facts = [moment(at), rail && rail !== "wallet" ? railName(rail) : ""].filter(Boolean).join(" · ");
+  const facts = [kind === "purchase" ? tookWords(payment) : "", moment(at), rail && rail !== "wallet" ? railName(rail) : ""].filter(Boolean).join(" · ");
   const receipt = purchase && (kind === "purchase" || kind === "top_up") ? h("button", { class: "button button-small", type: "button", "aria-label": `Receipt: ${words}` }, "Receipt") : null;
   receipt?.addEventListener("click", () => busy(receipt, () => showReceipt(payment, words, room.dataset.portal)));
   const element = h(

@@ -4,6 +4,7 @@ import { moment } from "./dates.js";
 import { h, toast } from "./dom.js";
 import { format } from "./money.js";
 import { railName } from "./rails.js";
+import { tookWords } from "./ways.js";
 
 const STATES = { paid: "Paid", refunded: "Given back", disputed: "Disputed" };
 
@@ -20,6 +21,8 @@ export async function showReceipt(payment, words, portal) {
   const facts = [
     ["Sold by", portal],
     ["For", purchase.kind === "top_up" ? "Top-up of your wallet" : (payment.title_name ?? words)],
+    ["What", tookWords(payment)],
+    ["Seller", payment.seller],
     ["Paid", purchase.paid_at ? moment(purchase.paid_at) : ""],
     ["Amount", format(amount, currency)],
     ["Paid by", railName(purchase.rail)],

@@ -23,6 +23,11 @@ export function termsOf({ kind, ends_at: end }, until = "") {
   return [terms, shown, end ? `On offer until ${moment(end)}.` : ""].filter(Boolean).join(" ");
 }
 
+const TOOK = { view: "One showing", own: "To keep", free: "For free" };
+
+/** What was bought, by the kind of its offer; empty for nothing. */
+export const tookWords = ({ term, hours }) => (term === "rent" ? `Rental for ${hours} hours` : (TOOK[term] ?? ""));
+
 /** What a button says that takes it at `price`. */
 export const verbOf = ({ kind, price }) => (price.amount ? `${VERBS[kind]} ${format(price.amount, price.currency)}` : "Get it for free");
 
