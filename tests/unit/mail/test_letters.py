@@ -24,9 +24,16 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SENDER = "no-reply@cinema.example"
 HOSTILE = "\"><script>alert(1)</script>\r\nBcc: victim@example.org\r\n\r\n{{ 7 * 7 }}'"
 VALUES: dict[str, Any] = {
-    **dict.fromkeys(("username", "site", "name", "giver", "reason", "host", "words", "rail"), HOSTILE),
+    **dict.fromkeys(("username", "site", "name", "giver", "reason", "host", "words", "rail", "seller"), HOSTILE),
     **{"origin": "https://cinema.example", "path": "/watch/ab23/a-film", "token": "t" * 43, "amount": "4.99 USD"},
-    **{"at": "2026-03-01 12:00 UTC", "purchase": "pur_1", "withdrawal": "wdr_1", "state": "paid", "is_gift": False},
+    **{
+        "at": "2026-03-01 12:00 UTC",
+        "purchase": "pur_1",
+        "withdrawal": "wdr_1",
+        "state": "paid",
+        "is_gift": False,
+        "term": "To keep",
+    },
 }
 
 
@@ -45,7 +52,7 @@ def test_letter_of_each_kind_holds_what_it_is_told_and_nothing_of_it_is_markup(k
     assert body.text.startswith("Hello ") and "\n\n\n" not in body.text and "{" not in body.subject.replace("{{ 7", "")
     assert {"reset": VALUES["token"], "webhook-off": HOSTILE[:20]}.get(kind, "") in body.text
     for value in {
-        "receipt": ("amount", "purchase", "path"),
+        "receipt": ("amount", "purchase", "path", "term"),
         "refund": ("amount",),
         "payout": ("withdrawal",),
         "dispute": ("amount", "purchase"),
