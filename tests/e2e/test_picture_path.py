@@ -62,7 +62,8 @@ async def watch(url: str) -> tuple[int, str]:
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, errors = await asyncio.wait_for(process.communicate(), 120)
-    complaints = [line for line in errors.decode().splitlines() if re.search(r"HTTP error|40\d|50\d|failed", line)]
+    refusal = re.compile(r"HTTP error|Server returned|[Ff]ailed")
+    complaints = [line for line in errors.decode().splitlines() if refusal.search(line)]
     return int(re.findall(r"frame=(\d+)", out.decode())[-1]), "\n".join(complaints)
 
 
