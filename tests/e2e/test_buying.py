@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from gateway.control.sandbox.model import CARDS
 from infra.api import Api
@@ -319,15 +319,6 @@ async def test_answer_of_before_a_purchase_does_not_undo_what_the_box_says(
     await expect(page.locator("#coupon-said")).to_contain_text("There is no such coupon")
     await expect(box(page)).to_contain_text("This is yours for good")
     await viewer.close()
-
-
-async def test_day_without_an_hour_is_the_same_day_west_of_greenwich(stack: Running, browser: Browser) -> None:
-    place = await browser.new_context(base_url=stack.addresses["control"], timezone_id="America/Los_Angeles")
-    page = await place.new_page()
-    await page.goto("/docs")
-    said = "async () => (await import('/static/js/dates.js')).day('2026-11-01')"
-    assert await page.evaluate(said) == "Nov 1, 2026"
-    await place.close()
 
 
 async def test_admin_gives_back_what_was_paid_by_card_and_what_plays_ends_with_words(

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import Browser, CDPSession, Page, expect
 
 from infra.api import Api
 from tests.e2e.conftest import Open
@@ -332,3 +332,12 @@ async def test_pages_are_clean_and_fit_when_looked_at(
         await page.goto(path)
         await expect(page.get_by_text("Loading")).to_have_count(0)
         assert await page.evaluate(FAULTS) == [], path
+
+
+async def test_day_without_an_hour_is_the_same_day_west_of_greenwich(stack: Running, browser: Browser) -> None:
+    place = await browser.new_context(base_url=stack.addresses["control"], timezone_id="America/Los_Angeles")
+    page = await place.new_page()
+    await page.goto("/docs")
+    said = "async () => (await import('/static/js/dates.js')).day('2026-11-01')"
+    assert await page.evaluate(said) == "Nov 1, 2026"
+    await place.close()

@@ -9,8 +9,9 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -19,6 +20,7 @@ from infra.migrate import migrate
 from infra.stack import postgres
 from infra.stack.child import become, own_session
 from infra.stack.postgres import Cluster
+from tests.support.patience import until
 from tests.support.ports import free_base
 
 TEMPLATE = "template_usher"
@@ -28,6 +30,17 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 2 << 30  # noqa: S108 - a folder of our o
 
 #: Rows for those who wait for somebody's lock, whoever.
 WAITING = "select 1 as one from pg_locks where not granted"
+#: Asks the database of a test.
+Rows = Callable[[str], Awaitable[Sequence[Any]]]
+
+
+async def met(rows: Rows, other: asyncio.Task[Any]) -> None:
+    """Until somebody is done, or anybody waits for a lock."""
+
+    async def is_met() -> bool:
+        return other.done() or bool(await rows(WAITING))
+
+    await until(is_met, within_s=60)
 
 
 @contextlib.contextmanager

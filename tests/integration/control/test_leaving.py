@@ -17,10 +17,9 @@ from gateway.control.sandbox.model import NAME
 from gateway.control.wallet.store import WalletStore
 from shared.ids import new_id
 from tests.support.control import PASSWORD, Control, code_of
-from tests.support.postgres import WAITING
+from tests.support.postgres import met
 from tests.support.shop import Shop, Viewer, open_shop, ref_of
 from tests.support.titles import desk
-from tests.support.worker import until
 
 AMOUNT = {"amount": 700, "currency": "USD"}
 
@@ -95,15 +94,6 @@ async def test_earnings_that_a_won_dispute_gave_again_are_to_be_taken_out_first(
     assert code_of(await leave(shop.owner)) == (409, "earnings-left")
 
 
-async def met(control: Control, other: asyncio.Task[Any]) -> None:
-    """Until somebody is done, or waits for a lock."""
-
-    async def is_met() -> bool:
-        return other.done() or bool(await control.rows(WAITING))
-
-    await until(is_met, within_s=60)
-
-
 def beside(
     monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], control: Control, ask: Callable[[], Awaitable[Any]]
 ) -> list[asyncio.Task[Any]]:
@@ -115,7 +105,7 @@ def beside(
         found = await step(*args, **named)
         if not asked:
             asked.append(asyncio.ensure_future(ask()))
-            await met(control, asked[0])
+            await met(control.rows, asked[0])
         return found
 
     monkeypatch.setattr(*where, slow)

@@ -20,9 +20,8 @@ from gateway.control.office.store import OfficeStore
 from gateway.control.sandbox.model import NAME
 from shared.ids import new_id
 from tests.support.control import PASSWORD, Control, code_of, make_admin, make_seller, post, register
-from tests.support.postgres import WAITING
+from tests.support.postgres import met
 from tests.support.shop import Shop, Viewer, open_shop, ref_of
-from tests.support.worker import until
 
 TOKEN = "t" * 43
 
@@ -32,15 +31,6 @@ async def _link(control: Control, principal: str) -> None:
     hashed, now = hashlib.sha256(TOKEN.encode()).digest(), control.clock.now()
     async with control.wiring["begin"]() as unit:
         assert await unit.accounts.add_reset(hashed, principal, at=now, until=now + timedelta(hours=2))
-
-
-async def _met(control: Control, other: asyncio.Task[Any]) -> None:
-    """Until somebody is done, or waits for a lock."""
-
-    async def met() -> bool:
-        return other.done() or bool(await control.rows(WAITING))
-
-    await until(met, within_s=60)
 
 
 def _in_the_midst(
@@ -53,7 +43,7 @@ def _in_the_midst(
     async def slow(*args: Any, **named: Any) -> Any:
         if not asked:
             asked.append(asyncio.ensure_future(ask()))
-            await _met(control, asked[0])
+            await met(control.rows, asked[0])
         return await step(*args, **named)
 
     monkeypatch.setattr(*where, slow)
@@ -128,7 +118,7 @@ async def test_what_is_over_is_swept_beside_a_link_that_is_used(control: Control
     async with control.wiring["begin"]() as unit:
         await unit.accounts.end_resets(vera["id"])
         sweeping = asyncio.create_task(sweep())
-        await _met(control, sweeping)
+        await met(control.rows, sweeping)
         await unit.accounts.end_logins(vera["id"])
     await sweeping
     assert await control.rows("select 1 from login") == []

@@ -132,7 +132,7 @@ async def _put_off(refund: Refund, *, shop: Shop, why: Exception | None = None) 
         ERRORS.labels("worker").inc()
         log.get("checkout").error("refund put off", refund=refund.id, error=type(why).__name__, reason=str(why)[:300])
     async with shop.begin() as unit:
-        await unit.purchases.retry_refund(refund.id, _next_try(refund, shop.clock.now()))
+        await unit.purchases.retry_refund(refund.id, next_try(refund.tries, shop.clock.now()))
     return False
 
 
@@ -174,5 +174,6 @@ async def _done(id: str, purchase: Purchase, *, unit: Stores, now: datetime) -> 
     return True
 
 
-def _next_try(refund: Refund, now: datetime) -> datetime:
-    return now + timedelta(seconds=min(FIRST_S * 2 ** min(refund.tries, 10), LAST_S))
+def next_try(tries: int, now: datetime) -> datetime:
+    """When a provider that did not answer so often is asked again."""
+    return now + timedelta(seconds=min(FIRST_S * 2 ** min(tries, 10), LAST_S))

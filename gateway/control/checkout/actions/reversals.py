@@ -5,9 +5,10 @@ A dispute that is won meanwhile changes nothing of that: the seller has it again
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway.control.checkout.actions import books
+from gateway.control.checkout.actions.refunds import next_try
 from gateway.control.checkout.actions.stores import Shop, Stores
 from gateway.control.checkout.model import Purchase, Reversal, ReversalState
 from gateway.control.payments import actions as payments
@@ -17,8 +18,6 @@ from shared.errors import Refused, Retryable
 from shared.ids import new_id
 from shared.metrics import ERRORS
 
-#: Seconds until a rail that did not answer is asked again: doubled each time, up to an hour.
-FIRST_S, LAST_S = 30, 3600
 #: What one turn of the worker asks for.
 AT_ONCE = 50
 
@@ -91,5 +90,4 @@ async def _put_off(id: str, error: Exception, *, shop: Shop) -> None:
     async with shop.begin() as unit:
         found = await unit.purchases.reversal(id)
         if found is not None:
-            wait_s = min(FIRST_S * 2 ** min(found.tries, 10), LAST_S)
-            await unit.purchases.retry_reversal(id, shop.clock.now() + timedelta(seconds=wait_s))
+            await unit.purchases.retry_reversal(id, next_try(found.tries, shop.clock.now()))
