@@ -7,6 +7,7 @@ import email
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -19,7 +20,7 @@ from playwright.async_api import Browser, CDPSession, Page, expect
 from infra.api import Api
 from tests.e2e.conftest import Open
 from tests.support import media
-from tests.support.api import Person, until
+from tests.support.api import Person
 from tests.support.stack import Running, running_stack
 
 BOSS, BOSS_MAIL, PASSWORD = "boss", "boss@usher.example", "a long enough password"
@@ -295,27 +296,39 @@ async def test_reloaded_page_shows_early_that_it_lives_since_the_old_one_may_hav
             await page.get_by_role("button", name=re.compile("^Play ")).click()
 
 
-async def seated(url: str) -> bool | None:
-    """True when the edge lets the address in, None while all screens are in use."""
-    async with httpx2.AsyncClient(timeout=60) as player:
-        return True if (await player.get(url)).status_code == 200 else None
+@asynccontextmanager
+async def playing(*urls: str) -> AsyncIterator[None]:
+    """All of them have their seats, which are kept as players keep them, however long the body takes."""
+    all_are = asyncio.Event()
+
+    async def keep() -> None:
+        async with httpx2.AsyncClient(timeout=60) as player:
+            while True:
+                if all([(await player.get(url)).status_code == 200 for url in urls]):
+                    all_are.set()
+                await asyncio.sleep(1)
+
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keep())
+        await asyncio.wait_for(all_are.wait(), 60)  # an earlier page's screen is ending
+        yield
+        keeping.cancel()
 
 
 async def test_other_screens_are_called_what_the_account_calls_them(
     stack: Running, boss: Person, film: dict[str, Any], open_page: Open
 ) -> None:
+    urls = []
     for _ in range(2):
         screen = await person(stack, BOSS, PASSWORD, **{"User-Agent": FIREFOX})
-        play = await screen.ask("POST", f"titles/{film['id']}/play")
-        await until(
-            lambda url=play["url"]: seated(url), within_s=60, what="a free screen"
-        )  # an earlier page's is ending
+        urls.append((await screen.ask("POST", f"titles/{film['id']}/play"))["url"])
         await screen.close()
 
-    page = await open_page(phone=True)
-    await enter(page, to=film["watch_url"])
-    await page.get_by_role("button", name=re.compile("^Play ")).click()
-    await expect(page.get_by_role("alert").locator("li").filter(has_text="Firefox on Linux")).to_have_count(2)
+    async with playing(*urls):
+        page = await open_page(phone=True)
+        await enter(page, to=film["watch_url"])
+        await page.get_by_role("button", name=re.compile("^Play ")).click()
+        await expect(page.get_by_role("alert").locator("li").filter(has_text="Firefox on Linux")).to_have_count(2)
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
