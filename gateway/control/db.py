@@ -34,11 +34,15 @@ UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableChara
 async def open_pool(url: str, size: int) -> asyncpg.Pool:
     """A pool whose connections speak JSON through msgspec and amounts of money as integers.
 
-    Waits while Postgres is still starting.
+    Nothing outlasts a transaction on them (`set local`, locks of transactions, no LISTEN; worker/turns.py takes care of
+    its own), so none is cleaned on its way back: that would be one more round trip for each. Waits while Postgres is
+    still starting.
     """
     for attempt in range(CONNECT_DEADLINE_S * 4):
         try:
-            return await asyncpg.create_pool(url, min_size=1, max_size=size, init=_init, command_timeout=15)
+            return await asyncpg.create_pool(
+                url, min_size=1, max_size=size, init=_init, reset=_leave, command_timeout=15
+            )
         except (OSError, asyncpg.CannotConnectNowError):
             if attempt == CONNECT_DEADLINE_S * 4 - 1:
                 raise
@@ -137,6 +141,10 @@ async def _init(connection: asyncpg.Connection) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=lambda text: msgspec.json.decode(text.encode()),
     )
+
+
+async def _leave(connection: asyncpg.Connection) -> None:
+    """Instead of asyncpg's four statements; a transaction that is still open it has rolled back before."""
 
 
 def _digits(amount: object) -> str:

@@ -26,9 +26,21 @@ async def alone(connection: Connection, what: int, name: str) -> bool:
 async def turn(pool: asyncpg.Pool, what: int) -> AsyncIterator[bool]:
     """Whether it is this worker's turn; held for as long as the block runs, given back when the connection dies."""
     async with pool.acquire(timeout=5) as connection:
-        mine = bool(await connection.fetchval(HOLD, what))
+        async with _or_ended(connection):
+            mine = bool(await connection.fetchval(HOLD, what))
         try:
             yield mine
         finally:
             if mine and not connection.is_closed():
-                await connection.execute(LEAVE, what)
+                async with _or_ended(connection):
+                    await connection.execute(LEAVE, what)
+
+
+@asynccontextmanager
+async def _or_ended(connection: Connection) -> AsyncIterator[None]:
+    """One step with a lock of the session: whoever cannot tell how it ended ends the connection, and so the lock."""
+    try:
+        yield
+    except BaseException:
+        connection.terminate()
+        raise

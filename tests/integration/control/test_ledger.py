@@ -132,12 +132,20 @@ async def test_function_refuses_what_does_not_add_up(books: Books) -> None:
     assert await books.value("select count(*) from txn") == 0
 
 
-async def test_commit_refuses_what_does_not_add_up_however_it_came_in(books: Books) -> None:
+async def test_what_does_not_add_up_is_refused_however_it_comes_in(books: Books) -> None:
     posted = await books.fund(5)
     add = "insert into posting (txn, account, asset, amount) select txn, account, asset, $2 from posting where txn = $1"
     with pytest.raises(asyncpg.PostgresError, match="does not add up to zero in USD"):
         await books.value(add + " limit 1", posted.txn, 1)
     assert await books.value("select count(*) from posting") == 2
+    other = await books.fund(5, "wallet__usr_2")
+    across = """
+        insert into posting (txn, account, asset, amount)
+        select txn, account, asset, case txn when $1 then 1 else -1 end from posting where amount > 0 and txn >= $1
+    """
+    with pytest.raises(asyncpg.PostgresError, match=f"txn {posted.txn} does not add up to zero in USD"):
+        await books.value(across, posted.txn)
+    assert await books.value("select count(*) from posting where txn in ($1, $2)", posted.txn, other.txn) == 4
 
 
 @pytest.mark.parametrize("granted", [False, True], ids=["by grants", "by trigger"])

@@ -70,6 +70,5 @@ async def test_what_functions_ask_is_found_by_an_index(filled: asyncpg.Connectio
             await filled.fetch(ledger.HOLD, f"hld_void_{n}", f"hold_void_{n}", b"", wallet, "USD", 1, now + HOUR)
             await filled.fetch(ledger.VOID, f"hld_void_{n}", now)
             await filled.fetch(ledger.EXPIRE, now, 500)
-        await filled.execute("set constraints all immediate")
         read = await filled.fetch("select relname, seq_scan from pg_stat_xact_user_tables where seq_scan > 0")
     assert {row["relname"] for row in read} - SMALL == set()
