@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 import asyncpg
 import msgspec
+from asyncpg.transaction import Transaction
 
 from shared.errors import Invalid, Unavailable
 
@@ -28,6 +29,8 @@ GONE = (
 )
 #: How asyncpg tells that a connection ended before it was asked something.
 LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+#: What tells that no transaction was begun, since the connection ended before.
+ENDED = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, *LOST)
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeEncodeError)
 
 
@@ -35,8 +38,8 @@ async def open_pool(url: str, size: int) -> asyncpg.Pool:
     """A pool whose connections speak JSON through msgspec and amounts of money as integers.
 
     Nothing outlasts a transaction on them (`set local`, locks of transactions, no LISTEN; worker/turns.py takes care of
-    its own), so none is cleaned on its way back: that would be one more round trip for each. Waits while Postgres is
-    still starting.
+    its own), so none is cleaned on its way back: that would be one more round trip for each. Nor is it seen there that
+    one ended, so a transaction passes over those. Waits while Postgres is still starting.
     """
     for attempt in range(CONNECT_DEADLINE_S * 4):
         try:
@@ -74,7 +77,7 @@ class Database(Generic[AllStores]):
         byte).
         """
         try:
-            async with _lent(self.pool) as connection, _transaction(connection):
+            async with _transaction(self.pool) as connection:
                 unit = self._unit(connection)
                 yield unit
             unit.committed()
@@ -85,25 +88,38 @@ class Database(Generic[AllStores]):
 
 
 @asynccontextmanager
-async def _lent(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool; one that is lost on its way back changes nothing of what was done on it."""
-    connection = await pool.acquire(timeout=5)
+async def _transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool with a transaction on it, as asyncpg's own, but a connection lost on the way is told as
+    that, not as a misuse of the interface. One that is lost on its way back changes nothing of what was done on it.
+    """
+    connection, transaction = await _begun(pool)
     try:
-        yield connection
+        async with _ended(connection, transaction):
+            yield connection
     finally:
-        with suppress(*GONE, *LOST):  # the pool ends it and makes another
-            await pool.release(connection)
+        await _give_back(pool, connection)
+
+
+async def _begun(pool: asyncpg.Pool) -> tuple[Connection, Transaction]:
+    """A transaction on a connection that lives: those that ended while nobody had them are passed over."""
+    for _ in range(pool.get_max_size() + 1):
+        connection = await pool.acquire(timeout=5)
+        try:
+            transaction = connection.transaction()
+            await transaction.start()
+            return connection, transaction
+        except ENDED:
+            _drop(connection)
+            await _give_back(pool, connection)
+        except BaseException:
+            await _give_back(pool, connection)
+            raise
+    raise ConnectionError("connections were lost as soon as they were made")
 
 
 @asynccontextmanager
-async def _transaction(connection: Connection) -> AsyncIterator[None]:
-    """As asyncpg's own, but a connection lost on the way is told as that, not as a misuse of the interface."""
-    transaction = connection.transaction()
-    try:
-        await transaction.start()
-    except LOST as error:
-        _drop(connection)
-        raise ConnectionError("the connection was lost before the transaction") from error
+async def _ended(connection: Connection, transaction: Transaction) -> AsyncIterator[None]:
+    """Committed at the end, rolled back on any error."""
     try:
         yield
     except BaseException as error:
@@ -119,6 +135,11 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
     except LOST as error:
         _drop(connection)
         raise ConnectionError("the connection was lost before the commit") from error
+
+
+async def _give_back(pool: asyncpg.Pool, connection: Connection) -> None:
+    with suppress(*GONE, *LOST):  # the pool ends it and makes another
+        await pool.release(connection)
 
 
 def _drop(connection: Connection) -> None:

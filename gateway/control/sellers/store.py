@@ -55,6 +55,15 @@ where a.principal = $1 and a.role = $2 and a.scope like 'partner:%' order by s.i
 LOCK = """
 select true from seller where id = $1 for update
 """
+LOCK_ALL = """
+select id from seller where id = any($1::text[]) order by id for update
+"""
+#: Whoever is shut out may come back.
+OWNED = """
+select s.id from seller s where s.id = any($1::text[]) and exists (
+    select from assignment a join principal p on p.id = a.principal
+    where a.scope = 'partner:' || s.id and a.role = $2 and p.deleted_at is null)
+"""
 
 
 class SellerStore:
@@ -79,6 +88,11 @@ class SellerStore:
     async def lock(self, seller: str) -> None:
         """Nobody else changes its members until the transaction ends."""
         await self._connection.execute(LOCK, seller)
+
+    async def owned(self, ids: Collection[str]) -> set[str]:
+        """Those of these sellers that somebody owns; their owners stay until the transaction ends."""
+        await self._connection.fetch(LOCK_ALL, list(ids))
+        return {row["id"] for row in await self._connection.fetch(OWNED, list(ids), OWNER)}
 
     async def memberships(self, principal: str) -> list[Membership]:
         """The sellers a principal belongs to."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -56,24 +58,49 @@ async def test_open_transaction_is_rolled_back_before_anybody_else_has_its_conne
         assert not connection.is_in_transaction()
 
 
-async def test_connection_lost_while_nobody_had_it_is_told_as_that_and_replaced(
-    pool: asyncpg.Pool, database_url: str
+def end_unseen(url: str, processes: list[int]) -> None:
+    """Ends connections while this loop stands still, so that nothing tells it."""
+
+    async def end() -> None:
+        other = await asyncpg.connect(url)
+        await other.execute("select pg_terminate_backend(pid, 60000) from unnest($1::int[]) pid", processes)
+        await other.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, end()).result()
+
+
+async def test_connections_lost_while_nobody_had_them_are_passed_over(database_url: str) -> None:
+    made = await open_pool(database_url, 3)
+    begin, met = Database(made, Unit).begin, asyncio.Barrier(3)
+
+    async def process(*, together: bool = True) -> int:
+        async with begin() as unit:
+            if together:
+                await met.wait()
+            return int(await unit.connection.fetchval("select pg_backend_pid()"))
+
+    lost = await asyncio.gather(*(process() for _ in range(3)))
+    assert len(set(lost)) == 3
+    end_unseen(database_url, lost)
+    assert await process(together=False) not in lost
+    await made.close()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_connection_that_ended_in_a_transaction_is_lent_to_nobody_again(
+    pool: asyncpg.Pool, database_url: str, number: int
 ) -> None:
     begin = Database(pool, Unit).begin
+    with pytest.raises(Unavailable):
+        async with begin() as unit:
+            process = await unit.connection.fetchval("select pg_backend_pid()")
+            end_unseen(database_url, [process])
+            for _ in range(number):
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await unit.connection.execute("select 1")
     async with begin() as unit:
-        process = await unit.connection.fetchval("select pg_backend_pid()")
-    other = await asyncpg.connect(database_url)
-    await other.execute("select pg_terminate_backend($1)", process)
-    await other.close()
-
-    async def answered() -> int | None:
-        try:
-            async with begin() as unit:
-                return int(await unit.connection.fetchval("select pg_backend_pid()"))
-        except Unavailable:
-            return None
-
-    assert await until(answered) != process
+        assert await unit.connection.fetchval("select pg_backend_pid()") != process
 
 
 @pytest.mark.parametrize("step", sorted(SLOW))

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from gateway.control.accounts.store import AccountStore
+from gateway.control.checkout.store import PurchaseStore
 from gateway.control.entitlements.store import EntitlementStore
 from gateway.control.ledger.store import LedgerStore
 from gateway.control.sandbox.model import NAME
@@ -56,6 +57,16 @@ async def test_only_owner_of_a_partner_may_go_once_the_title_is_archived(control
     shop, anna = await with_partner(control)
     await archive(shop)
     assert (await leave(anna)).status_code == 204
+
+
+async def test_who_left_is_no_partner_again(control: Control) -> None:
+    shop, anna = await with_partner(control)
+    await archive(shop)
+    assert (await leave(anna)).status_code == 204
+    shares = {"items": [{"seller": "anna", "share_bp": 5000}]}
+    refused = await shop.owner.http.put(f"/v1/titles/{shop.title}/partners", json=shares)
+    assert refused.status_code == 422 and "Nobody looks after anna" in refused.json()["detail"]
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body={"items": []})
 
 
 async def test_owner_who_is_shut_out_looks_after_nothing(shop: Shop) -> None:
@@ -198,6 +209,16 @@ async def test_top_up_of_who_leaves_is_given_back(shop: Shop, monkeypatch: pytes
     await hearing[0]
     assert await shop.amounts(f"wallet:{vera.id}", "refunds_clearing") == [0, 2000]
     await shop.audit()
+
+
+async def test_owner_of_who_just_becomes_partner_stays(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna = await desk(shop.control, "anna")
+    leaving = beside(
+        monkeypatch, (PurchaseStore, "set_partners"), shop.control, lambda: leave(Viewer(anna.http, anna.me))
+    )
+    shares = {"items": [{"seller": "anna", "share_bp": 5000}]}
+    await shop.owner.ask("PUT", f"titles/{shop.title}/partners", body=shares)
+    assert code_of(await leaving[0]) == (409, "only-owner")
 
 
 async def test_account_that_is_shut_out_is_given_nothing(shop: Shop) -> None:

@@ -10,7 +10,7 @@ from gateway.control.checkout.shares import Partner, share_out
 from gateway.control.outbox import Outbox
 from gateway.control.sellers import actions as sellers
 from gateway.control.sellers.model import SellerRows
-from shared.errors import NotFound
+from shared.errors import Invalid, NotFound
 
 
 async def read_partners(ref: str, *, by: Principal, titles: Titles, purchases: Purchases) -> Partners:
@@ -33,13 +33,17 @@ async def set_partners(
 ) -> Partners:
     """Who shares in sales from now on; what was sold before stays shared as it was.
 
-    Raises NotFound, Forbidden, Invalid for shares that are more than all, a seller named twice, and the title's own.
+    Raises NotFound, Forbidden, Invalid for shares that are more than all, a seller named twice, the title's own, and
+    one that nobody owns any more.
     """
     # Who may send earnings elsewhere may take them out.
     title = await catalogue.to_change(ref, "payout:write", by=by, titles=titles)
     before = await purchases.partner_handles(title.id)
     found = [Partner((await sellers.read(one.seller, sellers=directory)).id, one.share_bp) for one in wanted.items]
     share_out(0, 0, title.seller, partners=found)
+    handles = {one.seller: item.seller for one, item in zip(found, wanted.items, strict=True)}
+    if lost := sorted(handles.keys() - await directory.owned(handles)):
+        raise Invalid(f"Nobody looks after {handles[lost[0]]} any more, so nobody could take out its share.")
     await purchases.set_partners(title.id, found)
     after = await purchases.partner_handles(title.id)
     said = [{one.seller: one.share_bp for one in items} for items in (before, after)]
