@@ -265,7 +265,7 @@ class Machine(Beside):
             match what:
                 case "approved":
                     made = await wallet.approve(id, **more)
-                case "rejected":
+                case "rejected" | "returned":
                     made = await wallet.reject(id, Rejection(reason="no", came_back=what == "returned"), **more)
                 case _:
                     made = await wallet.complete(id, "ref", **more)
