@@ -24,8 +24,9 @@ from gateway.control.wallet.model import TransferOrder
 from gateway.control.wallet.withdrawals import Rejection, WithdrawalOrder
 from infra.stack.postgres import Cluster
 from shared.secrets import SESSION_HMAC, FolderSecrets
+from tests.support.books_facts import Held, Sale
 from tests.support.books_machine import Beside, Opens, facts_of
-from tests.support.books_model import Held, ModelBooks, Sale
+from tests.support.books_model import ModelBooks
 from tests.support.books_shop import ADMIN, PEOPLE, SELLERS, Books
 from tests.support.knife import cut_database
 from tests.support.machines import IS_LONG, run_machine

@@ -18,7 +18,8 @@ from gateway.control.ledger.model import Leg as Posting
 from gateway.control.ledger.model import Movement
 from gateway.control.sandbox.model import TARIFF, approved
 from gateway.control.wiring import Unit
-from tests.support.books_model import SETTLES_AFTER, Leg, ModelBooks, Refusal
+from tests.support.books_facts import Refusal
+from tests.support.books_model import SETTLES_AFTER, Leg, ModelBooks
 from tests.support.books_shop import PEOPLE, SELLERS, Books, Request, Town
 
 #: Opens the transaction in which a request has its effect.
@@ -43,7 +44,8 @@ class Beside(RuleBasedStateMachine):
         self.sound = False
 
     def found(self, number: int, prices: Mapping[str, int], partners: Mapping[str, int]) -> None:
-        """A company, after what the one before it left undone."""
+        """A company, after what the one before it left undone, which is not to be taken for a fault of this one."""
+        self.books.clock.advance(SETTLES_AFTER.total_seconds())
         self.runner.run(self.books.insist(self.books.turn))
         self.town = self.runner.run(self.books.town(number, prices, partners))
         films = {film.id: film for film in self.town.films.values()}

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 import msgspec
+from msgspec.structs import replace
+
+from tests.support.books_facts import Coupon, Film, Held, Leaving, Part, Refund, Refusal, Sale
 
 Leg = tuple[str, int]
 FEE_BP, REFERRAL_BP, SETTLES_AFTER, OPEN_FOR = 1000, 2500, timedelta(days=7), timedelta(minutes=30)
@@ -18,86 +21,6 @@ FEE_BP, REFERRAL_BP, SETTLES_AFTER, OPEN_FOR = 1000, 2500, timedelta(days=7), ti
 MINIMUM, AUTO, HELD_FOR = 100, 300, timedelta(days=2)
 #: Kinds of accounts of which no more is taken than is there.
 SPENT = ("wallet", "earnings", "earnings_pending", "payout_in_transit")
-
-
-class Refusal(Exception):
-    """What people are told instead, by its code."""
-
-
-class Coupon(msgspec.Struct, frozen=True):
-    """`bp` basis points or `amount` off, so often."""
-
-    seller: str
-    bp: int = 0
-    amount: int = 0
-    uses: int = 2
-
-
-class Film(msgspec.Struct, frozen=True):
-    """A title: its seller, its price, and who has which basis points of what the fee leaves, by id."""
-
-    id: str
-    offer: str
-    seller: str
-    price: int
-    partners: dict[str, int]
-
-
-class Part(msgspec.Struct):
-    """What one got of a payment, on which kind of account, and what was taken back of it."""
-
-    kind: str
-    owner: str
-    amount: int
-    back: int = 0
-
-
-class Sale(msgspec.Struct):
-    """A purchase or a top-up, and how its bank has it (`charged`, `returned`, `claimed`)."""
-
-    payer: str
-    viewer: str
-    film: str
-    amount: int
-    rail: str
-    opened: datetime
-    coupon: str = ""
-    referrer: str = ""
-    state: str = "new"
-    parts: list[Part] = []
-    refunded: int = 0
-    disputed: int = 0
-    came: bool = False
-    settle_at: datetime | None = None
-    charged: bool = False
-    returned: int = 0
-    claimed: int = 0
-
-
-class Refund(msgspec.Struct):
-    """What a bank is asked to give back."""
-
-    sale: str
-    amount: int
-    state: str = "asked"
-
-
-class Leaving(msgspec.Struct):
-    """Earnings on their way out."""
-
-    seller: str
-    amount: int
-    state: str
-    due_at: datetime
-
-
-class Held(msgspec.Struct):
-    """A piece of a wallet that is set aside."""
-
-    owner: str
-    amount: int
-    ends: datetime
-    open: bool = True
 
 
 class ModelBooks(msgspec.Struct):
@@ -152,7 +75,7 @@ class ModelBooks(msgspec.Struct):
                     return known
                 if older.payer == older.viewer != sale.payer and sale.opened < older.opened + OPEN_FOR:
                     raise Refusal("bought-meanwhile")
-                older.state, older.coupon = "expired", ""
+                older.state, older.coupon, older.freed = "expired", "", older.coupon
         self.claim(sale)
         self.sales[name] = sale
         if sale.rail == "wallet":
@@ -177,6 +100,15 @@ class ModelBooks(msgspec.Struct):
             raise Refusal("coupon-used-up")
         if sale.payer in users:
             raise Refusal("coupon-used")
+
+    def use_again(self, sale: Sale) -> bool:
+        """Whether what was given up may be had after all: its coupon, if it had one, must not be used up by now."""
+        try:
+            self.claim(replace(sale, coupon=sale.freed))
+        except Refusal:
+            return False
+        sale.coupon, sale.freed = sale.coupon or sale.freed, ""
+        return True
 
     def sell(self, sale: Sale, now: datetime) -> None:
         """A payment came."""
@@ -249,7 +181,7 @@ class ModelBooks(msgspec.Struct):
     def pay(self, name: str, fee: int, now: datetime) -> None:
         """A payer pays at the bank: it is a sale, or not wanted any more and goes back."""
         sale = self.sales[name]
-        wanted = not sale.film or not self.owns(sale.viewer, sale.film)
+        wanted = not sale.film or (not self.owns(sale.viewer, sale.film) and self.use_again(sale))
         sale.charged = sale.came = True
         self.move(("rail_fee:sandbox", -fee), ("cash:sandbox", fee))
         if wanted:

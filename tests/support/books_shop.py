@@ -29,7 +29,8 @@ from shared.clock import ManualClock
 from shared.errors import InFlight, Unavailable, UsherError
 from shared.ids import new_id
 from shared.secrets import FolderSecrets
-from tests.support.books_model import AUTO, HELD_FOR, MINIMUM, REFERRAL_BP, SETTLES_AFTER, Coupon, Film
+from tests.support.books_facts import Coupon, Film
+from tests.support.books_model import AUTO, HELD_FOR, MINIMUM, REFERRAL_BP, SETTLES_AFTER
 from tests.support.knife import CutDatabase
 
 PEOPLE, SELLERS = "abc", "stu"
