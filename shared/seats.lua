@@ -1,4 +1,4 @@
--- Takes, renews or refuses the seat of one session, by Redis' own clock.
+-- Takes, renews or refuses the seat of one session, by Redis' own clock. No seat outlasts its session's hard end (hmx).
 -- KEYS  seat:{sub} zset sid -> end of lease · sess:{sub} hash sid -> session · gone:{sub} hash sid -> reason
 -- ARGV  sid · cap · lease seconds · policy · may start (1/0) · hmx · device · place · title · push channel ·
 --       1 if bound to its place · country · edge · the second family's place
@@ -104,9 +104,10 @@ if edge ~= (session.edge or edge) then
 end
 if is_new then
   redis.call('HSET', sess, sid, cjson.encode(session))
-  keep_until(sess, session.hmx)
+  -- A lease longer than it can sit: whoever tells of its end knows the title still.
+  keep_until(sess, session.hmx + lease)
 end
-redis.call('ZADD', seat, string.format('%.6f', now + lease), sid)
+redis.call('ZADD', seat, string.format('%.6f', math.min(now + lease, session.hmx)), sid)
 redis.call('EXPIREAT', seat, math.ceil(now + lease) + 1)
 local is_spread = now - (session.spread or 0) < 60
 return {

@@ -1,7 +1,8 @@
 """Seats: who watches on which screen, counted in Redis under one tag a viewer, by one script.
 
-`seat:{sub}` sorted set sid → end of lease · `sess:{sub}` hash sid → session, kept to its hard end · `gone:{sub}` hash
-sid → reason. Only the script writes them, so the cap holds however many edges ask at once. Redis' clock decides.
+`seat:{sub}` sorted set sid → end of lease, never past the session's hard end · `sess:{sub}` hash sid → session, kept a
+lease longer · `gone:{sub}` hash sid → reason. Only the script writes them, so the cap holds however many edges ask at
+once. Redis' clock decides.
 """
 
 from __future__ import annotations

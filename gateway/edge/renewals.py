@@ -111,6 +111,7 @@ class Renewals:
         return (
             session.started
             and not session.gone
+            and self._now() < session.claims.hmx
             and tick - session.confirmed < self._settings.seat_outage_s
             and tick - session.active < self._settings.seat_lease_s
         )

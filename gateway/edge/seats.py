@@ -233,6 +233,9 @@ class LocalSeats:
         """What ends a session or keeps a token out, as far as it is known here. False: Redis must say whether this
         place is the session's second one. Raises Refusal."""
         if claims is not session.claims and claims.iat >= session.claims.iat:
+            if claims.hmx > session.claims.hmx:
+                # Redis frees the seat at the hard end that it knows.
+                session.due = -math.inf
             session.claims, session.seen = claims, -1
         if session.gone:
             self._refuse(session, Refusal(session.gone))

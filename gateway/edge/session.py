@@ -48,7 +48,8 @@ class Session:
         self.place = self.alt = self.country = ""
         #: The place that was let in last.
         self.here: Place | None = None
-        #: When the last renewal that succeeded was sent: Redis holds the seat for a lease from then or longer.
+        #: When the last renewal that succeeded was sent: Redis holds the seat for a lease from then or longer, though
+        #: never past the hard end that it was told of.
         self.confirmed = -math.inf
         #: When activity renews it next.
         self.due = -math.inf

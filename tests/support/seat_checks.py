@@ -156,20 +156,33 @@ async def _the_hard_end_only_grows(redis: Redis) -> None:
     for hmx, expected in ((1000, 1000), (5000, 5000), (2000, 5000)):
         await screens.take("one", hmx=now + hmx)
         assert (await session(redis, "one"))["hmx"] == now + expected
-        assert expected - 5 < await redis.ttl(SESS) <= expected + 1
+        assert expected + LEASE_S - 5 < await redis.ttl(SESS) <= expected + LEASE_S + 1
     await end_lease(redis, "one")
     for hmx, expected in ((1000, 5000), (9000, 9000)):
         await screens.take("one", hmx=now + hmx)
         await end_lease(redis, "one")
         assert (await session(redis, "one"))["hmx"] == now + expected
-        assert expected - 5 < await redis.ttl(SESS) <= expected + 1
+        assert expected + LEASE_S - 5 < await redis.ttl(SESS) <= expected + LEASE_S + 1
+
+
+async def _no_seat_outlasts_the_hard_end(redis: Redis) -> None:
+    screens, now = Screens(redis), int(time.time())
+    await screens.take("one", hmx=now + 20)
+    assert 15 < await left_s(redis, "one") <= 20
+    await screens.take("one", hmx=now + 10)
+    assert 15 < await left_s(redis, "one") <= 20
+    await screens.take("one", hmx=now + 1000)
+    assert await left_s(redis, "one") > LEASE_S - 5
+    await screens.take("over", cap=2, hmx=now - 1)
+    assert await screens.state("two", cap=2) == "seated"
+    assert await held(redis) == {"one", "two"}
 
 
 async def _the_keys_end_by_themselves(redis: Redis) -> None:
     screens = Screens(redis)
     await screens.take("one")
     assert LEASE_S - 5 < await redis.ttl(SEAT) <= LEASE_S + 3
-    assert 900 < await redis.ttl(SESS) <= 1001
+    assert 1000 < await redis.ttl(SESS) <= 1001 + LEASE_S
 
 
 async def _takes_over_the_oldest(redis: Redis) -> None:
@@ -338,6 +351,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _too_late_to_start,
     _a_seat_without_a_session_is_not_counted_twice,
     _the_hard_end_only_grows,
+    _no_seat_outlasts_the_hard_end,
     _the_keys_end_by_themselves,
     _takes_over_the_oldest,
     _takes_over_as_many_as_are_too_many,

@@ -68,7 +68,7 @@ class SeatModel(RuleBasedStateMachine):
         cap=st.integers(1, 3),
         policy=st.sampled_from(["refuse", "takeover_oldest"]),
         may_start=st.booleans(),
-        hmx_in_s=st.sampled_from([100, 5000]),
+        hmx_in_s=st.sampled_from([LEASE_S - 15, 5000]),
         place=PLACES,
     )
     def take(self, sid: str, cap: int, policy: Policy, *, may_start: bool, hmx_in_s: int, place: str) -> None:
@@ -127,7 +127,7 @@ class SeatModel(RuleBasedStateMachine):
             self.seated.discard(sid)
             self.lapsed.add(sid)
 
-    @rule(sid=SIDS, may_start=st.booleans(), hmx_in_s=st.sampled_from([100, 5000]))
+    @rule(sid=SIDS, may_start=st.booleans(), hmx_in_s=st.sampled_from([LEASE_S - 15, 5000]))
     def come_back(self, sid: str, *, may_start: bool, hmx_in_s: int) -> None:
         """A pause longer than the lease, and the same link again."""
         self.pause(sid)
@@ -171,6 +171,7 @@ class SeatModel(RuleBasedStateMachine):
         leases = {sid.decode(): end for sid, end in held}
         assert leases.keys() == self.seated | self.lapsed
         kept = {sid.decode(): json.loads(text) for sid, text in sessions.items()}
+        assert all(end <= self.sessions[sid].hmx for sid, end in leases.items() if sid in self.sessions)
         own = {sid: one for sid, one in kept.items() if not sid.startswith("old-")}
         assert len(kept) - len(own) == self.stale
         assert {sid: (one["hmx"], one["place"], one["d"], one["since"]) for sid, one in own.items()} == {

@@ -116,6 +116,16 @@ async def test_a_flushed_redis_learns_what_runs_without_a_lost_connection(edge: 
     await until_seats(direct, 1)
 
 
+async def test_a_flushed_redis_is_not_told_of_a_session_at_its_hard_end(edge: EdgeUnderTest, direct: Redis) -> None:
+    over = edge.token(sid="session-over", hmx=int(edge.clock.now()) + 20)
+    assert [await status(edge, token) for token in (over, edge.token(sid="session-plays"))] == [200, 200]
+    await edge.until_it_hears()
+    edge.clock.ahead_s = 30
+    await direct.flushall()
+    await until_seats(direct, 1)
+    assert await direct.hkeys(seats.keys("viewer")[1]) == [b"session-plays"]
+
+
 async def test_a_revocation_during_the_outage_is_heard_after_it(
     edge: EdgeUnderTest, server: Valkey, direct: Redis
 ) -> None:

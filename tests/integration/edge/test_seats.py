@@ -183,6 +183,33 @@ async def test_a_new_token_for_a_live_session_is_the_same_screen(edge: EdgeUnder
     assert len(await seats.live(redis, "viewer")) == 1
 
 
+async def test_a_session_at_its_hard_end_takes_up_no_screen_and_its_stop_names_its_title(
+    edge: EdgeUnderTest, redis: Redis
+) -> None:
+    token = edge.token(cap=1, sid="session-short", hmx=int(time.time()) + 2)
+    assert (await edge.get(MASTER, token)).status == 200
+    assert [seat.until <= seat.hmx for seat in await seats.live(redis, "viewer")] == [True]
+    await until_free(redis)
+    assert (await edge.get(MASTER, edge.token(cap=1))).status == 200
+    told_of = await until_told(redis, ["playback.start", "playback.stop", "playback.start"])
+    assert [event.data["title"] for event in told_of] == [TITLE] * 3
+
+
+async def test_a_renewed_link_keeps_the_screen_past_the_end_of_the_one_before(
+    edge: EdgeUnderTest, redis: Redis
+) -> None:
+    now = int(edge.clock.now())
+    old = edge.token(sid="session-shared", cap=1, hmx=now + 4)
+    new = edge.token(sid="session-shared", cap=1, iat=now + 5, exp=now + 305, hmx=now + 9000)
+    for token in (old, new):
+        assert (await edge.get(MASTER, token)).status == 200
+
+    async def known() -> bool:
+        return [seat.until > now + 10 for seat in await seats.live(redis, "viewer")] == [True]
+
+    await until(known)
+
+
 async def test_takeover_ends_the_oldest_screen_and_it_cannot_come_back(
     folder: Path, redis: Redis, redis_url: str
 ) -> None:
@@ -299,4 +326,4 @@ async def test_control_is_told_once_of_a_refused_session(edge: EdgeUnderTest, re
 async def test_the_keys_of_a_viewer_end_by_themselves(edge: EdgeUnderTest, redis: Redis) -> None:
     token = edge.token(cap=1)
     await edge.get(MASTER, token)
-    assert all([0 < await redis.ttl(key) <= 6 * 3600 + 1 for key in seats.keys("viewer")[:2]])
+    assert all([0 < await redis.ttl(key) <= 6 * 3600 + 60 for key in seats.keys("viewer")[:2]])
