@@ -1,4 +1,4 @@
-"""SQL of the ledger. What is booked is booked by functions of the database (`infra/migrations/0005_money.sql`)."""
+"""SQL of the ledger. What is booked is booked by functions of the database (`infra/migrations`)."""
 
 from __future__ import annotations
 

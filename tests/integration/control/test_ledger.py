@@ -17,6 +17,8 @@ from shared import money
 from shared.errors import Insufficient, Invalid, KeyReused, NotFound, Unbalanced
 from shared.events import Push
 from tests.support.ledger import Books, movement, open_books
+from tests.support.patience import until
+from tests.support.postgres import WAITING
 
 
 @pytest.fixture
@@ -81,6 +83,19 @@ async def test_more_than_there_is_is_refused(books: Books) -> None:
     assert refused.value.details == {"account": "wallet:usr_1", "asset": "USD"}
     assert await books.amounts() == (100, 0) and await books.amounts("platform_fee") == (0, 0)
     assert (await books.post(movement("1", wallet__usr_1=-100, platform_fee=100))).replayed is False
+
+
+async def test_legs_of_one_account_are_taken_together(books: Books) -> None:
+    def taken(key: str, *amounts: int) -> Movement:
+        legs = [Leg("wallet:usr_1", "USD", amount) for amount in amounts]
+        return Movement(key=key, kind="test", legs=[*legs, Leg("platform_fee", "USD", -sum(amounts))])
+
+    await books.fund(100)
+    with pytest.raises(Insufficient):
+        await books.post(taken("1", -60, -60))
+    await books.post(taken("2", -60, -60, 30))
+    assert await books.amounts() == (10, 0) and await books.amounts("platform_fee") == (90, 0)
+    assert (await books.audit()).differences == []
 
 
 async def test_receivable_is_never_above_zero(books: Books) -> None:
@@ -252,6 +267,18 @@ async def test_racers_for_the_last_of_a_wallet_never_take_more_than_it_holds(boo
     ends = await asyncio.gather(*(books.post(take) for take in takes), return_exceptions=True)
     assert sum(isinstance(end, Insufficient) for end in ends) == 17
     assert await books.amounts() == (10, 0) and await books.amounts("platform_fee") == (90, 0)
+
+
+async def test_who_waited_for_a_wallet_is_told_what_was_left_in_it(books: Books) -> None:
+    await books.fund(100)
+    await books.post(movement("open", wallet__usr_1=-1, platform_fee=1))
+    async with books.begin() as unit:
+        await actions.post(movement("first", wallet__usr_1=-79, platform_fee=79), ledger=unit.ledger)
+        second = asyncio.create_task(books.post(movement("second", wallet__usr_1=-30, platform_fee=30)))
+        await until(lambda: books.value(WAITING))
+    with pytest.raises(Insufficient):
+        await second
+    assert await books.amounts() == (20, 0)
 
 
 async def test_transfers_to_and_fro_at_once_all_end(books: Books) -> None:
