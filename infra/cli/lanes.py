@@ -40,13 +40,9 @@ PARTS: dict[str, tuple[str, ...]] = {
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 #: A line of pytest's short summary for a test that failed, or that could not be set up.
 _FAILURE = re.compile(r"(FAILED|ERROR) tests/")
-#: The test in such a line: its file, names and parameters, which may hold what stands before pytest's words.
-_NAME = re.compile(r"(?:FAILED|ERROR) (tests/[^\s\[]+(?:\[.*?\])?)(?: - |$)")
 _WORDS = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
-#: pytest's own exit statuses for "all passed" and "no tests collected", and for "some failed".
-_FINE, _FAILED = (0, 5), 1
-#: So many failures at most may be the machine's, and how a test is told of that passed alone.
-AGAIN, ALONE = 10, "failed beside others, passed alone"
+#: pytest's own exit statuses for "all passed" and "no tests collected".
+_FINE = (0, 5)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -57,33 +53,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def run(options: Sequence[str]) -> int:
-    """All tests in their lanes; each line as it is said, behind the name of its part. Those that failed beside others
-    run once more, alone, and are named whatever becomes of them. Returns 0 when all passed."""
+    """All tests in their lanes; each line as it is said, behind the name of its part. Returns 0 when all passed."""
     with ThreadPoolExecutor(max_workers=LANES) as pool:
-        parts = list(pool.map(lambda part: _run(part, (*options, *paths(part))), PARTS))
-    names = asked_again(parts)
-    second = _run("alone", (*options, *names)) if names else None
-    left = [second] if second else parts
-    if second and second.status in (*_FINE, _FAILED):
-        lost = {name_of(line) for line in failures(left)}
-        print(*(f"{ALONE}: {name}" for name in names if name not in lost), sep="\n")
-    print(*failures(left), closing_line(parts, second), sep="\n")
-    return max((part.status for part in left if part.status not in _FINE), default=0)
-
-
-def asked_again(parts: Sequence[Part]) -> list[str]:
-    """The tests that failed, to be run alone. None where they are too many for the machine to be blamed, or where a
-    part ended in another way."""
-    if any(part.status not in (*_FINE, _FAILED) for part in parts):
-        return []
-    names = list(dict.fromkeys(map(name_of, failures(parts))))
-    return names if len(names) <= AGAIN else []
-
-
-def name_of(line: str) -> str:
-    """The test that a line of pytest's short summary tells of."""
-    found = _NAME.match(line)
-    return found[1] if found else line
+        parts = list(pool.map(lambda part: _run(part, options), PARTS))
+    print(*failures(parts), closing_line(parts), sep="\n")
+    return max((part.status for part in parts if part.status not in _FINE), default=0)
 
 
 def failures(parts: Sequence[Part]) -> list[str]:
@@ -91,13 +65,10 @@ def failures(parts: Sequence[Part]) -> list[str]:
     return [line for part in parts for line in part.said.splitlines() if _FAILURE.match(line)]
 
 
-def closing_line(parts: Sequence[Part], second: Part | None = None) -> str:
-    """The sum of the parts' closing lines: `N passed, N failed`, and skipped where any was. Of tests that ran a
-    `second` time, that one counts."""
+def closing_line(parts: Sequence[Part]) -> str:
+    """The sum of the parts' closing lines: `N passed, N failed`, and skipped where any was."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for part in (*parts, second) if second else parts:
-        if part is second:
-            counts["failed"] = 0
+    for part in parts:
         last = next((line for line in reversed(part.said.splitlines()) if _COUNT.search(line)), "")
         for number, word in _COUNT.findall(last):
             counts[_WORDS[word]] += int(number)
@@ -113,10 +84,10 @@ def paths(part: str) -> list[str]:
     return [*(f"tests/{path}" for path in own), *(f"--ignore=tests/{path}" for path in left_out)]
 
 
-def _run(part: str, words: Sequence[str]) -> Part:
+def _run(part: str, options: Sequence[str]) -> Part:
     said: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *words],
+        [sys.executable, "-m", "pytest", *options, *paths(part)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.edge import until
+from tests.support.edge import DEADLINE_S, until
 from tests.support.edge_process import EdgeProcess
 from tests.support.players import Cut, connect
 from tests.support.s3 import S3Server, nanio
@@ -40,11 +40,12 @@ async def leave(stage: Theatre, number: int, *, key: str) -> None:
     link = await connect(stage.edge.port, source=address(number))
     with contextlib.suppress(Cut):
         await link.send("GET", path)
-        while (head := await link.head()).status == 503:
-            link.close()
-            await asyncio.sleep(1)
-            link = await connect(stage.edge.port, source=address(number))
-            await link.send("GET", path)
+        async with asyncio.timeout(DEADLINE_S):
+            while (head := await link.head()).status == 503:
+                link.close()
+                await asyncio.sleep(1)
+                link = await connect(stage.edge.port, source=address(number))
+                await link.send("GET", path)
         assert head.status == 200, head
         await link.reader.readexactly(10_000 + number * 100)
     link.close()

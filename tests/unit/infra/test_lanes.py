@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.lanes import AGAIN, PARTS, Part, asked_again, closing_line, failures, paths
+from infra.cli.lanes import PARTS, Part, closing_line, failures, paths
 from infra.tree import ROOT
 
 
@@ -30,31 +30,6 @@ def test_failures_of_all_parts_stand_together() -> None:
         "FAILED tests/a.py::test_x - assert 1 == 2",
         "ERROR tests/b.py::test_y - OSError",
     ]
-
-
-def test_what_failed_beside_others_is_asked_again_once_each() -> None:
-    name = "tests/a.py::test_x[no more - x]"
-    said = f"FAILED {name} - a - b\nERROR {name} - c\n1 failed, 1 error in 1s\n"
-    assert asked_again([Part(0, "3 passed in 1s\n"), Part(1, said)]) == [name]
-    assert asked_again([Part(1, "FAILED tests/a.py::test_y - b[1] - c\n")]) == ["tests/a.py::test_y"]
-    assert asked_again([Part(5, ""), Part(0, "")]) == []
-
-
-@pytest.mark.parametrize("status", [2, 3, 4, -9])
-def test_nothing_is_asked_again_where_pytest_itself_failed(status: int) -> None:
-    assert asked_again([Part(1, "FAILED tests/a.py::test_x\n"), Part(status, "")]) == []
-
-
-@pytest.mark.parametrize(("count", "again"), [(AGAIN, AGAIN), (AGAIN + 1, 0)])
-def test_a_machine_is_not_blamed_for_many_failures(count: int, again: int) -> None:
-    said = "".join(f"FAILED tests/a.py::test_{number} - no\n" for number in range(count))
-    assert len(asked_again([Part(1, said)])) == again
-
-
-def test_the_second_time_counts() -> None:
-    parts = [Part(1, "2 failed, 3 passed in 1s\n"), Part(0, "4 passed in 1s\n")]
-    assert closing_line(parts, Part(1, "1 failed, 1 passed in 1s\n")) == "8 passed, 1 failed"
-    assert closing_line(parts, Part(0, "2 passed in 1s\n")) == "9 passed, 0 failed"
 
 
 def test_every_test_is_in_one_part() -> None:

@@ -92,7 +92,7 @@ async def test_a_connection_of_many_streams_that_ends_frees_all_their_places(
 async def test_an_edge_that_is_stopped_answers_who_waits(
     home: Path, bucket: Path, own_valkey: Valkey, doubles: str
 ) -> None:
-    about = environ(home, own_valkey) | {"USHER_HTTP2_CLEARTEXT": doubles}
+    about = environ(home, own_valkey) | {"USHER_HTTP2_CLEARTEXT": doubles, "USHER_HOLD_S": "600"}
     async with edge_process(home / f"stopped-{doubles}", about) as edge, linked(edge.port) as link:
         await link.send("GET", f"/t/{edge.token(sub='stopped')}/{segment(4)}")
         await held(edge, 1)
